@@ -1,0 +1,33 @@
+"""Which catalog, and where: the one value that says how the table is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class CatalogKind(str, Enum):
+    """The catalogs that the writer knows."""
+
+    S3_TABLES = "s3_tables"
+    GLUE = "glue"
+    REST = "rest"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class CatalogConfig:
+    """How to reach a catalog.
+
+    ``warehouse`` is the table bucket's ARN (s3_tables, glue), the warehouse's name or location (rest), or a folder
+    (local). ``uri`` is needed by rest (the server) and local (a SQLAlchemy URL of a SQLite file). ``endpoint_url``
+    overrides every AWS endpoint, whatever endpoint a catalog vends.
+    """
+
+    kind: CatalogKind
+    region: str
+    warehouse: str
+    uri: str | None = None
+    endpoint_url: str | None = None
+    connect_timeout_seconds: float = 2.0
+    read_timeout_seconds: float = 10.0

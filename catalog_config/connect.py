@@ -1,0 +1,89 @@
+"""From a :class:`CatalogConfig` to a pyiceberg catalog whose every request has a time-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.rest import RestCatalog
+from requests import PreparedRequest, Response, Session
+from requests.adapters import BaseAdapter
+
+from catalog_config import glue, local, rest, s3_tables
+from catalog_config.config import CatalogConfig, CatalogKind
+
+CATALOG_NAME: Final = "carousel"
+
+CONNECT_TIMEOUT: Final = "carousel.connect-timeout-seconds"
+READ_TIMEOUT: Final = "carousel.read-timeout-seconds"
+ENDPOINT_URL: Final = "carousel.endpoint-url"
+REGION: Final = "carousel.region"
+
+_PROPERTIES: Final[dict[CatalogKind, Callable[[CatalogConfig], dict[str, str]]]] = {
+    CatalogKind.S3_TABLES: s3_tables.properties,
+    CatalogKind.GLUE: glue.properties,
+    CatalogKind.REST: rest.properties,
+    CatalogKind.LOCAL: local.properties,
+}
+
+
+def catalog_properties(config: CatalogConfig) -> dict[str, str]:
+    """Return everything that pyiceberg needs to know, time-outs and file access included."""
+    properties = {
+        **_PROPERTIES[config.kind](config),
+        CONNECT_TIMEOUT: str(config.connect_timeout_seconds),
+        READ_TIMEOUT: str(config.read_timeout_seconds),
+        REGION: config.region,
+        # The project has one retry loop; a library's own would spend time that the deadline does not know of.
+        "rest.sigv4.max-retries": "0",
+    }
+    if config.kind is not CatalogKind.LOCAL:
+        properties["py-io-impl"] = "catalog_config.s3_file_io.S3FileIO"
+    if config.endpoint_url:
+        properties[ENDPOINT_URL] = config.endpoint_url
+    return properties
+
+
+def connect(config: CatalogConfig) -> Catalog:
+    """Open the catalog. A REST catalog makes one request (its configuration).
+
+    Raises requests' and pyiceberg's own errors when the catalog can't be reached; nothing is left behind.
+    """
+    properties = catalog_properties(config)
+    if config.kind is CatalogKind.LOCAL:
+        # Imported here because SQLAlchemy is not in the Lambda artefact.
+        from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
+
+        return SqlCatalog(CATALOG_NAME, **properties)
+    return TimeoutRestCatalog(CATALOG_NAME, **properties)
+
+
+class TimeoutRestCatalog(RestCatalog):
+    """pyiceberg's REST catalog, with a time-out on every request.
+
+    pyiceberg sets none and offers no property for one, and a catalog asks for its configuration while it is being
+    constructed: creating the session is the only place early enough.
+    """
+
+    def _create_session(self) -> Session:
+        session = super()._create_session()
+        timeout = (float(self.properties[CONNECT_TIMEOUT]), float(self.properties[READ_TIMEOUT]))
+        for prefix, adapter in list(session.adapters.items()):
+            session.mount(prefix, _TimeoutAdapter(adapter, timeout))
+        return session
+
+
+class _TimeoutAdapter(BaseAdapter):
+    """Passes requests on, with a time-out when the caller names none."""
+
+    def __init__(self, inner: BaseAdapter, timeout: tuple[float, float]) -> None:
+        super().__init__()
+        self._inner = inner
+        self._timeout = timeout
+
+    def send(self, request: PreparedRequest, *args: Any, timeout: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
+        return self._inner.send(request, *args, timeout=timeout or self._timeout, **kwargs)
+
+    def close(self) -> None:
+        self._inner.close()

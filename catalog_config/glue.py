@@ -1,0 +1,27 @@
+"""The Iceberg REST endpoint of the AWS Glue Data Catalog, for a table bucket that is federated into it.
+
+Source: AWS Glue Developer Guide, "Connecting to the Data Catalog using AWS Glue Iceberg REST endpoint".
+"""
+
+from __future__ import annotations
+
+from catalog_config.config import CatalogConfig
+
+
+def properties(config: CatalogConfig) -> dict[str, str]:
+    """Return pyiceberg's catalog properties."""
+    endpoint = config.endpoint_url or f"https://glue.{config.region}.amazonaws.com"
+    return {
+        "type": "rest",
+        "uri": f"{endpoint.rstrip('/')}/iceberg",
+        "warehouse": glue_warehouse(config.warehouse),
+        "rest.sigv4-enabled": "true",
+        "rest.signing-name": "glue",
+        "rest.signing-region": config.region,
+    }
+
+
+def glue_warehouse(table_bucket_arn: str) -> str:
+    """Turn ``arn:aws:s3tables:REGION:ACCOUNT:bucket/NAME`` into ``ACCOUNT:s3tablescatalog/NAME``."""
+    account, resource = table_bucket_arn.split(":", 5)[4:]
+    return f"{account}:s3tablescatalog/{resource.removeprefix('bucket/')}"

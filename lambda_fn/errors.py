@@ -1,0 +1,44 @@
+"""Every error that this project raises on purpose.
+
+    CarouselSyncError
+    ├── ConfigurationError      the environment or the account is not set up; waiting will not mend it
+    │   └── TableMissing        the Iceberg table does not exist yet
+    ├── StoreUnavailable        a store could not be reached or refused; a later delivery may succeed
+    │   └── OutOfTime           the deadline left no room for another request
+    └── SaleNotCommitted        direct delivery only: the sale has to be delivered again
+
+A rejected event is not an error: it is a :class:`lambda_fn.event.Rejection`. Nor is a commit whose outcome is unknown:
+see :mod:`lambda_fn.iceberg.sales_table`.
+"""
+
+from __future__ import annotations
+
+
+class CarouselSyncError(Exception):
+    """Base of every error that is raised on purpose."""
+
+
+class ConfigurationError(CarouselSyncError):
+    """The environment or the account is not set up as needed; the message names what, and what to do."""
+
+
+class TableMissing(ConfigurationError):
+    """The Iceberg table does not exist; the message carries the command that creates it."""
+
+    def __init__(self, table: str, catalog: str) -> None:
+        super().__init__(
+            f"The Iceberg table {table} does not exist in catalog {catalog}. Nothing was written and the events stay "
+            f"in the queue. Create it with: carousel-sync evolve apply"
+        )
+
+
+class StoreUnavailable(CarouselSyncError):
+    """A store could not be reached or refused the request; what was written before stays, and the next try resolves it."""
+
+
+class OutOfTime(StoreUnavailable):
+    """There is no time left for another request before the function's deadline."""
+
+
+class SaleNotCommitted(CarouselSyncError):
+    """Raised to the Lambda service in direct delivery, so that it delivers the event again."""

@@ -1,0 +1,98 @@
+"""The environment of the function, read once: no other module looks at environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from catalog_config.config import CatalogConfig, CatalogKind
+from lambda_fn.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that an operator can set. Names carry their units."""
+
+    stage: str
+    region: str
+    catalog: CatalogConfig
+    namespace: str
+    table: str
+    guard_table: str
+    projection_table: str
+    dead_letter_queue_url: str
+    endpoint_url: str | None
+
+    @property
+    def table_identifier(self) -> tuple[str, str]:
+        """Namespace and name of the Iceberg table."""
+        return self.namespace, self.table
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Raises ConfigurationError that names the first variable that is missing or malformed.
+        """
+        endpoint_url = _url(environment, "AWS_ENDPOINT_URL") if environment.get("AWS_ENDPOINT_URL") else None
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+        if not region:
+            raise _missing("AWS_REGION", "the region of the tables and queues; the Lambda service sets it")
+        return cls(
+            stage=_required(environment, "STAGE", "the deployment stage, such as dev or prod"),
+            region=region,
+            catalog=_catalog(environment, region, endpoint_url),
+            namespace=environment.get("ICEBERG_NAMESPACE") or "pricing_intelligence",
+            table=environment.get("ICEBERG_TABLE") or "sales_history",
+            guard_table=_required(environment, "GUARD_TABLE", "the DynamoDB table of claims"),
+            projection_table=_required(environment, "PROJECTION_TABLE", "the DynamoDB table of look-ups"),
+            dead_letter_queue_url=_url(environment, "DEAD_LETTER_QUEUE_URL"),
+            endpoint_url=endpoint_url,
+        )
+
+
+def _catalog(environment: Mapping[str, str], region: str, endpoint_url: str | None) -> CatalogConfig:
+    name = environment.get("CATALOG") or CatalogKind.S3_TABLES.value
+    try:
+        kind = CatalogKind(name)
+    except ValueError:
+        known = ", ".join(kind.value for kind in CatalogKind)
+        raise ConfigurationError(f"Environment variable CATALOG is {name!r}; it has to be one of: {known}.") from None
+    if kind in (CatalogKind.S3_TABLES, CatalogKind.GLUE):
+        warehouse = _required(environment, "TABLE_BUCKET_ARN", "the table bucket that holds the Iceberg table")
+        if not (warehouse.startswith("arn:") and ":s3tables:" in warehouse and ":bucket/" in warehouse):
+            raise ConfigurationError(
+                f"Environment variable TABLE_BUCKET_ARN is {warehouse!r}; it has to be the ARN of a table bucket, "
+                "arn:aws:s3tables:REGION:ACCOUNT:bucket/NAME."
+            )
+        return CatalogConfig(kind=kind, region=region, warehouse=warehouse, endpoint_url=endpoint_url)
+    return CatalogConfig(
+        kind=kind,
+        region=region,
+        warehouse=_required(environment, "CATALOG_WAREHOUSE", "the warehouse's name, location or folder"),
+        uri=_required(environment, "CATALOG_URI", "the REST server's address, or sqlite:///FILE for a local catalog"),
+        endpoint_url=endpoint_url,
+    )
+
+
+def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise _missing(name, meaning)
+    return value
+
+
+def _url(environment: Mapping[str, str], name: str) -> str:
+    value = _required(environment, name, "an http or https address")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigurationError(f"Environment variable {name} is {value!r}; it has to be an http or https address.")
+    return value
+
+
+def _missing(name: str, meaning: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"Environment variable {name} is missing: {meaning}. Nothing was processed and the events stay where they are. "
+        "template.yaml sets it; carousel-sync local env prints a complete example."
+    )
