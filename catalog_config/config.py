@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 
-class CatalogKind(str, Enum):
+class CatalogKind(StrEnum):
     """The catalogs that the writer knows."""
 
     S3_TABLES = "s3_tables"
@@ -21,7 +21,8 @@ class CatalogConfig:
 
     ``warehouse`` is the table bucket's ARN (s3_tables, glue), the warehouse's name or location (rest), or a folder
     (local). ``uri`` is needed by rest (the server) and local (a SQLAlchemy URL of a SQLite file). ``endpoint_url``
-    overrides every AWS endpoint, whatever endpoint a catalog vends.
+    overrides every AWS endpoint, whatever endpoint a catalog vends. Without a key pair the AWS SDK's own chain of
+    credentials applies, as it should everywhere but on an emulator.
     """
 
     kind: CatalogKind
@@ -31,3 +32,5 @@ class CatalogConfig:
     endpoint_url: str | None = None
     connect_timeout_seconds: float = 2.0
     read_timeout_seconds: float = 10.0
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)

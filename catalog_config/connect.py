@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.io import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
@@ -42,6 +43,9 @@ def catalog_properties(config: CatalogConfig) -> dict[str, str]:
         properties["py-io-impl"] = "catalog_config.s3_file_io.S3FileIO"
     if config.endpoint_url:
         properties[ENDPOINT_URL] = config.endpoint_url
+    if config.access_key_id and config.secret_access_key:
+        properties[AWS_ACCESS_KEY_ID] = config.access_key_id
+        properties[AWS_SECRET_ACCESS_KEY] = config.secret_access_key
     return properties
 
 
@@ -82,8 +86,16 @@ class _TimeoutAdapter(BaseAdapter):
         self._inner = inner
         self._timeout = timeout
 
-    def send(self, request: PreparedRequest, *args: Any, timeout: Any = None, **kwargs: Any) -> Response:  # type: ignore[override]
-        return self._inner.send(request, *args, timeout=timeout or self._timeout, **kwargs)
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Response:
+        return self._inner.send(request, stream, timeout or self._timeout, verify, cert, proxies)
 
     def close(self) -> None:
         self._inner.close()
