@@ -1,0 +1,1 @@
+"""The same tests over fakes, the emulator and real engines."""

@@ -1,0 +1,187 @@
+"""Engines that run on Java: their jars are fetched once with Maven, then they run as local processes.
+
+``python -m tests.engines.java_engine fetch`` fetches all of them into .cache/engines.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.engines.server_process import ServerProcess, free_port, running
+
+INSTALL_COMMAND: Final = "apt-get install -y openjdk-17-jre-headless maven"
+FETCH_COMMAND: Final = "python -m tests.engines.java_engine fetch"
+
+_FOLDER: Final = Path(__file__).parent
+_CACHE: Final = _FOLDER.parents[1] / ".cache" / "engines"
+_FETCH_TIMEOUT_SECONDS: Final = 900
+
+
+class EngineUnavailable(RuntimeError):
+    """An engine can't be had on this machine; the message names the command that changes that."""
+
+
+@dataclass(frozen=True)
+class JavaEngine:
+    """An engine whose jars are the dependencies of ``tests/engines/<folder>/pom.xml``."""
+
+    folder: str
+    main_class: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.replace("_", "-")
+
+    @property
+    def pom(self) -> Path:
+        return _FOLDER / self.folder / "pom.xml"
+
+
+DYNAMODB_LOCAL: Final = JavaEngine("dynamodb_local", "software.amazon.dynamodb.services.local.main.ServerRunner")
+ICEBERG_REST: Final = JavaEngine("iceberg_rest", "org.apache.iceberg.rest.RESTCatalogServer")
+ENGINES: Final = (DYNAMODB_LOCAL, ICEBERG_REST)
+
+
+def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
+    """Return the folder with the engine's jars, after fetching them if this pom's have not been fetched yet.
+
+    Two processes may do so at once: one fetches, the other waits. An interrupted fetch leaves a folder without the
+    marker file, and starts over the next time. Raises EngineUnavailable.
+    """
+    pom = engine.pom.read_text()
+    home = cache / f"{engine.name}-{_version(pom)}"
+    library = home / "lib"
+    marker = home / f"fetched-{hashlib.sha256(pom.encode()).hexdigest()[:16]}"
+    if marker.exists():
+        return library
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "fetch.lock"):  # One for all engines: they share Maven's own cache, too.
+        if not marker.exists():
+            shutil.rmtree(home, ignore_errors=True)
+            _copy_dependencies(engine, library)
+            marker.touch()
+    return library
+
+
+@contextmanager
+def dynamodb_local(folder: Path) -> Iterator[ServerProcess]:
+    """Run DynamoDB Local, in memory, one database for every region and access key. ``folder`` takes its log."""
+    port = free_port()
+    library = fetch(DYNAMODB_LOCAL)
+    command = [
+        *_java(DYNAMODB_LOCAL, library, f"-Djava.library.path={library}"),
+        *("-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)),
+    ]
+    # A GET without a signature is a bad request to a server that is up.
+    with running(
+        DYNAMODB_LOCAL.name, command, port=port, folder=folder, environment={}, ready_path="/", ready_status=400
+    ) as server:
+        yield server
+
+
+@contextmanager
+def iceberg_rest(
+    folder: Path, *, warehouse: str, s3_endpoint: str, access_key: str, secret_key: str, region: str
+) -> Iterator[ServerProcess]:
+    """Run the Iceberg REST server; its catalog is a SQLite file in ``folder``, beside its log.
+
+    ``warehouse`` is the location under which tables are made, ``s3://bucket/``.
+    """
+    port = free_port()
+    library = fetch(ICEBERG_REST)
+    # The server turns CATALOG_A_B__C into the catalog property a.b-c.
+    environment = {
+        "CATALOG_CATALOG__IMPL": "org.apache.iceberg.jdbc.JdbcCatalog",
+        "CATALOG_URI": f"jdbc:sqlite:file:{folder / 'catalog.sqlite'}",
+        "CATALOG_JDBC_USER": "user",
+        "CATALOG_JDBC_PASSWORD": "password",
+        "CATALOG_WAREHOUSE": warehouse,
+        "CATALOG_IO__IMPL": "org.apache.iceberg.aws.s3.S3FileIO",
+        "CATALOG_S3_ENDPOINT": s3_endpoint,
+        "CATALOG_S3_PATH__STYLE__ACCESS": "true",
+        "CATALOG_S3_ACCESS__KEY__ID": access_key,
+        "CATALOG_S3_SECRET__ACCESS__KEY": secret_key,
+        "CATALOG_CLIENT_REGION": region,
+        "REST_PORT": str(port),
+        "CATALOG_REST_PORT": str(port),
+    }
+    command = _java(ICEBERG_REST, library)
+    with running(
+        ICEBERG_REST.name, command, port=port, folder=folder, environment=environment, ready_path="/v1/config"
+    ) as server:
+        yield server
+
+
+def _java(engine: JavaEngine, library: Path, *options: str) -> list[str]:
+    return [_program("java", engine), "-Xmx512m", *options, "-cp", f"{library}/*", engine.main_class]
+
+
+def _copy_dependencies(engine: JavaEngine, library: Path) -> None:
+    _program("java", engine)
+    maven = _program("mvn", engine)
+    command = [
+        *(maven, "-q", "-B", "-ntp", "-f", str(engine.pom)),
+        *("dependency:copy-dependencies", f"-DoutputDirectory={library}"),
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_FETCH_TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineUnavailable(
+            f"Maven did not fetch {engine.name} within {_FETCH_TIMEOUT_SECONDS} s. Try again: {FETCH_COMMAND}"
+        ) from error
+    if done.returncode != 0:
+        output = f"{done.stdout}\n{done.stderr}".strip()[-4_000:]
+        raise EngineUnavailable(f"Maven could not fetch {engine.name}. Try again: {FETCH_COMMAND}\n{output}")
+
+
+def _program(name: str, engine: JavaEngine) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise EngineUnavailable(
+            f"{engine.name} needs the program {name!r}, which is missing. Install: {INSTALL_COMMAND}"
+        )
+    return path
+
+
+def _version(pom: str) -> str:
+    found = re.search(r"<engine\.version>(.+?)</engine\.version>", pom)
+    if found is None:
+        raise ValueError("The pom has no property engine.version.")
+    return found[1]
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str]) -> int:
+    """Fetch every engine and print where it is."""
+    if arguments != ["fetch"]:
+        print(f"Usage: {FETCH_COMMAND}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        for engine in ENGINES:
+            print(f"{engine.name}: {fetch(engine)}")  # noqa: T201
+    except EngineUnavailable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

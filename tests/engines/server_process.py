@@ -1,0 +1,145 @@
+"""A server as a process group of its own, which ends with the test session however that ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+_START_TIMEOUT_SECONDS: Final = 60.0
+_STOP_TIMEOUT_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.05
+_LOG_TAIL_CHARACTERS: Final = 4_000
+
+# The shell becomes the server. Its background job reads a pipe that only the test process holds open: when that process
+# is gone, even killed, the read returns and the whole group is killed.
+_LAUNCHER: Final = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" 3<&- </dev/null'
+
+
+class ServerNotStarted(RuntimeError):
+    """A server ended or did not answer in time; the message carries the end of its log."""
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A running server: the id of its process (and group), its address, and the file that takes its output."""
+
+    pid: int
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+
+def free_port() -> int:
+    """Return a port that no process gets by chance within the next minute.
+
+    The port is left in TIME_WAIT: the kernel does not hand it out again when somebody binds port 0, but a server that
+    asks for it by number gets it, because both sides set SO_REUSEADDR.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, 0))
+        listener.listen(1)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            accepted.close()  # The side that closes first is the one that waits.
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    name: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    ready_path: str,
+    ready_status: int = 200,
+) -> Iterator[ServerProcess]:
+    """Run a server while the context is open, from the moment that it answers ``ready_path`` with ``ready_status``.
+
+    The server sees ``environment`` and PATH, HOME and JAVA_HOME of this process, nothing else. ``folder`` is its
+    working directory and takes its log. Raises ServerNotStarted. No process is left behind, in no case.
+    """
+    log = folder / f"{name}.log"
+    inherited = {key: os.environ[key] for key in ("PATH", "HOME", "JAVA_HOME") if key in os.environ}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", _LAUNCHER, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**inherited, "TMPDIR": str(folder), **environment},
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, name=name, port=port, path=ready_path, status=ready_status, log=log)
+        yield ServerProcess(process.pid, port, log)
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], *, name: str, port: int, path: str, status: int, log: Path
+) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+    last_answer: int | None = None
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerNotStarted(f"{name} ended with exit code {process.returncode}. {_tail(log)}")
+        last_answer = _status(port, path)
+        if last_answer == status:
+            return
+        time.sleep(_POLL_SECONDS)
+    answered = "nothing" if last_answer is None else f"HTTP {last_answer}"
+    raise ServerNotStarted(
+        f"{name} answered {answered} to GET {path} in {_START_TIMEOUT_SECONDS:.0f} s, not HTTP {status}. {_tail(log)}"
+    )
+
+
+def _status(port: int, path: str) -> int | None:
+    """Return the status of a GET, or None when there is no answer."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=2)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+
+
+def _tail(log: Path) -> str:
+    text = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
+    return f"The end of {log}:\n{text or '(empty)'}"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process group: politely, then not."""
+    try:
+        _signal_group(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_TIMEOUT_SECONDS)
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdin:
+            process.stdin.close()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # Everybody has gone already.
+        os.killpg(group, number)

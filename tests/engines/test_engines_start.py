@@ -1,0 +1,143 @@
+"""Each engine starts, answers what its users will ask, and stops without leaving a process behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import boto3
+import pytest
+
+from catalog_config.config import CatalogConfig, CatalogKind
+from catalog_config.connect import connect
+from schemas.sales_history import NAMESPACE, PARTITION_SPEC, SCHEMA, TABLE
+from tests.engines import fixtures, java_engine
+from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
+from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
+from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
+
+
+@pytest.mark.engine
+def test_dynamodb_local_answers(dynamodb_local: str) -> None:
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=dynamodb_local,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+    )
+    assert client.list_tables()["TableNames"] is not None
+
+
+@pytest.mark.engine
+def test_iceberg_rest_server_makes_the_sales_table(
+    iceberg_rest_server: IcebergRestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    catalog = connect(
+        CatalogConfig(
+            kind=CatalogKind.REST,
+            region=REGION,
+            warehouse=iceberg_rest_server.warehouse,
+            uri=iceberg_rest_server.uri,
+            endpoint_url=iceberg_rest_server.s3_endpoint,
+        )
+    )
+    namespace = f"{NAMESPACE}_smoke"
+    catalog.create_namespace(namespace)
+    table = catalog.create_table((namespace, TABLE), schema=SCHEMA, partition_spec=PARTITION_SPEC)
+
+    assert table.schema().as_struct() == SCHEMA.as_struct()
+    assert table.spec() == PARTITION_SPEC
+    assert table.metadata_location.startswith(iceberg_rest_server.warehouse)
+    assert table.refresh().scan().to_arrow().num_rows == 0
+
+
+def _dynamodb_local(folder: Path) -> AbstractContextManager[ServerProcess]:
+    return java_engine.dynamodb_local(folder)
+
+
+def _iceberg_rest(folder: Path) -> AbstractContextManager[ServerProcess]:
+    return java_engine.iceberg_rest(
+        folder,
+        warehouse="s3://nowhere/",
+        s3_endpoint="http://127.0.0.1:9",
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+        region=REGION,
+    )
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(_dynamodb_local, marks=pytest.mark.engine, id="dynamodb-local"),
+        pytest.param(_iceberg_rest, marks=pytest.mark.engine, id="iceberg-rest"),
+        pytest.param(fixtures.emulator, id="emulator"),
+    ],
+)
+def test_no_process_is_left(start: Callable[[Path], AbstractContextManager[ServerProcess]], tmp_path: Path) -> None:
+    with start(tmp_path) as server:
+        assert _processes_of(server.pid)
+    assert _ends(server.pid)
+
+
+def test_server_ends_with_a_killed_test_process(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from tests.engines.fixtures import emulator\n"
+        "with emulator(Path(sys.argv[1])) as server: print(server.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        group = int(parent.stdout.readline())
+        assert _processes_of(group)
+        parent.send_signal(signal.SIGKILL)
+    assert _ends(group)
+
+
+def test_server_that_ends_shows_its_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no disk left')"]
+    server = running("engine", command, port=free_port(), folder=tmp_path, environment={}, ready_path="/")
+    with pytest.raises(ServerNotStarted, match=r"engine ended with exit code 1(.|\n)*no disk left"), server:
+        pass
+
+
+@pytest.mark.parametrize("missing", ["java", "mvn"])
+def test_missing_program_names_the_command_that_installs_it(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in {"java", "mvn"} - {missing}:
+        (programs / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(EngineUnavailable, match=f"'{missing}'.*{INSTALL_COMMAND}"):
+        java_engine.fetch(DYNAMODB_LOCAL, tmp_path / "cache")
+
+
+def _ends(group: int, within_seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + within_seconds
+    while _processes_of(group):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _processes_of(group: int) -> list[int]:
+    """Return the ids of the group's processes; those that only wait to be reaped do not count."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # Ended while we looked.
+        if int(process_group) == group and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
