@@ -88,7 +88,7 @@ def _started(server: AbstractContextManager[ServerProcess]) -> Iterator[ServerPr
         try:
             process = stack.enter_context(server)
         except (EngineUnavailable, ServerNotStarted) as error:
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         yield process
 
 
