@@ -33,7 +33,7 @@ class TableMissing(ConfigurationError):
 
 
 class StoreUnavailable(CarouselSyncError):
-    """A store could not be reached or refused the request; what was written before stays, and the next try resolves it."""
+    """A store could not be reached, or refused. What was written before stays; the next delivery resolves it."""
 
 
 class OutOfTime(StoreUnavailable):

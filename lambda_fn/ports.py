@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 from lambda_fn.retry import Deadline
@@ -17,7 +17,7 @@ NO_SNAPSHOT = -1
 """The pin of a table that has no snapshot yet (Iceberg's own convention for ``current-snapshot-id``)."""
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why an event went to the dead-letter queue."""
 
     INVALID_JSON = "INVALID_JSON"
@@ -105,7 +105,7 @@ class Guard(Protocol):
     def claim(
         self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
     ) -> Mapping[SaleKey, ClaimResult]:
-        """Claim each sale for the attempt, or tell why not. Every sale has an entry in the answer; keys are distinct."""
+        """Claim each sale for the attempt, or tell why not. Every sale has an entry in the answer."""
         ...
 
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
@@ -120,7 +120,7 @@ class Guard(Protocol):
 # --- Iceberg table ---------------------------------------------------------------------------------------------------
 
 
-class GiveUp(str, Enum):
+class GiveUp(StrEnum):
     """Why an attempt stops trying, and leaves its sales to the next delivery."""
 
     FENCED = "fenced by another attempt"

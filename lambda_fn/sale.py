@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 EVENT_TYPE: Final = "carousel.product.sold"
 SOURCE_SYSTEM: Final = "carousel"
 EMBEDDING_SHARDS: Final = 5
 PROJECTION_YEARS: Final = 2
+
+
+if TYPE_CHECKING:
+    Vector = array[float]
+else:
+    Vector = array  # the standard library's array can be subscripted from Python 3.12 on only
 
 
 class SaleKey(NamedTuple):
@@ -62,7 +68,7 @@ class Sale:
     image_s3_key: str | None = None
     embedding_id: str | None = None
     days_to_sell: int | None = None
-    embedding: array[float] | None = None
+    embedding: Vector | None = None
 
     @property
     def key(self) -> SaleKey:
@@ -147,7 +153,7 @@ def canonical_price(price: Decimal) -> str:
     return f"{price:.4f}"
 
 
-def _little_endian(values: array[float]) -> bytes:
+def _little_endian(values: Vector) -> bytes:
     if _NATIVE_IS_LITTLE_ENDIAN:
         return values.tobytes()
     swapped = array("f", values)

@@ -1,0 +1,1 @@
+"""The Iceberg table of sales: staging, commit and judgement, history, scan."""

@@ -1,0 +1,225 @@
+"""From an EventBridge event to a :class:`~lambda_fn.sale.Sale`, or to a rejection that says which rule it broke.
+
+A rejection's detail names a field and a rule and never repeats a value: it is stored beside the original and logged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from array import array
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from lambda_fn.ports import Delivery, Reason, Rejection
+from lambda_fn.sale import EVENT_TYPE, Sale, Vector, derived_sale_id
+
+EVENT_SOURCE: Final = "carousel.products"
+
+EARLIEST_SOLD_DATE: Final = date(2000, 1, 1)
+DAYS_AHEAD_OF_EVENT: Final = 2
+PRICE_DECIMALS: Final = 4
+PRICE_LIMIT: Final = Decimal(10) ** (18 - PRICE_DECIMALS)
+EMBEDDING_LIMIT: Final = 4096
+
+# A double carries every decimal number of up to 15 significant digits (IEEE 754: DBL_DIG), and not all longer ones.
+DIGITS_OF_A_DOUBLE: Final = 15
+
+_KEY_PART_FORBIDS: Final = re.compile(r"[#\x00-\x1f\x7f-\x9f]")
+_PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LONG_PRICE: Final = re.compile(r'Price"\s*:\s*(?:[-+.0-9eE]{16,}|[-+.0-9]*[eE])')
+
+
+def parse_message(delivery_id: str, body: str, first_seen: str) -> Delivery:
+    """Read an event from its JSON text, with exact prices. Never raises for what the text holds."""
+    try:
+        document = orjson.loads(body)
+        if _LONG_PRICE.search(body):
+            _put_exact_prices(document, json.loads(body, parse_float=Decimal))
+    except (ValueError, RecursionError):
+        rejection = Rejection(Reason.INVALID_JSON, "the body is not valid JSON (RFC 8259)")
+        return Delivery(delivery_id, body, first_seen, rejection)
+    return parse_event(delivery_id, document, body, first_seen)
+
+
+def parse_event(delivery_id: str, document: object, body: str, first_seen: str) -> Delivery:
+    """Read an event that is decoded already. Never raises for what it holds."""
+    try:
+        detail = _detail_of_a_sale(document)
+        recorded_at = _instant(_text_at(document, "time"))
+        if recorded_at is None:
+            raise _Rejected(Reason.INVALID_FIELD, "time: must be an ISO 8601 instant with a time zone")
+        sale = _sale(detail, recorded_at)
+    except _Rejected as rejected:
+        return Delivery(delivery_id, body, first_seen, rejected.rejection)
+    unknown = tuple(sorted(name for name in detail if name not in _KNOWN_FIELDS))
+    return Delivery(delivery_id, body, first_seen, sale, unknown)
+
+
+class _Rejected(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.rejection = Rejection(reason, detail)
+
+
+def _detail_of_a_sale(document: object) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise _Rejected(Reason.NOT_A_SALE, "the event is not a JSON object")
+    if document.get("detail-type") != EVENT_TYPE:
+        raise _Rejected(Reason.NOT_A_SALE, f"detail-type: must be {EVENT_TYPE}")
+    if document.get("source") != EVENT_SOURCE:
+        raise _Rejected(Reason.NOT_A_SALE, f"source: must be {EVENT_SOURCE}")
+    detail = document.get("detail")
+    if not isinstance(detail, dict):
+        raise _Rejected(Reason.INVALID_FIELD, "detail: must be an object")
+    return detail
+
+
+def _text_at(document: object, name: str) -> str:
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _sale(detail: dict[str, Any], recorded_at: datetime) -> Sale:
+    try:
+        fields = _Detail.model_validate({name: value for name, value in detail.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _Rejected(Reason.INVALID_FIELD, f"detail.{field}: {first['msg']}") from None
+    days_ahead = (fields.sold_date - recorded_at.date()).days
+    if fields.sold_date < EARLIEST_SOLD_DATE or days_ahead > DAYS_AHEAD_OF_EVENT:
+        rule = f"must be from {EARLIEST_SOLD_DATE} to {DAYS_AHEAD_OF_EVENT} days after the event's time"
+        raise _Rejected(Reason.INVALID_FIELD, f"detail.soldDate: {rule}")
+    return Sale(
+        tenant_id=fields.tenant_id,
+        product_id=fields.product_id,
+        sale_id=fields.sale_id or derived_sale_id(fields.tenant_id, fields.product_id, fields.sold_date),
+        category=fields.category,
+        brand=fields.brand,
+        listed_price=fields.listed_price,
+        sold_price=fields.sale_price,
+        sold_date=fields.sold_date,
+        recorded_at=recorded_at,
+        condition=fields.condition,
+        description=fields.description,
+        vendor_id=fields.vendor_id,
+        image_s3_key=fields.image_s3_key,
+        embedding_id=fields.embedding_id,
+        days_to_sell=fields.days_to_sell,
+        embedding=fields.embedding,
+    )
+
+
+# --- rules of single fields ------------------------------------------------------------------------------------------
+
+
+def _key_part(value: str) -> str:
+    if _KEY_PART_FORBIDS.search(value):
+        raise PydanticCustomError("key_part", "must not contain '#' or control characters")
+    return value
+
+
+def _price(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise PydanticCustomError("price", "must be a number")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise PydanticCustomError("price", "must be finite")
+        value = Decimal(repr(value))
+        if len(value.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
+            raise PydanticCustomError("price", "has more digits than a double carries exactly")
+    price = Decimal(value)
+    if not 0 <= price < PRICE_LIMIT:
+        raise PydanticCustomError("price", "must be from 0 to less than 10^14")
+    exact = price.quantize(Decimal(1).scaleb(-PRICE_DECIMALS))
+    if exact != price:
+        raise PydanticCustomError("price", "must have at most 4 decimals")
+    return abs(exact)
+
+
+def _sold_date(value: object) -> date:
+    if isinstance(value, str):
+        if _PLAIN_DATE.fullmatch(value):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                pass
+        elif (instant := _instant(value)) is not None:
+            return instant.date()
+    raise PydanticCustomError("sold_date", "must be a date YYYY-MM-DD, or an ISO 8601 instant with a time zone")
+
+
+def _instant(text: str) -> datetime | None:
+    """Read an ISO 8601 instant as UTC; None when it is none, or has no time zone."""
+    if "T" not in text or not text.isascii():
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+        return None if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _embedding(value: object) -> Vector:
+    if not isinstance(value, list) or not 1 <= len(value) <= EMBEDDING_LIMIT:
+        raise PydanticCustomError("embedding", "must be an array of 1 to 4096 numbers")
+    # Sets of types, an array and a sum: the loops run in C, over a thousand numbers in every event.
+    if not set(map(type, value)) <= {int, float}:
+        raise PydanticCustomError("embedding", "must contain numbers only")
+    try:
+        vector = array("f", value)
+    except OverflowError:
+        vector = array("f", [math.inf])
+    # 4,096 finite 32-bit floats can't overflow the sum of doubles: it is finite exactly when all of them are.
+    if not math.isfinite(sum(vector)):
+        raise PydanticCustomError("embedding", "must contain finite 32-bit floats only")
+    return vector
+
+
+_KeyPart = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_key_part)]
+_Label = Annotated[str, Field(min_length=1, max_length=256)]
+_Price = Annotated[Decimal, BeforeValidator(_price)]
+
+
+class _Detail(BaseModel):
+    """The event's ``detail``, strict: no text for a number, no true for 1."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", alias_generator=to_camel, arbitrary_types_allowed=True)
+
+    tenant_id: _KeyPart
+    product_id: _KeyPart
+    category: _Label
+    brand: _Label
+    listed_price: _Price
+    sale_price: _Price
+    sold_date: Annotated[date, BeforeValidator(_sold_date)]
+    sale_id: _KeyPart | None = None
+    condition: str | None = None
+    description: Annotated[str, Field(max_length=10_000)] | None = None
+    vendor_id: str | None = None
+    image_s3_key: str | None = None
+    embedding_id: str | None = None
+    days_to_sell: Annotated[int, Field(ge=0, le=36_500)] | None = None
+    embedding: Annotated[Vector, BeforeValidator(_embedding)] | None = None
+
+
+_KNOWN_FIELDS: Final = frozenset(field.alias for field in _Detail.model_fields.values())
+
+
+def _put_exact_prices(document: object, exact: object) -> None:
+    """Replace the prices that were read as doubles by those that were read digit by digit."""
+    if not (isinstance(document, dict) and isinstance(exact, dict)):
+        return
+    detail, exact_detail = document.get("detail"), exact.get("detail")
+    if isinstance(detail, dict) and isinstance(exact_detail, dict):
+        for name in ("listedPrice", "salePrice"):
+            if isinstance(detail.get(name), float):
+                detail[name] = exact_detail.get(name)

@@ -1,0 +1,106 @@
+"""The guard's items: one per sale, IN_PROGRESS under an owner with a lease, or COMPLETED."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from lambda_fn.dynamodb import Item, ItemKey
+from lambda_fn.ports import Completion
+from lambda_fn.sale import EVENT_TYPE, SaleKey
+
+SORT_KEY: Final = "VERSION"
+
+COMPLETED_TTL_SECONDS: Final = 24 * 3600
+# A claim must still be there when a message comes back from the buffer queue (4 days by default) or is redriven from
+# the dead-letter queue (14 days): the two retentions at their most (14 days each), and a margin for late deletion.
+IN_PROGRESS_TTL_SECONDS: Final = 30 * 24 * 3600
+
+
+class Status(StrEnum):
+    """How far a sale is."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+
+
+@dataclass(frozen=True)
+class GuardItem:
+    """An item as it was read. The last four are those of a claim, and empty once the sale is COMPLETED."""
+
+    status: Status
+    payload_hash: str
+    ttl: int
+    owner: int
+    lease_until: float
+    base: int
+    attempts: tuple[int, ...]
+
+
+def guard_key(key: SaleKey) -> ItemKey:
+    """Return the key of a sale's item."""
+    return ItemKey(f"IDEMPOTENCY#{key.tenant_id}#{EVENT_TYPE}#{key.sale_id}", SORT_KEY)
+
+
+def read_item(item: Item) -> GuardItem:
+    """Read an item in DynamoDB's notation."""
+    return GuardItem(
+        status=Status(item["status"]["S"]),
+        payload_hash=item["payloadHash"]["S"],
+        ttl=int(item["ttl"]["N"]),
+        owner=int(item.get("owner", {"N": "0"})["N"]),
+        lease_until=float(item.get("leaseUntil", {"N": "0"})["N"]),
+        base=int(item.get("baseSnapshotId", {"N": "0"})["N"]),
+        attempts=tuple(int(attempt["N"]) for attempt in item.get("attempts", {"L": []})["L"]),
+    )
+
+
+def completed_item(completion: Completion, now: float) -> Item:
+    """Return the item of a sale that has its row and its projection item."""
+    item: Item = {
+        **_identity(completion.key),
+        "status": {"S": Status.COMPLETED.value},
+        "payloadHash": {"S": completion.payload_hash},
+        "processedAt": {"S": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")},
+        "ttl": {"N": str(int(now) + COMPLETED_TTL_SECONDS)},
+    }
+    if completion.snapshot_id is not None:
+        item["snapshotId"] = {"N": str(completion.snapshot_id)}
+    return item
+
+
+def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
+    """Return the item of a sale's first attempt."""
+    return {
+        **_identity(key),
+        "status": {"S": Status.IN_PROGRESS.value},
+        "payloadHash": {"S": payload_hash},
+        "owner": {"N": str(attempt_id)},
+        "leaseUntil": lease_until(now, lease_seconds),
+        "baseSnapshotId": {"N": str(pin)},
+        "attempts": {"L": [{"N": str(attempt_id)}]},
+        "ttl": in_progress_ttl(now),
+    }
+
+
+def lease_until(now: float, lease_seconds: float) -> Item:
+    """Return the attribute for the end of a lease, in epoch seconds with milliseconds."""
+    return {"N": f"{now + lease_seconds:.3f}"}
+
+
+def in_progress_ttl(now: float) -> Item:
+    """Return the attribute for the moment at which an open claim may be forgotten."""
+    return {"N": str(int(now) + IN_PROGRESS_TTL_SECONDS)}
+
+
+def _identity(key: SaleKey) -> Item:
+    partition, sort = guard_key(key)
+    return {
+        "pk": {"S": partition},
+        "sk": {"S": sort},
+        "tenantId": {"S": key.tenant_id},
+        "eventType": {"S": EVENT_TYPE},
+        "eventId": {"S": key.sale_id},
+    }

@@ -1,0 +1,71 @@
+"""Sales as Arrow columns, in the order and with the types of the table's own schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import pyarrow as pa
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.schema import Schema
+
+from lambda_fn.sale import SOURCE_SYSTEM, Sale
+
+EMBEDDING_FIELD_ID: Final = 20
+
+# By field id, not by name: a column keeps its id when it is renamed.
+VALUE_OF_FIELD: Final[dict[int, Callable[[Sale], Any]]] = {
+    1: lambda sale: sale.product_id,
+    2: lambda sale: sale.tenant_id,
+    3: lambda sale: sale.sale_id,
+    4: lambda sale: sale.category,
+    5: lambda sale: sale.brand,
+    6: lambda sale: sale.condition,
+    7: lambda sale: sale.description,
+    8: lambda sale: sale.listed_price,
+    9: lambda sale: sale.sold_price,
+    10: lambda sale: sale.discount_percent,
+    11: lambda sale: sale.sold_date,
+    12: lambda sale: sale.quarter,
+    13: lambda sale: sale.year,
+    14: lambda sale: sale.month,
+    15: lambda sale: sale.season,
+    16: lambda sale: sale.days_to_sell,
+    17: lambda sale: sale.image_s3_key,
+    18: lambda sale: sale.embedding_id,
+    19: lambda sale: None if sale.embedding is None else len(sale.embedding),
+    21: lambda _: SOURCE_SYSTEM,
+    22: lambda sale: sale.vendor_id,
+    23: lambda sale: sale.recorded_at,
+}
+
+
+def arrow_table(sales: Sequence[Sale], schema: Schema) -> pa.Table:
+    """Return the sales as rows of a table with this schema; a column that this code does not know is null."""
+    arrow_schema = schema_to_pyarrow(schema)
+    columns = [
+        _column(sales, field.field_id, arrow_field.type)
+        for field, arrow_field in zip(schema.fields, arrow_schema, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=arrow_schema)
+
+
+def _column(sales: Sequence[Sale], field_id: int, arrow_type: pa.DataType) -> pa.Array:
+    if field_id == EMBEDDING_FIELD_ID:
+        return _embeddings(sales, arrow_type)
+    value_of = VALUE_OF_FIELD.get(field_id)
+    if value_of is None:
+        return pa.nulls(len(sales), arrow_type)
+    return pa.array([value_of(sale) for sale in sales], arrow_type)
+
+
+def _embeddings(sales: Sequence[Sale], arrow_type: pa.DataType) -> pa.Array:
+    """Put the vectors behind one another by memory copy: no number becomes a Python object."""
+    vectors = [sale.embedding for sale in sales]
+    lengths = [0 if vector is None else len(vector) for vector in vectors]
+    content = b"".join(vector.tobytes() for vector in vectors if vector is not None)
+    values = pa.Array.from_buffers(pa.float32(), sum(lengths), [None, pa.py_buffer(content)])
+    offsets = pa.array(accumulate(lengths, initial=0), pa.int64())
+    absent = pa.array([vector is None for vector in vectors], pa.bool_())
+    return pa.LargeListArray.from_arrays(offsets, values, type=arrow_type, mask=absent)

@@ -1,0 +1,167 @@
+"""Appending sales to the Iceberg table: one snapshot with a chosen id, as a compare-and-set, judged by the history.
+
+Steps 2, 5, 6 and 7 of the protocol (docs/exactly-once.md). An attempt's id is the id of the snapshot that it commits,
+so that whether it landed can be read from the table at any later time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import Enum, auto
+from typing import Final
+
+from lambda_fn.errors import OutOfTime, StoreUnavailable
+from lambda_fn.iceberg.history import ancestors_since
+from lambda_fn.iceberg.store import Committed, NotSent, TableState, TableStore
+from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution
+from lambda_fn.retry import Deadline, Retry
+from lambda_fn.sale import Sale, SaleKey
+
+LOAD_TRIES_BEFORE_GIVING_UP: Final = 3
+
+
+class _Verdict(Enum):
+    LANDED = auto()
+    NOT_LANDED_YET = auto()
+    """As of the head that was just read: its compare-and-set makes every older request harmless."""
+
+
+class IcebergSalesTable:
+    """The Iceberg table of sales. Remembers the last head that it saw, to pin the next attempt without a request.
+
+    An older pin is as safe as a fresh one: it means more history to look through, or one refused commit.
+    """
+
+    def __init__(self, store: TableStore, retry: Retry) -> None:
+        self._store = store
+        self._retry = retry
+        self._known: TableState | None = None
+
+    def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt:
+        """Pin the head. Raises TableMissing, or StoreUnavailable when the head can't be read."""
+        state = self._known or self.load(deadline)
+        return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, state)
+
+    def load(self, deadline: Deadline) -> TableState:
+        """Read the head, and remember it. Raises TableMissing, or StoreUnavailable after a few tries."""
+        last: StoreUnavailable = OutOfTime("No time is left to read the table's head; the sales stay in the queue.")
+        for number in self._retry.tries(deadline, self._store.load_seconds):
+            try:
+                state = self._store.load()
+            except StoreUnavailable as error:
+                last = error
+            else:
+                self.remember(state)
+                return state
+            if number + 1 == LOAD_TRIES_BEFORE_GIVING_UP:
+                break
+        raise last
+
+    def remember(self, state: TableState | None) -> None:
+        """Keep the head for the next attempt's pin; None makes the next attempt ask the catalog."""
+        self._known = state
+
+
+class IcebergAppendAttempt:
+    """One invocation's try at landing its sales as one snapshot."""
+
+    def __init__(
+        self, table: IcebergSalesTable, store: TableStore, retry: Retry, attempt_id: int, pinned: TableState
+    ) -> None:
+        self._table = table
+        self._store = store
+        self._retry = retry
+        self._attempt_id = attempt_id
+        self._pin = pinned.head
+        self._judged = pinned
+
+    @property
+    def attempt_id(self) -> int:
+        """The snapshot id that this attempt commits."""
+        return self._attempt_id
+
+    @property
+    def pin(self) -> int:
+        """The table's head as it was known before the first claim, or NO_SNAPSHOT."""
+        return self._pin
+
+    def resolve(
+        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
+    ) -> Resolution | GiveUp:
+        """Reload the head, and judge which of the sales have landed as of it.
+
+        Raises StoreUnavailable when the head or the files to scan can't be read.
+        """
+        state = self._table.load(deadline)
+        since_pin = ancestors_since(state.head, self._judged.head, state.snapshots)
+        if since_pin.fences(self._attempt_id):
+            return GiveUp.FENCED
+        if not since_pin.complete:
+            return GiveUp.HISTORY_EXPIRED
+        self._judged = state
+        landed: dict[SaleKey, int | None] = {}
+        undecided = list(unvouched)
+        for claim in taken_over:
+            since_base = ancestors_since(state.head, claim.base, state.snapshots)
+            attempt = since_base.landed(claim.earlier_attempts)
+            if attempt is not None:
+                landed[claim.sale.key] = attempt
+            elif not since_base.complete:
+                undecided.append(claim.sale)
+        landed.update(dict.fromkeys(self._scan(state, undecided, deadline)))
+        return Resolution(landed)
+
+    def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
+        """Commit the sales as one snapshot that names the fenced attempts in its summary.
+
+        Raises TableMissing only; any other failure is an answer. Files that no commit references are left behind on
+        failure: S3 Tables removes them, and deleting one here could break a commit that takes effect late.
+        """
+        staged = self._store.stage(self._judged, sales, self._attempt_id)
+        conflicts = 0
+        gave_up = GiveUp.OUT_OF_TIME
+        for _ in self._retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
+            if not staged.fits(self._judged):
+                staged = self._store.stage(self._judged, sales, self._attempt_id)
+            answer = self._store.commit(self._judged, staged, fenced)
+            if isinstance(answer, Committed):
+                self._table.remember(answer.state)
+                return Landed(self._attempt_id, conflicts)
+            if isinstance(answer, NotSent):
+                gave_up = GiveUp.STAGING_FAILED
+                continue
+            conflicts += 1
+            gave_up = GiveUp.OUT_OF_TIME
+            verdict = self._judge(fenced, deadline)
+            if verdict is _Verdict.LANDED:
+                return Landed(self._attempt_id, conflicts)
+            if verdict is not _Verdict.NOT_LANDED_YET:
+                return NotKnownToHaveLanded(verdict, conflicts)
+        self._table.remember(None)
+        return NotKnownToHaveLanded(gave_up, conflicts)
+
+    def _judge(self, fenced: Collection[int], deadline: Deadline) -> _Verdict | GiveUp:
+        """Judge a commit whose answer was not success, by what the table says now."""
+        try:
+            state = self._table.load(deadline)
+        except StoreUnavailable:
+            self._table.remember(None)
+            return GiveUp.HEAD_UNREADABLE
+        since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
+        self._judged = state
+        if since_judged.landed([self._attempt_id]) is not None:
+            return _Verdict.LANDED
+        if since_judged.fences(self._attempt_id):
+            return GiveUp.FENCED
+        if since_judged.landed(fenced) is not None:
+            return GiveUp.EARLIER_ATTEMPT_LANDED
+        if not since_judged.complete:
+            return GiveUp.HISTORY_EXPIRED
+        return _Verdict.NOT_LANDED_YET
+
+    def _scan(self, state: TableState, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
+        if not sales:
+            return ()
+        if not deadline.allows(self._store.load_seconds):
+            raise OutOfTime("No time is left to look the sales up in the table; they stay in the queue.")
+        return self._store.scan(state, sales)

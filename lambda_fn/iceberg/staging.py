@@ -1,0 +1,231 @@
+"""The files of one append, made in memory: Parquet by partition, one manifest over them, and the manifest list."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.avro.codecs import AvroCompressionCodec
+from pyiceberg.io import InputFile, OutputFile, OutputStream
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+)
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    write_manifest,
+    write_manifest_list,
+)
+from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
+from pyiceberg.typedef import Record
+
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD, arrow_table
+from lambda_fn.sale import Sale
+
+FORMAT_VERSION: Final = 2
+AVRO_CODEC: Final[AvroCompressionCodec] = "deflate"
+PARQUET_CODEC: Final = "zstd"
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that is made and not uploaded yet."""
+
+    location: str
+    content: bytes
+
+
+@dataclass
+class StagedFiles:
+    """The data files and the manifest of one append, under the schema and partition spec that they were made with.
+
+    ``pending`` are those still to be uploaded. A manifest list is no part of it: each try to commit needs its own.
+    """
+
+    attempt_id: int
+    schema_id: int
+    spec_id: int
+    data_files: tuple[DataFile, ...]
+    manifest: ManifestFile
+    pending: list[NewFile] = field(default_factory=list)
+
+
+def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
+    """Make one Parquet file for each partition among the sales, and one manifest that lists them."""
+    metadata, schema, spec = table.metadata, table.schema(), table.spec()
+    locations = table.location_provider()
+    data_files: list[DataFile] = []
+    pending: list[NewFile] = []
+    for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
+        location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
+        content, statistics = _parquet(arrow_table(members, schema))
+        data_files.append(_data_file(metadata, location, len(content), partition, statistics))
+        pending.append(NewFile(location, content))
+    manifest_file = _MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
+    with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
+        for data_file in data_files:
+            writer.add_entry(_added(attempt_id, data_file))
+    manifest = writer.to_manifest_file()
+    pending.append(manifest_file.as_new_file())
+    return StagedFiles(attempt_id, schema.schema_id, spec.spec_id, tuple(data_files), manifest, pending)
+
+
+def manifest_list(table: Table, staged: StagedFiles, existing: Iterable[ManifestFile]) -> NewFile:
+    """Make the manifest list of a snapshot that adds the staged files to the table's head.
+
+    Its name is new each time: an older try of the same attempt may still take effect, and would need its own.
+    """
+    name = f"snap-{staged.attempt_id}-{uuid.uuid4()}.avro"
+    output = _MemoryFile(table.location_provider().new_metadata_location(name))
+    metadata = table.metadata
+    with write_manifest_list(
+        FORMAT_VERSION,
+        output,
+        staged.attempt_id,
+        metadata.current_snapshot_id,
+        next_sequence_number(metadata),
+        AVRO_CODEC,
+    ) as writer:
+        writer.add_manifests([staged.manifest, *existing])
+    return output.as_new_file()
+
+
+def next_sequence_number(metadata: TableMetadata) -> int:
+    """Return the sequence number of the next snapshot (Iceberg specification, "Sequence Numbers")."""
+    return (getattr(metadata, "last_sequence_number", None) or 0) + 1
+
+
+def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) -> Summary:
+    """Return the snapshot's summary: what it adds, the table's new totals, and the given properties."""
+    collector = SnapshotSummaryCollector()
+    for data_file in staged.data_files:
+        collector.add_file(data_file, table.schema(), table.spec())
+    head = table.current_snapshot()
+    previous = head.summary.additional_properties if head is not None and head.summary is not None else None
+    return update_snapshot_summaries(Summary(Operation.APPEND, **collector.build(), **properties), previous)
+
+
+def _by_partition(
+    sales: Sequence[Sale], schema: Schema, spec: PartitionSpec
+) -> Iterable[tuple[Record, Sequence[Sale]]]:
+    values = [_partition_value(schema, spec_field) for spec_field in spec.fields]
+    groups: dict[tuple[Any, ...], list[Sale]] = {}
+    for sale in sales:
+        groups.setdefault(tuple(value(sale) for value in values), []).append(sale)
+    return [(Record(*partition), members) for partition, members in groups.items()]
+
+
+def _partition_value(schema: Schema, spec_field: PartitionField) -> Callable[[Sale], Any]:
+    apply = spec_field.transform.transform(schema.find_field(spec_field.source_id).field_type)
+    value_of = VALUE_OF_FIELD[spec_field.source_id]
+    return lambda sale: apply(partition_record_value(spec_field, value_of(sale), schema))
+
+
+def _parquet(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
+    """Write one Parquet file. Numbers of an embedding hardly repeat: their bytes are split by significance instead."""
+    sink = pa.BufferOutputStream()
+    embedding = next((column for column in rows.schema.names if _field_id(rows, column) == EMBEDDING_FIELD_ID), None)
+    plain = [column for column in rows.schema.names if column != embedding]
+    with pq.ParquetWriter(
+        sink,
+        rows.schema,
+        compression=PARQUET_CODEC,
+        use_dictionary=plain,
+        write_statistics=plain,
+        column_encoding={f"{embedding}.list.element": "BYTE_STREAM_SPLIT"} if embedding else None,
+        store_decimal_as_integer=True,
+    ) as writer:
+        writer.write_table(rows)
+    content = sink.getvalue()
+    return content.to_pybytes(), pq.read_metadata(pa.BufferReader(content))
+
+
+def _field_id(rows: pa.Table, column: str) -> int:
+    return int(rows.schema.field(column).metadata[b"PARQUET:field_id"])
+
+
+def _data_file(
+    metadata: TableMetadata, location: str, size_bytes: int, partition: Record, parquet: pq.FileMetaData
+) -> DataFile:
+    schema = metadata.schema()
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=parquet,
+        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    data_file = DataFile.from_args(
+        _table_format_version=FORMAT_VERSION,
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=partition,
+        file_size_in_bytes=size_bytes,
+        sort_order_id=None,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
+    data_file.spec_id = metadata.default_spec_id
+    return data_file
+
+
+def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:
+    return ManifestEntry.from_args(
+        status=ManifestEntryStatus.ADDED,
+        snapshot_id=attempt_id,
+        sequence_number=None,
+        file_sequence_number=None,
+        data_file=data_file,
+    )
+
+
+class _MemoryFile(OutputFile):
+    """A file under construction; pyiceberg's writers ask for its length when they are done."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._content = b""
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def exists(self) -> bool:
+        return False
+
+    def to_input_file(self) -> InputFile:
+        raise FileNotFoundError(self.location)
+
+    def create(self, overwrite: bool = False) -> OutputStream:
+        return _MemoryStream(self)
+
+    def keep(self, content: bytes) -> None:
+        self._content = content
+
+    def as_new_file(self) -> NewFile:
+        return NewFile(self.location, self._content)
+
+
+class _MemoryStream(io.BytesIO):
+    def __init__(self, file: _MemoryFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.keep(self.getvalue())
+        super().close()

@@ -1,0 +1,45 @@
+"""Doing independent requests at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+Argument = TypeVar("Argument")
+Answer = TypeVar("Answer")
+
+
+class Parallel(Protocol):
+    """Runs one function over many arguments; answers come back in the arguments' order."""
+
+    def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
+        """Run them all, wait for all, and raise the first exception, if any, only then."""
+        ...
+
+
+class Threads:
+    """A pool of threads, for requests that wait on the network."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="request")
+
+    def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
+        """Run them all, wait for all, and raise the first exception, if any, only then."""
+        given = list(arguments)
+        if len(given) == 1:
+            return [function(given[0])]
+        futures = [self._pool.submit(function, argument) for argument in given]
+        # Wait for every one before looking at any: a request that is still on its way when the caller has given up
+        # would act behind the caller's back.
+        for future in futures:
+            future.exception()
+        return [future.result() for future in futures]
+
+
+class InTurn:
+    """One after the other, in the caller's thread."""
+
+    def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
+        """Run them all, in order."""
+        return [function(argument) for argument in arguments]

@@ -1,0 +1,46 @@
+"""The projection on DynamoDB: one item a sale, for look-ups by product, by tenant and date, by embedding shard."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from lambda_fn.dynamodb import Batches, KeyedTable
+from lambda_fn.ports import Reason, Rejection
+from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes, projection_key, sale_of
+from lambda_fn.retry import Deadline
+from lambda_fn.sale import Sale, SaleKey
+
+
+def projection_table(name: str) -> KeyedTable:
+    """Return the projection table's name and keys."""
+    return KeyedTable(name, partition_key="PK", sort_key="SK")
+
+
+class DynamoDBProjection:
+    """The look-up copy of every sale."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def rejects(self, sale: Sale) -> Rejection | None:
+        """Tell whether the sale's item would be too large to store."""
+        if item_size_bytes(item_of(sale)) <= ITEM_LIMIT_BYTES:
+            return None
+        return Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
+
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+        """Return the stored sales among those given, with strong consistency.
+
+        Raises StoreUnavailable when not all of them could be looked up before the deadline.
+        """
+        items = self._batches.get([projection_key(sale) for sale in sales], deadline)
+        found = (sale_of(item) for item in items.values())
+        return {sale.key: sale for sale in found}
+
+    def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
+        """Store the sales, and return those for which that is certain.
+
+        A repeat writes the same item. Raises StoreUnavailable when DynamoDB refuses; some items may be stored then.
+        """
+        stored = self._batches.put([item_of(sale) for sale in sales], deadline)
+        return {sale.key for sale in sales if projection_key(sale) in stored}
