@@ -21,10 +21,14 @@ _FILE: Final = "stack.json"
 
 @dataclass(frozen=True)
 class StackState:
-    """A stack that was brought up. ``pid`` is also the emulator's process group."""
+    """A stack that was brought up. ``pid`` is also the emulator's process group.
+
+    ``token`` is what the emulator answers to a health check, so that no other one on that port passes for it.
+    """
 
     pid: int
     port: int
+    token: str
     stage: str
     region: str = REGION
     delivery_mode: str = "queue"

@@ -1,0 +1,49 @@
+"""``carousel-sync``, the operator's command line: every command of the project in one place."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from ops import evolve
+from ops.local_stack import commands as local
+
+app = typer.Typer(
+    name="carousel-sync",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        typer.echo(version("carousel-sync"))
+    except PackageNotFoundError:
+        typer.echo("unknown (run from a checkout that is not installed)")
+    raise typer.Exit
+
+
+@app.callback()
+def carousel_sync(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Sales of the carousel in an Apache Iceberg table: send, look, check, repair.
+
+    Commands talk to AWS, to the embedded stack with --local, or to what AWS_ENDPOINT_URL names.
+    """
+
+
+app.add_typer(local.app, name="local")
+app.add_typer(evolve.app, name="evolve")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
