@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from lambda_fn.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
@@ -225,4 +225,59 @@ class DeadLetters(Protocol):
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
         """Send the letters, and return the delivery ids of those that the queue has."""
+        ...
+
+
+# --- telemetry -------------------------------------------------------------------------------------------------------
+
+
+class LogKeys(TypedDict, total=False):
+    """Everything that a log line may carry: ids, counts, durations and codes. No fact of a sale is among them."""
+
+    attempt_id: int
+    cause: str
+    conflicts: int
+    count: int
+    delivery_ids: Sequence[str]
+    detail: str
+    milliseconds: int
+    reason: str
+    sale_ids: Sequence[str]
+    snapshot_id: int
+    takeovers: int
+    unknown_fields: Sequence[str]
+
+
+class Metric(StrEnum):
+    """Everything that is counted or measured."""
+
+    BATCH_SIZE = "BatchSize"
+    COMMIT_CONFLICTS = "CommitConflicts"
+    COMMIT_MILLISECONDS = "CommitMilliseconds"
+    DUPLICATES = "Duplicates"
+    GIVEN_BACK = "SalesGivenBack"
+    SALES_COMMITTED = "SalesCommitted"
+    SALES_REJECTED = "SalesRejected"
+    TAKEOVERS = "Takeovers"
+    UNCOMMITTED_ATTEMPTS = "UncommittedAttempts"
+    UNKNOWN_FIELDS = "UnknownFields"
+
+
+class Telemetry(Protocol):
+    """Where the use case tells what it does."""
+
+    def info(self, text: str, **keys: Unpack[LogKeys]) -> None:
+        """Log something that is as it should be."""
+        ...
+
+    def warning(self, text: str, **keys: Unpack[LogKeys]) -> None:
+        """Log something that was refused or has to be done again."""
+        ...
+
+    def measure(self, metric: Metric, value: float) -> None:
+        """Add to a metric."""
+        ...
+
+    def rejected(self, reason: Reason) -> None:
+        """Count a rejected event under its reason."""
         ...

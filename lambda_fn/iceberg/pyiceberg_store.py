@@ -38,8 +38,8 @@ from lambda_fn.sale import Sale, SaleKey
 SCAN_IDS_LIMIT: Final = 1000
 
 # pyiceberg's type hints describe the models behind these, not the arguments that its documentation gives them.
-_equal: Final[Callable[[str, Any], BooleanExpression]] = cast(Any, EqualTo)
-_in: Final[Callable[[str, Sequence[str]], BooleanExpression]] = cast(Any, In)
+_equal: Final[Callable[[str, Any], BooleanExpression]] = cast("Any", EqualTo)
+_in: Final[Callable[[str, Sequence[str]], BooleanExpression]] = cast("Any", In)
 
 
 class PyIcebergState:

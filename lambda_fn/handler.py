@@ -1,0 +1,16 @@
+"""Entry point of the function: ``lambda_fn.handler.handler``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambda_fn.wiring import LambdaContext, application
+
+
+def handler(event: Any, context: LambdaContext | None) -> dict[str, Any]:
+    """Process one EventBridge event, or an SQS batch whose bodies are EventBridge events.
+
+    Returns ``{"batchItemFailures": [...]}`` for a batch, and ``{"statusCode": ..., "body": ...}`` for an event. Raises
+    ConfigurationError when the function is not set up, and SaleNotCommitted when one event has to be delivered again.
+    """
+    return application().handle(event, context)

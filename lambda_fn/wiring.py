@@ -1,0 +1,132 @@
+"""The composition root: from the environment to a running application, at the first call and not at import.
+
+Nothing random and nothing connected exists before that, so that a snapshot of an initialised function (Lambda
+SnapStart) can be restored many times.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import boto3
+from botocore.config import Config
+
+from catalog_config.connect import connect
+from lambda_fn import dynamodb
+from lambda_fn.dead_letters.sqs import SQSDeadLetters
+from lambda_fn.delivery import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
+from lambda_fn.dynamodb import Batches
+from lambda_fn.errors import CarouselSyncError
+from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
+from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
+from lambda_fn.iceberg.sales_table import IcebergSalesTable
+from lambda_fn.parallel import Threads
+from lambda_fn.process_deliveries import ProcessDeliveries
+from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
+from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
+from lambda_fn.settings import Settings
+from lambda_fn.sync_sales import SyncSales
+from lambda_fn.telemetry import PowertoolsTelemetry
+
+WORKERS: Final = 16
+# Left at the end of an invocation to log, to write the metrics and to answer.
+ANSWER_SECONDS: Final = 2.0
+SECONDS_WITHOUT_CONTEXT: Final = 60.0
+
+
+class LambdaContext(Protocol):
+    """What is used of the Lambda context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the service ends the invocation."""
+        ...
+
+
+@dataclass(frozen=True)
+class Application:
+    """Events in, answers out."""
+
+    process: ProcessDeliveries
+    telemetry: PowertoolsTelemetry
+    clock: Clock
+
+    def handle(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:
+        """Process an SQS batch or one EventBridge event. Raises only for what a retry can mend."""
+        request_id = context.aws_request_id if context else "local"
+        seconds = context.get_remaining_time_in_millis() / 1000 if context else SECONDS_WITHOUT_CONTEXT
+        deadline = Deadline.after(self.clock, seconds - ANSWER_SECONDS)
+        self.telemetry.start(request_id)
+        try:
+            if is_queue_batch(event):
+                return batch_answer(self.process.process(deliveries_of_batch(event), request_id, deadline))
+            delivery = delivery_of_event(event, self.clock.now())
+            results = self.process.process([delivery], request_id, deadline)
+            return event_answer(results[delivery.delivery_id])
+        except CarouselSyncError as error:
+            self.telemetry.failure(error)
+            raise
+        finally:
+            self.telemetry.flush()
+
+
+@lru_cache(maxsize=1)
+def application() -> Application:
+    """Return the application of this process, made at the first call. Raises ConfigurationError."""
+    return build(os.environ)
+
+
+def build(environment: Mapping[str, str]) -> Application:
+    """Make an application. Raises ConfigurationError; opens no connection."""
+    settings = Settings.from_environment(environment)
+    clock = SystemClock()
+    retry = Retry(clock, random.SystemRandom())
+    parallel = Threads(WORKERS)
+    telemetry = PowertoolsTelemetry(settings.stage)
+
+    tables = _client("dynamodb", settings, dynamodb.CONNECT_TIMEOUT_SECONDS, dynamodb.READ_TIMEOUT_SECONDS)
+    guard = DynamoDBGuard(Batches(tables, guard_table(settings.guard_table), retry, parallel), clock, retry)
+    projection = DynamoDBProjection(Batches(tables, projection_table(settings.projection_table), retry, parallel))
+    catalog = settings.catalog
+    store = PyIcebergStore(
+        open_catalog=lambda: connect(catalog),
+        identifier=settings.table_identifier,
+        parallel=parallel,
+        clock=clock,
+        request_seconds=catalog.connect_timeout_seconds + catalog.read_timeout_seconds,
+    )
+    sync_sales = SyncSales(
+        guard=guard,
+        table=IcebergSalesTable(store, retry),
+        projection=projection,
+        telemetry=telemetry,
+        clock=clock,
+        retry=retry,
+        new_attempt_id=new_attempt_id,
+    )
+    queue = _client("sqs", settings, dynamodb.CONNECT_TIMEOUT_SECONDS, dynamodb.READ_TIMEOUT_SECONDS)
+    dead_letters = SQSDeadLetters(queue, settings.dead_letter_queue_url, retry)
+    return Application(ProcessDeliveries(sync_sales, projection, dead_letters, telemetry), telemetry, clock)
+
+
+def new_attempt_id() -> int:
+    """Return a random 63-bit positive integer from the operating system, so that no two processes share a seed."""
+    return random.SystemRandom().randrange(1, 2**63)
+
+
+def _client(service: str, settings: Settings, connect_timeout_seconds: float, read_timeout_seconds: float) -> Any:
+    """Make a client that tries once: the project has one retry loop, and it knows the deadline."""
+    config = Config(
+        connect_timeout=connect_timeout_seconds,
+        read_timeout=read_timeout_seconds,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=WORKERS,
+    )
+    session: Any = boto3.Session(region_name=settings.region)
+    return session.client(service, endpoint_url=settings.endpoint_url, config=config)
