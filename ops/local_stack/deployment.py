@@ -11,6 +11,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from lambda_fn.errors import ConfigurationError
+from ops.local_stack.corrections import apply_corrections
 from ops.packaging import CodePackage, package_code, with_code_uri
 from ops.target import Target
 
@@ -65,12 +66,11 @@ def deploy(target: Target, deployment: Deployment) -> None:
         else:
             client.create_stack(**request)
     except ClientError as error:
-        if "No updates are to be performed" in str(error):
-            return
-        raise ConfigurationError(
-            f"CloudFormation refuses template.yaml: {error}. The emulator keeps running as it was before."
-        ) from error
-    _wait(target)
+        if "No updates are to be performed" not in str(error):
+            raise ConfigurationError(
+                f"CloudFormation refuses template.yaml: {error}. The emulator keeps running as it was before."
+            ) from error
+    apply_corrections(target, outputs(_wait(target)))
 
 
 def describe(target: Target) -> dict[str, Any] | None:
@@ -103,14 +103,14 @@ def _upload(target: Target, code: CodePackage) -> str:
     return f"s3://{_ARTEFACT_BUCKET}/{key}"
 
 
-def _wait(target: Target) -> None:
+def _wait(target: Target) -> dict[str, Any]:
     deadline = time.monotonic() + _DEPLOY_SECONDS
     status = "unknown"
     while time.monotonic() < deadline:
         description = describe(target)
         status = description["StackStatus"] if description else "DELETED"
-        if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            return
+        if description and status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            return description
         if not status.endswith("_IN_PROGRESS"):
             raise ConfigurationError(
                 f"The deployment ended as {status}:\n{_reasons(target)}\nThe emulator keeps running for a look at it "
