@@ -1,0 +1,228 @@
+"""template.yaml: what cfn-lint says, and the promises of docs that a reader of the template could break unawares."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint.decode  # type: ignore[import-untyped]
+import pytest
+from boto3.session import Session
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+DATA = {"TableBucket", "Namespace", "GuardTable", "ProjectionTable", "BufferQueue", "DeadLetterQueue"}
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    decoded, problems = cfnlint.decode.decode(str(TEMPLATE))
+    assert not problems
+    plain: dict[str, Any] = json.loads(json.dumps(decoded))
+    return plain
+
+
+@pytest.fixture(scope="module")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"]
+    return found
+
+
+def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name]["Properties"]
+    return found
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    command = [str(Path(sys.executable).parent / "cfn-lint"), str(TEMPLATE)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_data_outlives_the_stack(resources: dict[str, Any]) -> None:
+    retained = {
+        name
+        for name, resource in resources.items()
+        if resource.get("DeletionPolicy") == "Retain" and resource.get("UpdateReplacePolicy") == "Retain"
+    }
+    assert retained == DATA
+
+
+def test_the_iceberg_table_is_not_in_the_template(resources: dict[str, Any]) -> None:
+    assert "AWS::S3Tables::Table" not in {resource["Type"] for resource in resources.values()}
+
+
+def test_names_are_those_of_the_contract(resources: dict[str, Any]) -> None:
+    names = {
+        ("TableBucket", "TableBucketName"): "carousel-${Stage}-analytics",
+        ("GuardTable", "TableName"): "pricing-idempotency-${Stage}",
+        ("ProjectionTable", "TableName"): "bg-remover-${Stage}-sales-intelligence",
+        ("BufferQueue", "QueueName"): "carousel-sync-${Stage}",
+        ("DeadLetterQueue", "QueueName"): "carousel-sync-dlq-${Stage}",
+        ("SyncFunction", "FunctionName"): "bg-remover-${Stage}-carouselToS3TablesSync",
+    }
+    for (resource, name), expected in names.items():
+        assert properties(resources, resource)[name] == {"Fn::Sub": expected}
+
+
+def test_function_is_sized_as_in_the_contract(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    function = properties(resources, "SyncFunction")
+    assert template["Parameters"]["MemorySize"]["Default"] == 512
+    assert function["Timeout"] == 60
+    assert function["Runtime"] == "python3.13"
+    assert function["Architectures"] == ["arm64"]
+    assert function["Handler"] == "lambda_fn.handler.handler"
+
+
+def test_environment_is_that_of_the_contract(resources: dict[str, Any]) -> None:
+    # AWS_ENDPOINT_URL is the SDKs' override and not the template's to set.
+    assert set(properties(resources, "SyncFunction")["Environment"]["Variables"]) == {
+        "STAGE",
+        "CATALOG",
+        "TABLE_BUCKET_ARN",
+        "ICEBERG_NAMESPACE",
+        "ICEBERG_TABLE",
+        "GUARD_TABLE",
+        "PROJECTION_TABLE",
+        "DEAD_LETTER_QUEUE_URL",
+    }
+
+
+def test_dead_letters_are_kept_for_fourteen_days_and_encrypted(resources: dict[str, Any]) -> None:
+    queue = properties(resources, "DeadLetterQueue")
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_buffer_queue_gives_the_function_its_time(resources: dict[str, Any]) -> None:
+    queue = properties(resources, "BufferQueue")
+    assert queue["VisibilityTimeout"] >= 6 * properties(resources, "SyncFunction")["Timeout"]
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+
+
+def test_an_outage_of_hours_does_not_exhaust_the_receive_count(resources: dict[str, Any]) -> None:
+    queue = properties(resources, "BufferQueue")
+    outage_seconds = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert 4 * 3600 <= outage_seconds < queue["MessageRetentionPeriod"]
+
+
+def test_both_tables_bill_per_request_and_expire_items(resources: dict[str, Any]) -> None:
+    for name in ("GuardTable", "ProjectionTable"):
+        table = properties(resources, name)
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    projection = properties(resources, "ProjectionTable")
+    assert projection["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_keys_are_those_of_the_contract(resources: dict[str, Any]) -> None:
+    def keys(schema: list[dict[str, str]]) -> list[str]:
+        return [key["AttributeName"] for key in schema]
+
+    assert keys(properties(resources, "GuardTable")["KeySchema"]) == ["pk", "sk"]
+    projection = properties(resources, "ProjectionTable")
+    assert keys(projection["KeySchema"]) == ["PK", "SK"]
+    indexes = {index["IndexName"]: keys(index["KeySchema"]) for index in projection["GlobalSecondaryIndexes"]}
+    assert indexes == {"GSI1": ["GSI1PK", "GSI1SK"], "GSI2": ["GSI2PK", "GSI2SK"]}
+
+
+def test_tenant_index_leaves_the_embedding_out_within_the_limit_of_dynamodb(resources: dict[str, Any]) -> None:
+    indexes = {
+        index["IndexName"]: index for index in properties(resources, "ProjectionTable")["GlobalSecondaryIndexes"]
+    }
+    names = indexes["GSI1"]["Projection"]["NonKeyAttributes"]
+    limit = Session().client("dynamodb", region_name="eu-west-1").meta.service_model
+    assert len(names) <= limit.shape_for("NonKeyAttributeNameList").metadata["max"]
+    assert "embedding" not in names
+    assert indexes["GSI2"]["Projection"] == {"ProjectionType": "ALL"}
+
+
+def test_rule_matches_the_sales_and_nothing_else(resources: dict[str, Any]) -> None:
+    assert properties(resources, "SaleRule")["EventPattern"] == {
+        "source": ["carousel.products"],
+        "detail-type": ["carousel.product.sold"],
+    }
+
+
+def test_the_delivery_mode_moves_the_one_target(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    assert template["Parameters"]["DeliveryMode"]["Default"] == "queue"
+    assert template["Conditions"]["QueueMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "queue"]}
+    assert template["Conditions"]["DirectMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "direct"]}
+    (target,) = properties(resources, "SaleRule")["Targets"]
+    assert target["Arn"] == {
+        "Fn::If": ["QueueMode", {"Fn::GetAtt": ["BufferQueue", "Arn"]}, {"Fn::GetAtt": ["SyncFunction", "Arn"]}]
+    }
+
+
+def test_direct_mode_has_both_failure_stores(resources: dict[str, Any]) -> None:
+    (target,) = properties(resources, "SaleRule")["Targets"]
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
+    assert set(target["RetryPolicy"]) == {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"}
+    invocation = resources["AsynchronousInvocation"]
+    assert invocation["Condition"] == resources["DirectInvocationPermission"]["Condition"] == "DirectMode"
+    assert invocation["Properties"]["DestinationConfig"]["OnFailure"] == {
+        "Destination": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    }
+
+
+def test_queue_mapping_returns_only_what_failed(resources: dict[str, Any]) -> None:
+    mapping = resources["BufferQueueMapping"]
+    # Unconditional: a change of the mode strands no message.
+    assert "Condition" not in mapping
+    assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["Properties"]["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
+
+
+def test_only_the_rule_may_send_to_the_queues(resources: dict[str, Any]) -> None:
+    for policy in ("BufferQueuePolicy", "DeadLetterQueuePolicy"):
+        (statement,) = properties(resources, policy)["PolicyDocument"]["Statement"]
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["SaleRule", "Arn"]}}}
+        assert statement["Action"] == "sqs:SendMessage"
+
+
+def statements(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in properties(resources, "SyncRole")["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def test_role_has_no_wildcard_but_the_tables_of_the_bucket(resources: dict[str, Any]) -> None:
+    assert "ManagedPolicyArns" not in properties(resources, "SyncRole")
+    for statement in statements(resources):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not [action for action in actions if "*" in action]
+        if "*" in json.dumps(statement["Resource"]):
+            # A table's ARN ends in an id that is made up after the stack; its names are held by the conditions.
+            assert statement["Resource"] == {"Fn::Sub": "${TableBucket.TableBucketARN}/table/*"}
+            assert statement["Condition"] == {
+                "StringEqualsIfExists": {
+                    "s3tables:namespace": "pricing_intelligence",
+                    "s3tables:tableName": "sales_history",
+                }
+            }
+
+
+def test_role_may_do_what_the_adapters_do(resources: dict[str, Any]) -> None:
+    allowed: dict[str, set[str]] = {}
+    for statement in statements(resources):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        allowed.setdefault(json.dumps(statement["Resource"]), set()).update(actions)
+    assert allowed[json.dumps({"Fn::GetAtt": ["GuardTable", "Arn"]})] == {
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
+    }
+    assert allowed[json.dumps({"Fn::GetAtt": ["ProjectionTable", "Arn"]})] == {
+        "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
+    }
+    assert allowed[json.dumps({"Fn::GetAtt": ["DeadLetterQueue", "Arn"]})] == {"sqs:SendMessage"}
+
+
+def test_every_parameter_and_output_is_described(template: dict[str, Any]) -> None:
+    described = {**template["Parameters"], **template["Outputs"]}
+    assert [name for name, entry in described.items() if not entry.get("Description")] == []
