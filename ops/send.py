@@ -1,0 +1,99 @@
+"""``carousel-sync send``: one event, from a file, on the event bus."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from lambda_fn.errors import ConfigurationError
+from ops.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption, print_json, readable_errors, stdout
+from ops.event_bus import DEFAULT_BUS, BusEvent, BusOption, EventBus, batches, instant_of
+from ops.target import resolve
+
+_BETWEEN_MEMBERS: Final = re.compile(r"[\s,:]*")
+
+
+def send(
+    event: Annotated[Path, typer.Argument(help="A file with one EventBridge event: an envelope with its detail.")],
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    bus: BusOption = DEFAULT_BUS,
+    as_json: JsonOption = False,
+) -> None:
+    """Put one event on the event bus, as it stands in a file, and print the id that the bus gave it.
+
+    The bus makes a new envelope: of the file's, source, detail-type, detail and time count. The detail is sent as it is
+    written, so that an event that breaks the contract arrives just so.
+    """
+    with readable_errors():
+        bus_event = read_event(event)
+        target = resolve(stage, local)
+        for batch in batches([bus_event], lambda one: one.size_bytes):
+            (event_id,) = EventBus(target.client("events"), bus).put(batch)
+        if as_json:
+            print_json(
+                {"eventId": event_id, "bus": bus, "source": bus_event.source, "detailType": bus_event.detail_type}
+            )
+            return
+        stdout.print(
+            f"Sent {event} to event bus {bus} at {target}: event id {event_id}.", highlight=False, soft_wrap=True
+        )
+
+
+def read_event(path: Path) -> BusEvent:
+    """Read an event's file. Raises ConfigurationError that says what is wrong with it; nothing was sent then."""
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise _unusable(path, f"it can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _unusable(path, f"it is not UTF-8 text: {error}") from error
+    try:
+        envelope = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(path, f"it is not JSON: {error}") from error
+    if not isinstance(envelope, dict):
+        raise _unusable(path, "it is not an object")
+    for name in ("source", "detail-type"):
+        if not isinstance(envelope.get(name), str) or not envelope[name]:
+            raise _unusable(path, f"its {name!r} is missing or not a text")
+    if not isinstance(envelope.get("detail"), dict):
+        raise _unusable(path, "its 'detail' is missing or not an object, which is all that an event bus takes")
+    return BusEvent(
+        source=envelope["source"],
+        detail_type=envelope["detail-type"],
+        detail=_as_written(text, "detail"),
+        time=instant_of(envelope.get("time")),
+    )
+
+
+def _as_written(text: str, name: str) -> str:
+    """Return the text of a member of a JSON object: decoding and encoding would change its numbers.
+
+    The text is known to be an object that has the member; of repeated members the last one counts, as in ``json``.
+    """
+    decoder: Any = json.JSONDecoder()
+    written = ""
+    position = text.index("{") + 1
+    while text[position := _end_of_gap(text, position)] != "}":
+        key, position = decoder.raw_decode(text, position)
+        start = _end_of_gap(text, position)
+        _, position = decoder.raw_decode(text, start)
+        if key == name:
+            written = text[start:position]
+    return written
+
+
+def _end_of_gap(text: str, position: int) -> int:
+    gap = _BETWEEN_MEMBERS.match(text, position)
+    return gap.end() if gap else position
+
+
+def _unusable(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} can't be sent: {why}. Nothing was sent. An event that works: examples/carousel-sold-event.json"
+    )

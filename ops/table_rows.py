@@ -1,0 +1,141 @@
+"""The rows of the Iceberg table as sales, read file by file and partition by partition: never the table as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan
+from pyiceberg.table import FileScanTask, Table
+
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD
+from lambda_fn.sale import Sale, Vector
+
+ROWS_AT_ONCE: Final = 512
+FILES_AT_ONCE: Final = 8
+# Smaller files are read together, for their round trips; what is read together is in memory together.
+SMALL_FILE_BYTES: Final = 4 * 1024 * 1024
+
+_FIELD_ID: Final = b"PARQUET:field_id"
+# The time of the event is no fact of a sale, and is not read.
+_NOT_READ: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_INGESTION_TIMESTAMP: Final = 23
+_WANTED: Final = (frozenset(VALUE_OF_FIELD) | {EMBEDDING_FIELD_ID}) - {_INGESTION_TIMESTAMP}
+
+# Column names of this code, by field id; the table's own may be others after a rename.
+_FACTS: Final = {
+    1: "product_id",
+    2: "tenant_id",
+    3: "sale_id",
+    4: "category",
+    5: "brand",
+    6: "condition",
+    7: "description",
+    8: "listed_price",
+    9: "sold_price",
+    11: "sold_date",
+    16: "days_to_sell",
+    17: "image_s3_key",
+    18: "embedding_id",
+    22: "vendor_id",
+}
+_DERIVED: Final = tuple(sorted(_WANTED - frozenset(_FACTS) - {EMBEDDING_FIELD_ID}))
+
+Columns = dict[int, pa.Array]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row. ``derived_well``: the columns that follow from others (season, discount, ...) hold what follows."""
+
+    sale: Sale
+    derived_well: bool
+
+
+def read_rows(table: Table, file_done: Callable[[int, int], None]) -> Iterator[Row]:
+    """Yield every row of the table's present snapshot, one partition after the other.
+
+    ``file_done`` is called with the number of files read and of all files. Memory: a few small files, or one large
+    one. Raises what pyiceberg and the file access raise when a file can't be read.
+    """
+    tasks = sorted(table.scan().plan_files(), key=lambda task: (repr(task.file.partition), task.file.file_path))
+    done = 0
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        for group in _groups(tasks):
+            if len(group) == 1:
+                files: Iterator[Iterator[Columns] | list[Columns]] = iter([_read(table, group[0])])
+            else:
+                files = pool.map(lambda task: list(_read(table, task)), group)
+            for file in files:
+                for columns in file:
+                    yield from _rows(columns)
+                done += 1
+                file_done(done, len(tasks))
+    file_done(done, len(tasks))
+
+
+def _groups(tasks: Sequence[FileScanTask]) -> Iterator[list[FileScanTask]]:
+    group: list[FileScanTask] = []
+    for task in tasks:
+        if task.file.file_size_in_bytes > SMALL_FILE_BYTES:
+            yield [task]
+            continue
+        group.append(task)
+        if len(group) == FILES_AT_ONCE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _read(table: Table, task: FileScanTask) -> Iterator[Columns]:
+    """Read a data file by its field ids, a few rows at a time.
+
+    pyiceberg's own scan holds all batches of a file at once; it is left the files that need more than reading: those
+    with deleted rows, and those that lack a column.
+    """
+    if not task.delete_files:
+        with table.io.new_input(task.file.file_path).open() as stream, pq.ParquetFile(stream) as file:
+            names = {
+                int(field.metadata[_FIELD_ID]): field.name
+                for field in file.schema_arrow
+                if field.metadata and _FIELD_ID in field.metadata
+            }
+            if names.keys() >= _WANTED:
+                wanted = [names[field_id] for field_id in sorted(_WANTED)]
+                for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
+                    yield {field_id: batch.column(names[field_id]) for field_id in _WANTED}
+                return
+    scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
+    for batch in scan.to_record_batches([task]):
+        ids = {field.field_id: position for position, field in enumerate(table.schema().fields)}
+        yield {field_id: batch.column(ids[field_id]) for field_id in _WANTED}
+
+
+def _rows(columns: Columns) -> Iterator[Row]:
+    facts = {name: columns[field_id].to_pylist() for field_id, name in _FACTS.items()}
+    derived = {field_id: columns[field_id].to_pylist() for field_id in _DERIVED}
+    for number, embedding in enumerate(_embeddings(columns[EMBEDDING_FIELD_ID])):
+        fields: dict[str, Any] = {name: values[number] for name, values in facts.items()}
+        sale = Sale(recorded_at=_NOT_READ, embedding=embedding, **fields)
+        well = all(VALUE_OF_FIELD[field_id](sale) == values[number] for field_id, values in derived.items())
+        yield Row(sale, well)
+
+
+def _embeddings(column: pa.Array) -> Iterator[Vector | None]:
+    """Yield each row's vector by memory copy: a thousand numbers a row would be the slowest part of it all."""
+    values = column.values.cast(pa.float32()).fill_null(float("nan"))
+    content = memoryview(values.buffers()[1] or b"")
+    first = values.offset
+    offsets = column.offsets.to_pylist()
+    for number, present in enumerate(column.is_valid().to_pylist()):
+        vector = Vector("f")
+        start, end = first + offsets[number], first + offsets[number + 1]
+        vector.frombytes(content[start * vector.itemsize : end * vector.itemsize])
+        yield vector if present else None
