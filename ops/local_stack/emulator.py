@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -22,7 +23,8 @@ USUAL_PORT: Final = 4566
 LOG_FILE: Final = "emulator.log"
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 3.0
+_FOLDERS: Final = ("tmp", "s3", "persisted")
+_TERMINATION_SECONDS: Final = ((signal.SIGTERM, 1.0), (signal.SIGKILL, 10.0))
 _POLL_SECONDS: Final = 0.05
 _LOG_TAIL_LINES: Final = 15
 # An allow-list: a proxy, a profile, PYTHONWARNINGS or PYTHONPATH of this shell must not reach the deployed function.
@@ -78,7 +80,7 @@ def start(directory: Path, port: int, token: str) -> int:
 
     Everything that it writes is below ``directory``. The caller waits with :func:`wait_until_healthy`.
     """
-    folders = {name: directory / name for name in ("tmp", "s3", "persisted")}
+    folders = {name: directory / name for name in _FOLDERS}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
@@ -166,14 +168,20 @@ def stop(pid: int) -> None:
     """
     if not _group_exists(pid) or (is_running(pid) and not is_emulator(pid)):
         return
-    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+    for signal_number, seconds in _TERMINATION_SECONDS:
         try:
             os.killpg(pid, signal_number)
         except ProcessLookupError:
             return
-        if _wait(lambda: not _group_exists(pid), _STOP_SECONDS):
+        if _wait(lambda: not _group_exists(pid), seconds):
             return
     raise ConfigurationError(f"Processes of the emulator survive. Look: ps -o pid,args -g {pid}; stop: kill -9 -{pid}")
+
+
+def remove_data(directory: Path) -> None:
+    """Delete what a stopped emulator wrote below the directory; its log stays."""
+    for name in _FOLDERS:
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def log_tail(directory: Path) -> str:

@@ -105,6 +105,7 @@ class LocalStack:
             if known is None:
                 return False
             emulator.stop(known.pid)
+            emulator.remove_data(self.directory)
             state.remove(self.directory)
             return True
 

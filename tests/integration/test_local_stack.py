@@ -167,6 +167,7 @@ def test_down_leaves_no_process_and_can_be_repeated(up: dict[str, Any], run: Run
     assert document(run("local", "down", "--json")) == {"stopped": True}
     assert processes_of(folder) == []
     assert not is_emulator(up["pid"])
+    assert sorted(path.name for path in folder.iterdir()) == ["emulator.log", "lock"]
     assert document(run("local", "down", "--json")) == {"stopped": False}
 
 
