@@ -9,8 +9,8 @@ import json
 import math
 import re
 from array import array
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import MAXYEAR, UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import orjson
@@ -19,11 +19,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from lambda_fn.ports import Delivery, Reason, Rejection
-from lambda_fn.sale import EVENT_TYPE, Sale, Vector, derived_sale_id
+from lambda_fn.sale import EVENT_TYPE, PROJECTION_YEARS, Sale, Vector, derived_sale_id
 
 EVENT_SOURCE: Final = "carousel.products"
 
 EARLIEST_SOLD_DATE: Final = date(2000, 1, 1)
+# The calendar ends with the year 9999, and a sale's projection item expires some years after the sale.
+LATEST_SOLD_DATE: Final = date(MAXYEAR - PROJECTION_YEARS, 12, 31)
 DAYS_AHEAD_OF_EVENT: Final = 2
 PRICE_DECIMALS: Final = 4
 PRICE_LIMIT: Final = Decimal(10) ** (18 - PRICE_DECIMALS)
@@ -35,14 +37,16 @@ DIGITS_OF_A_DOUBLE: Final = 15
 _KEY_PART_FORBIDS: Final = re.compile(r"[#\x00-\x1f\x7f-\x9f]")
 _PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONG_PRICE: Final = re.compile(r'Price"\s*:\s*(?:[-+.0-9eE]{16,}|[-+.0-9]*[eE])')
+# A letter that is written as an escape, in a price's name perhaps: "salePric\\u0065".
+_ESCAPED_LETTER: Final = re.compile(r"\\u00[4-7]")
 
 
 def parse_message(delivery_id: str, body: str, first_seen: str) -> Delivery:
     """Read an event from its JSON text, with exact prices. Never raises for what the text holds."""
     try:
         document = orjson.loads(body)
-        if _LONG_PRICE.search(body):
-            _put_exact_prices(document, json.loads(body, parse_float=Decimal))
+        if _LONG_PRICE.search(body) or _ESCAPED_LETTER.search(body):
+            _put_exact_prices(document, json.loads(body, parse_float=_exact_number))
     except (ValueError, RecursionError):
         rejection = Rejection(Reason.INVALID_JSON, "the body is not valid JSON (RFC 8259)")
         return Delivery(delivery_id, body, first_seen, rejection)
@@ -95,8 +99,9 @@ def _sale(detail: dict[str, Any], recorded_at: datetime) -> Sale:
         field = ".".join(str(part) for part in first["loc"])
         raise _Rejected(Reason.INVALID_FIELD, f"detail.{field}: {first['msg']}") from None
     days_ahead = (fields.sold_date - recorded_at.date()).days
-    if fields.sold_date < EARLIEST_SOLD_DATE or days_ahead > DAYS_AHEAD_OF_EVENT:
-        rule = f"must be from {EARLIEST_SOLD_DATE} to {DAYS_AHEAD_OF_EVENT} days after the event's time"
+    if not EARLIEST_SOLD_DATE <= fields.sold_date <= LATEST_SOLD_DATE or days_ahead > DAYS_AHEAD_OF_EVENT:
+        until = f"{DAYS_AHEAD_OF_EVENT} days after the event's time, {LATEST_SOLD_DATE} at the latest"
+        rule = f"must be from {EARLIEST_SOLD_DATE} to {until}"
         raise _Rejected(Reason.INVALID_FIELD, f"detail.soldDate: {rule}")
     return Sale(
         tenant_id=fields.tenant_id,
@@ -130,13 +135,11 @@ def _key_part(value: str) -> str:
 def _price(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("price", "must be a number")
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise PydanticCustomError("price", "must be finite")
-        value = Decimal(repr(value))
-        if len(value.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
-            raise PydanticCustomError("price", "has more digits than a double carries exactly")
-    price = Decimal(value)
+    price = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if not price.is_finite():
+        raise PydanticCustomError("price", "must be finite")
+    if isinstance(value, float) and len(price.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
+        raise PydanticCustomError("price", "has more digits than a double carries exactly")
     if not 0 <= price < PRICE_LIMIT:
         raise PydanticCustomError("price", "must be from 0 to less than 10^14")
     exact = price.quantize(Decimal(1).scaleb(-PRICE_DECIMALS))
@@ -212,6 +215,14 @@ class _Detail(BaseModel):
 
 
 _KNOWN_FIELDS: Final = frozenset(field.alias for field in _Detail.model_fields.values())
+
+
+def _exact_number(text: str) -> Decimal:
+    """Return a number digit by digit; NaN for one whose exponent no decimal can hold."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _put_exact_prices(document: object, exact: object) -> None:
