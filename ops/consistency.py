@@ -183,10 +183,10 @@ def digest_of_item(item: Item) -> bytes:
 def _canonical(name: str, kind: str, value: Any) -> bytes:
     try:
         if name == _EMBEDDING:
-            return vector_of_json(value).tobytes()
+            return vector_of_json("".join(value.split())).tobytes()
         if kind == "N":
             return plain_number(Decimal(value)).encode()
-    except (ValueError, TypeError, OverflowError, InvalidOperation):
+    except (ValueError, TypeError, AttributeError, InvalidOperation):
         pass
     return str(value).encode()
 

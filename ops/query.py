@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import duckdb
@@ -27,6 +28,8 @@ from ops.target import resolve
 ROWS_AT_ONCE: Final = 1_000
 ROWS_FOR_PEOPLE: Final = 500
 VALUES_OF_A_LIST: Final = 3
+LEAST_COLUMN_WIDTH: Final = 20
+COLUMN_GAP: Final = 3
 
 Row = tuple[Any, ...]
 
@@ -90,24 +93,45 @@ def run(connection: DuckDBPyConnection, sql: str) -> Result:
     return Result(columns=list(reader.schema.names), rows=rows())
 
 
-def show(result: Result, console: Console, title: str | None = None) -> None:
-    """Print a table for people: numbers to the right, lists shortened, and no more rows than anybody reads."""
-    rows: list[Row] = []
-    more = False
-    for row in result.rows:
-        if len(rows) == ROWS_FOR_PEOPLE:
-            more = True
-            break
-        rows.append(row)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for position, name in enumerate(result.columns):
-        numeric = any(_is_number(row[position]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_for_people(value) for value in row))
+def show(result: Result, console: Console) -> None:
+    """Print rows for people: as a table, or as one record after the other where a table would be too wide.
+
+    Numbers stand to the right, lists are shortened, and there are no more rows than anybody reads.
+    """
+    rows = list(islice(result.rows, ROWS_FOR_PEOPLE + 1))
+    texts = [[_for_people(value) for value in row] for row in rows[:ROWS_FOR_PEOPLE]]
+    widths = [
+        max(len(name), *(min(len(row[position]), LEAST_COLUMN_WIDTH) for row in texts), 0)
+        for position, name in enumerate(result.columns)
+    ]
+    if not texts:
+        console.print(f"No rows. Columns: {', '.join(result.columns)}", markup=False, highlight=False, soft_wrap=True)
+    elif sum(widths) + COLUMN_GAP * len(widths) > console.width:
+        _show_records(result.columns, texts, console)
+    else:
+        numeric = [any(_is_number(value) for value in column) for column in zip(*rows, strict=True)]
+        _show_table(result.columns, numeric, texts, console)
+    if len(rows) > ROWS_FOR_PEOPLE:
+        stderr.print(f"These are the first {ROWS_FOR_PEOPLE} rows. All of them: --csv or --json.")
+
+
+def _show_table(
+    columns: Sequence[str], numeric: Sequence[bool], texts: Sequence[Sequence[str]], console: Console
+) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in texts:
+        table.add_row(*row)
     console.print(table, markup=False, highlight=False)
-    if more:
-        stderr.print(f"There are more than {ROWS_FOR_PEOPLE} rows. All of them: --csv or --json.")
+
+
+def _show_records(columns: Sequence[str], texts: Sequence[Sequence[str]], console: Console) -> None:
+    width = max(len(name) for name in columns)
+    for number, row in enumerate(texts, start=1):
+        console.print(f"row {number}", style="bold")
+        for name, text in zip(columns, row, strict=True):
+            console.print(f"  {name:<{width}}  {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_json(result: Result) -> None:

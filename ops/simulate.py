@@ -179,7 +179,8 @@ def _how_to_go_on(recipe: Recipe, sent: Sent) -> str:
 
 
 def _show(sent: Sent, recipe: Recipe, where: str) -> None:
-    table = Table(title=f"{sent.events} events {where}", title_justify="left")
+    stdout.print(f"{sent.events} events {where}", highlight=False, soft_wrap=True)
+    table = Table()
     table.add_column("Events")
     table.add_column("Number", justify="right")
     table.add_row("Distinct valid sales", str(sent.sales), style="bold")

@@ -15,17 +15,15 @@ from pathlib import Path
 import pytest
 from duckdb import DuckDBPyConnection
 from pyiceberg.table import Table
+from rich.console import Console
 
-from catalog_config.config import CatalogConfig, CatalogKind
-from catalog_config.connect import connect
-from catalog_config.provision import ensure_table
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.sale import Sale, Vector
 from ops.duckdb_table import open_table
 from ops.query import QueryFailed, Result, run, show, write_csv, write_json
+from tests.tables import TableUnderTest
 
-NAMESPACE, TABLE = "pricing_intelligence", "sales_history"
 ATHENA_QUERY = """
     SELECT category, brand, AVG(sold_price) AS avg_price, COUNT(*) AS sale_count
     FROM sales_history
@@ -51,16 +49,8 @@ def a_sale(number: int, tenant: str = "carousel-labs", month: int = 12) -> Sale:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Table:
-    config = CatalogConfig(
-        kind=CatalogKind.LOCAL,
-        region="eu-west-1",
-        warehouse=str(tmp_path / "warehouse"),
-        uri=f"sqlite:///{tmp_path / 'catalog.db'}",
-    )
-    catalog = connect(config)
-    ensure_table(catalog, NAMESPACE, TABLE)
-    return catalog.load_table((NAMESPACE, TABLE))
+def table(sqlite_table: TableUnderTest) -> Table:
+    return sqlite_table.load()
 
 
 @pytest.fixture
@@ -136,8 +126,6 @@ def test_csv_has_a_header_and_every_value(sales: DuckDBPyConnection, capsys: pyt
 
 
 def test_the_table_for_people_shortens_lists(sales: DuckDBPyConnection) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
     console = Console(file=io.StringIO(), width=120)
     show(run(sales, "SELECT sale_id, embedding_vector FROM sales_history WHERE sale_id = 'SALE-1'"), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -145,9 +133,21 @@ def test_the_table_for_people_shortens_lists(sales: DuckDBPyConnection) -> None:
     assert "… 4 values" in text
 
 
-def test_text_that_looks_like_markup_is_printed_as_it_is() -> None:
-    from rich.console import Console  # noqa: PLC0415
+def test_rows_that_are_too_wide_for_a_table_are_printed_as_records(sales: DuckDBPyConnection) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show(run(sales, "SELECT * FROM sales_history WHERE sale_id = 'SALE-1'"), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "row 1\n" in text
+    assert "  tenant_id            carousel-labs\n" in text
 
+
+def test_no_rows_are_told(sales: DuckDBPyConnection) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show(run(sales, "SELECT sale_id, brand FROM sales_history WHERE false"), console)
+    assert console.file.getvalue() == "No rows. Columns: sale_id, brand\n"  # type: ignore[attr-defined]
+
+
+def test_text_that_looks_like_markup_is_printed_as_it_is() -> None:
     console = Console(file=io.StringIO(), width=120)
     show(Result(columns=["[red]name"], rows=iter([("[bold]text[/nothing]",)])), console)
     assert "[bold]text[/nothing]" in console.file.getvalue()  # type: ignore[attr-defined]
