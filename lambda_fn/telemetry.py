@@ -12,6 +12,9 @@ from lambda_fn.ports import LogKeys, Metric, Reason
 SERVICE: Final = "carousel-sync"
 NAMESPACE: Final = "CarouselSync"
 
+# A line is attributed to who called this module, not to this module.
+_CALLER: Final = 3
+
 _ALLOWED_KEYS: Final = frozenset(LogKeys.__annotations__)
 _UNITS: Final = {Metric.COMMIT_MILLISECONDS: MetricUnit.Milliseconds}
 
@@ -38,11 +41,11 @@ class PowertoolsTelemetry:
 
     def info(self, text: str, **keys: Unpack[LogKeys]) -> None:
         """Log something that is as it should be."""
-        self._logger.info(text, extra=_allowed(keys))
+        self._logger.info(text, extra=_allowed(keys), stacklevel=_CALLER)
 
     def warning(self, text: str, **keys: Unpack[LogKeys]) -> None:
         """Log something that was refused or has to be done again."""
-        self._logger.warning(text, extra=_allowed(keys))
+        self._logger.warning(text, extra=_allowed(keys), stacklevel=_CALLER)
 
     def failure(self, error: Exception) -> None:
         """Log an invocation that failed as a whole; its events are delivered again."""

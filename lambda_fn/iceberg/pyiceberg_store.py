@@ -107,9 +107,7 @@ class PyIcebergStore:
     def load(self) -> PyIcebergState:
         """Ask the catalog for the table. Raises TableMissing, or StoreUnavailable for any other failure."""
         try:
-            if self._catalog is None:
-                self._catalog = self._open_catalog()
-            return PyIcebergState(self._catalog.load_table(self._identifier))
+            return PyIcebergState(self._opened().load_table(self._identifier))
         except (NoSuchTableError, NoSuchNamespaceError) as error:
             catalog = self._catalog.name if self._catalog is not None else ""
             raise TableMissing(".".join(self._identifier), catalog) from error
@@ -132,7 +130,7 @@ class PyIcebergStore:
             return NotSent(_describe(error))
         requirements, updates = self._compare_and_set(table, files, manifest_list.location, fenced)
         try:
-            answer = table.catalog.commit_table(table, requirements, updates)
+            answer = self._opened().commit_table(table, requirements, updates)
         except Exception as error:
             return Unknown(_describe(error))
         committed = Table(
@@ -156,6 +154,11 @@ class PyIcebergStore:
         except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException) as error:
             raise self._unavailable("could not be scanned", error) from error
         return found
+
+    def _opened(self) -> Catalog:
+        if self._catalog is None:
+            self._catalog = self._open_catalog()
+        return self._catalog
 
     def _manifests_of(self, table: Table) -> Sequence[ManifestFile]:
         """Return the head's manifests: remembered when this writer committed the head, else one file is read."""

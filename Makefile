@@ -1,0 +1,53 @@
+# `make` alone lists the targets. Everything a target needs is installed by the target itself, into this folder.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
+	command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+STAMP := .venv/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-engines lint format bench build clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Set everything up, send real events through the template into Iceberg, and show them in SQL.
+	@$(RUN) carousel-sync demo
+
+test: $(STAMP) ## Run the tests that need nothing but Python.
+	$(RUN) pytest -n $(WORKERS) -m "not engine"
+
+test-engines: $(STAMP) ## Run the tests against real engines (needs Java 17 and Maven).
+	$(RUN) python -m tests.engines.java_engine fetch
+	$(RUN) pytest -n $(WORKERS) -m engine
+
+lint: $(STAMP) ## Check style, types and the template.
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) cfn-lint template.yaml
+
+format: $(STAMP) ## Put the code into its standard form.
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+install: $(STAMP) ## Install everything that the other targets need.
+
+clean: ## Remove everything that was installed, built or cached here.
+	-@if [ -x .venv/bin/carousel-sync ]; then .venv/bin/carousel-sync local down; fi
+	rm -rf .venv .tools .cache .local build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --python $(PYTHON)
+	@touch $@
+
+.tools/uv/bin/uv:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or later was found. Install one (for instance: apt-get install python3), then repeat." >&2; exit 1; \
+	fi
+	@$(PYTHON) -m venv .tools/uv 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module. Install it (for instance: apt-get install python3-venv), then repeat." >&2; exit 1; }
+	.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

@@ -1,0 +1,76 @@
+"""Catalogs that lose, delay or refuse the answer to a commit: wrapped around any real catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+from requests.exceptions import ConnectionError as RequestConnectionError
+from requests.exceptions import ReadTimeout
+
+Commit = Callable[[], Any]
+Fault = Callable[[Commit], Any]
+
+
+def answered(commit: Commit) -> Any:
+    """Nothing goes wrong."""
+    return commit()
+
+
+def answer_lost(commit: Commit) -> Any:
+    """The commit takes effect, and its answer never arrives."""
+    commit()
+    raise ReadTimeout("the answer was lost")
+
+
+def never_sent(commit: Commit) -> Any:
+    """The request never reaches the catalog."""
+    raise RequestConnectionError("connection refused")
+
+
+class Held:
+    """Keeps a request on the wire: the sender sees a time-out, and the request is delivered when told so."""
+
+    def __init__(self) -> None:
+        self._commit: Commit | None = None
+
+    def __call__(self, commit: Commit) -> Any:
+        self._commit = commit
+        raise ReadTimeout("no answer in time")
+
+    def deliver(self) -> Any:
+        """Let the request arrive now."""
+        assert self._commit is not None, "no request was sent"
+        return self._commit()
+
+
+def first_do(action: Callable[[], object]) -> Fault:
+    """Return a fault in which somebody else acts just before the request arrives."""
+
+    def fault(commit: Commit) -> Any:
+        action()
+        return commit()
+
+    return fault
+
+
+class FaultyCatalog:
+    """A catalog whose commits meet the given faults, one after the other; after the last, nothing goes wrong."""
+
+    def __init__(self, inner: Catalog, faults: list[Fault]) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def commit_table(self, *arguments: Any) -> Any:
+        fault = self._faults.pop(0) if self._faults else answered
+        return fault(lambda: self._inner.commit_table(*arguments))
+
+
+def faulty(*faults: Fault) -> Callable[[Catalog], Catalog]:
+    """Return what wraps a catalog so that its commits meet the faults in turn."""
+    remaining = list(faults)
+    return lambda catalog: FaultyCatalog(catalog, remaining)  # type: ignore[return-value]

@@ -1,0 +1,16 @@
+"""What every test relies on: dummy credentials, no endpoint or region of the machine's, and the shared fixtures."""
+
+from __future__ import annotations
+
+import os
+
+pytest_plugins = ["tests.engines.fixtures", "tests.stack", "tests.tables"]
+
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_EC2_METADATA_DISABLED="true",
+    POWERTOOLS_METRICS_DISABLED="false",
+)

@@ -1,0 +1,113 @@
+"""Iceberg tables of sales for tests, behind each kind of catalog, every one with a namespace of its own."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from catalog_config.config import CatalogConfig, CatalogKind
+from catalog_config.connect import connect
+from catalog_config.provision import ensure_table
+from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
+from lambda_fn.iceberg.sales_table import IcebergSalesTable
+from lambda_fn.parallel import InTurn
+from lambda_fn.retry import Clock, Retry, SystemClock
+from tests.engines.fixtures import REGION, IcebergRestServer
+
+TABLE = "sales_history"
+REQUEST_SECONDS = 12.0
+
+Wrap = Callable[[Catalog], Catalog]
+
+
+@dataclass(frozen=True)
+class TableUnderTest:
+    """A provisioned, empty table, and ways to write and to read it."""
+
+    config: CatalogConfig
+    namespace: str
+
+    @property
+    def identifier(self) -> tuple[str, str]:
+        return self.namespace, TABLE
+
+    def catalog(self) -> Catalog:
+        return connect(self.config)
+
+    def load(self) -> Table:
+        return self.catalog().load_table(self.identifier)
+
+    def store(self, wrap: Wrap = lambda catalog: catalog, clock: Clock | None = None) -> PyIcebergStore:
+        return PyIcebergStore(
+            lambda: wrap(self.catalog()), self.identifier, InTurn(), clock or SystemClock(), REQUEST_SECONDS
+        )
+
+    def writer(self, wrap: Wrap = lambda catalog: catalog, seed: int = 1) -> IcebergSalesTable:
+        """Return a writer with a store of its own, as another process would have."""
+        retry = Retry(SystemClock(), random.Random(seed), first_seconds=0.001, longest_seconds=0.05)
+        return IcebergSalesTable(self.store(wrap), retry)
+
+    def sale_ids(self) -> list[str]:
+        """Return the sale ids of all rows, sorted, repeats included."""
+        return sorted(self.load().scan(selected_fields=("sale_id",)).to_arrow()["sale_id"].to_pylist())
+
+
+def provisioned(config: CatalogConfig) -> TableUnderTest:
+    """Make an empty table in a namespace that no other test uses."""
+    table = TableUnderTest(config, f"n{uuid.uuid4().hex[:12]}")
+    ensure_table(table.catalog(), *table.identifier)
+    return table
+
+
+def sqlite_config(folder: Path) -> CatalogConfig:
+    """Return a catalog in a SQLite file, with its tables in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return CatalogConfig(CatalogKind.LOCAL, REGION, f"file://{folder}/tables", f"sqlite:///{folder}/catalog.db")
+
+
+def s3_tables_config(endpoint: str, bucket: str) -> CatalogConfig:
+    """Return a new table bucket of the emulator's S3 Tables."""
+    client = boto3.client("s3tables", endpoint_url=endpoint, region_name=REGION)
+    arn = client.create_table_bucket(name=bucket)["arn"]
+    return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint)
+
+
+def rest_config(server: IcebergRestServer) -> CatalogConfig:
+    """Return the REST reference server."""
+    return CatalogConfig(CatalogKind.REST, REGION, server.warehouse, server.uri, endpoint_url=server.s3_endpoint)
+
+
+@pytest.fixture
+def sqlite_table(tmp_path: Path) -> TableUnderTest:
+    """An empty table in a SQLite catalog."""
+    return provisioned(sqlite_config(tmp_path / "lake"))
+
+
+@pytest.fixture
+def s3_table(emulator_endpoint: str) -> TableUnderTest:
+    """An empty table in the emulator's S3 Tables."""
+    return provisioned(s3_tables_config(emulator_endpoint, f"lake-{uuid.uuid4().hex[:12]}"))
+
+
+@pytest.fixture
+def rest_table(iceberg_rest_server: IcebergRestServer) -> TableUnderTest:
+    """An empty table behind Apache Iceberg's REST reference server."""
+    return provisioned(rest_config(iceberg_rest_server))
+
+
+@pytest.fixture(
+    params=["sqlite_table", "s3_table", pytest.param("rest_table", marks=pytest.mark.engine)],
+    ids=["sqlite", "s3-tables", "rest"],
+)
+def table(request: pytest.FixtureRequest) -> TableUnderTest:
+    """An empty table, behind each kind of catalog in turn."""
+    found: TableUnderTest = request.getfixturevalue(request.param)
+    return found
