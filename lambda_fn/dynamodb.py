@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.parallel import Parallel
 from lambda_fn.retry import Deadline, Retry
+from lambda_fn.settings import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,8 +29,6 @@ GET_LIMIT: Final = 100
 WRITE_LIMIT: Final = 25
 STATEMENT_LIMIT: Final = 25
 
-CONNECT_TIMEOUT_SECONDS: Final = 1.0
-READ_TIMEOUT_SECONDS: Final = 4.0
 REQUEST_SECONDS: Final = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
 """The longest that one request can take."""
 
@@ -103,11 +102,24 @@ def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]
 class Batches:
     """Reads, puts and conditional statements over many items of one table at a time."""
 
-    def __init__(self, client: DynamoDBClient, table: KeyedTable, retry: Retry, parallel: Parallel) -> None:
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: KeyedTable,
+        retry: Retry,
+        parallel: Parallel,
+        request_seconds: float = REQUEST_SECONDS,
+    ) -> None:
         self._client = client
         self._table = table
         self._retry = retry
         self._parallel = parallel
+        self._request_seconds = request_seconds
+
+    @property
+    def request_seconds(self) -> float:
+        """The longest that one request can take."""
+        return self._request_seconds
 
     @property
     def table(self) -> KeyedTable:
@@ -123,7 +135,7 @@ class Batches:
         pending = list(keys)
         if not pending:
             return found
-        for _ in self._retry.tries(deadline, REQUEST_SECONDS):
+        for _ in self._retry.tries(deadline, self._request_seconds):
             answers = self._parallel.map(self._get_once, chunks(pending, GET_LIMIT))
             pending = []
             for items, unprocessed in answers:
@@ -145,7 +157,7 @@ class Batches:
         wanted = set(pending)
         if not pending:
             return wanted
-        for _ in self._retry.tries(deadline, REQUEST_SECONDS):
+        for _ in self._retry.tries(deadline, self._request_seconds):
             answers = self._parallel.map(self._put_once, chunks(list(pending.values()), WRITE_LIMIT))
             unprocessed = {key for answer in answers for key in answer}
             pending = {key: item for key, item in pending.items() if key in unprocessed}

@@ -132,16 +132,24 @@ def _key_part(value: str) -> str:
     return value
 
 
+def _unicode(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("unicode", "must not contain a lone surrogate") from None
+    return value
+
+
 def _price(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("price", "must be a number")
     price = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not price.is_finite():
         raise PydanticCustomError("price", "must be finite")
-    if isinstance(value, float) and len(price.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
-        raise PydanticCustomError("price", "has more digits than a double carries exactly")
     if not 0 <= price < PRICE_LIMIT:
         raise PydanticCustomError("price", "must be from 0 to less than 10^14")
+    if isinstance(value, float) and len(price.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
+        raise PydanticCustomError("price", "has more digits than a double carries exactly")
     exact = price.quantize(Decimal(1).scaleb(-PRICE_DECIMALS))
     if exact != price:
         raise PydanticCustomError("price", "must have at most 4 decimals")
@@ -189,6 +197,8 @@ def _embedding(value: object) -> Vector:
 
 _KeyPart = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_key_part)]
 _Label = Annotated[str, Field(min_length=1, max_length=256)]
+# Only a text whose length has to be counted is looked into by pydantic itself.
+_Text = Annotated[str, AfterValidator(_unicode)]
 _Price = Annotated[Decimal, BeforeValidator(_price)]
 
 
@@ -205,11 +215,11 @@ class _Detail(BaseModel):
     sale_price: _Price
     sold_date: Annotated[date, BeforeValidator(_sold_date)]
     sale_id: _KeyPart | None = None
-    condition: str | None = None
+    condition: _Text | None = None
     description: Annotated[str, Field(max_length=10_000)] | None = None
-    vendor_id: str | None = None
-    image_s3_key: str | None = None
-    embedding_id: str | None = None
+    vendor_id: _Text | None = None
+    image_s3_key: _Text | None = None
+    embedding_id: _Text | None = None
     days_to_sell: Annotated[int, Field(ge=0, le=36_500)] | None = None
     embedding: Annotated[Vector, BeforeValidator(_embedding)] | None = None
 

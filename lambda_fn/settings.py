@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from catalog_config.config import CatalogConfig, CatalogKind
 from lambda_fn.errors import ConfigurationError
 
+CONNECT_TIMEOUT_SECONDS: Final = 1.0
+READ_TIMEOUT_SECONDS: Final = 4.0
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that an operator can set. Names carry their units."""
+    """Everything that an operator can set. Names carry their units.
+
+    The time-outs are those of requests to DynamoDB and SQS; the catalog's are in ``catalog``.
+    """
 
     stage: str
     region: str
@@ -23,6 +30,8 @@ class Settings:
     projection_table: str
     dead_letter_queue_url: str
     endpoint_url: str | None
+    connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
+    read_timeout_seconds: float = READ_TIMEOUT_SECONDS
 
     @property
     def table_identifier(self) -> tuple[str, str]:

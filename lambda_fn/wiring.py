@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -17,7 +16,6 @@ import boto3
 from botocore.config import Config
 
 from catalog_config.connect import connect
-from lambda_fn import dynamodb
 from lambda_fn.dead_letters.sqs import SQSDeadLetters
 from lambda_fn.delivery import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
 from lambda_fn.dynamodb import Batches
@@ -79,20 +77,21 @@ class Application:
 @lru_cache(maxsize=1)
 def application() -> Application:
     """Return the application of this process, made at the first call. Raises ConfigurationError."""
-    return build(os.environ)
+    return build(Settings.from_environment(os.environ))
 
 
-def build(environment: Mapping[str, str]) -> Application:
-    """Make an application. Raises ConfigurationError; opens no connection."""
-    settings = Settings.from_environment(environment)
+def build(settings: Settings) -> Application:
+    """Make an application. Opens no connection."""
     clock = SystemClock()
     retry = Retry(clock, random.SystemRandom())
     parallel = Threads(WORKERS)
     telemetry = PowertoolsTelemetry(settings.stage)
+    request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
 
-    tables = _client("dynamodb", settings, dynamodb.CONNECT_TIMEOUT_SECONDS, dynamodb.READ_TIMEOUT_SECONDS)
-    guard = DynamoDBGuard(Batches(tables, guard_table(settings.guard_table), retry, parallel), clock, retry)
-    projection = DynamoDBProjection(Batches(tables, projection_table(settings.projection_table), retry, parallel))
+    tables = _client("dynamodb", settings)
+    guard_batches = Batches(tables, guard_table(settings.guard_table), retry, parallel, request_seconds)
+    projection_batches = Batches(tables, projection_table(settings.projection_table), retry, parallel, request_seconds)
+    projection = DynamoDBProjection(projection_batches)
     catalog = settings.catalog
     store = PyIcebergStore(
         open_catalog=lambda: connect(catalog),
@@ -102,7 +101,7 @@ def build(environment: Mapping[str, str]) -> Application:
         request_seconds=catalog.connect_timeout_seconds + catalog.read_timeout_seconds,
     )
     sync_sales = SyncSales(
-        guard=guard,
+        guard=DynamoDBGuard(guard_batches, clock, retry),
         table=IcebergSalesTable(store, retry),
         projection=projection,
         telemetry=telemetry,
@@ -110,8 +109,7 @@ def build(environment: Mapping[str, str]) -> Application:
         retry=retry,
         new_attempt_id=new_attempt_id,
     )
-    queue = _client("sqs", settings, dynamodb.CONNECT_TIMEOUT_SECONDS, dynamodb.READ_TIMEOUT_SECONDS)
-    dead_letters = SQSDeadLetters(queue, settings.dead_letter_queue_url, retry)
+    dead_letters = SQSDeadLetters(_client("sqs", settings), settings.dead_letter_queue_url, retry, request_seconds)
     return Application(ProcessDeliveries(sync_sales, projection, dead_letters, telemetry), telemetry, clock)
 
 
@@ -120,11 +118,11 @@ def new_attempt_id() -> int:
     return random.SystemRandom().randrange(1, 2**63)
 
 
-def _client(service: str, settings: Settings, connect_timeout_seconds: float, read_timeout_seconds: float) -> Any:
+def _client(service: str, settings: Settings) -> Any:
     """Make a client that tries once: the project has one retry loop, and it knows the deadline."""
     config = Config(
-        connect_timeout=connect_timeout_seconds,
-        read_timeout=read_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
+        read_timeout=settings.read_timeout_seconds,
         retries={"total_max_attempts": 1},
         max_pool_connections=WORKERS,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from lambda_fn.dynamodb import REQUEST_SECONDS
 from lambda_fn.ports import DeadLetter
 from lambda_fn.retry import Deadline, Retry
 
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 BATCH_LIMIT: Final = 10
 BYTES_LIMIT: Final = 1_048_576
 
-CONNECT_TIMEOUT_SECONDS: Final = 1.0
-READ_TIMEOUT_SECONDS: Final = 4.0
-_REQUEST_SECONDS: Final = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
 _TRIES: Final = 3
 
 
 class SQSDeadLetters:
     """The dead-letter queue."""
 
-    def __init__(self, client: SQSClient, queue_url: str, retry: Retry) -> None:
+    def __init__(
+        self, client: SQSClient, queue_url: str, retry: Retry, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
         self._client = client
         self._queue_url = queue_url
         self._retry = retry
+        self._request_seconds = request_seconds
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
         """Send the letters, and return the delivery ids of those that the queue has.
@@ -39,9 +40,9 @@ class SQSDeadLetters:
         """
         pending = [(letter.delivery.delivery_id, _message(letter, request_id)) for letter in letters]
         kept: set[str] = set()
-        for number in self._retry.tries(deadline, _REQUEST_SECONDS):
+        for number in self._retry.tries(deadline, self._request_seconds):
             for batch in _batches(pending):
-                if deadline.allows(_REQUEST_SECONDS):
+                if deadline.allows(self._request_seconds):
                     kept.update(self._send(batch))
             pending = [entry for entry in pending if entry[0] not in kept]
             if not pending or number + 1 == _TRIES:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lambda_fn.dynamodb import REQUEST_SECONDS, Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused
+from lambda_fn.dynamodb import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused
 from lambda_fn.guard.items import (
     GuardItem,
     Status,
@@ -103,7 +103,7 @@ class DynamoDBGuard:
         """
         results: dict[SaleKey, ClaimResult] = {}
         open_sales = {sale.key: sale for sale in sales}
-        for _ in self._retry.tries(deadline, 3 * REQUEST_SECONDS):
+        for _ in self._retry.tries(deadline, 3 * self._batches.request_seconds):
             attempt = _Attempt(attempt_id, pin, lease_seconds, self._clock.now())
             self._insert_claims(open_sales, attempt, results)
             items = self._batches.get([guard_key(key) for key in open_sales], deadline)
@@ -195,7 +195,10 @@ def _verdict(item: GuardItem, sale: Sale, attempt: _Attempt) -> ClaimResult | No
     if item.owner == attempt.attempt_id:
         earlier = tuple(other for other in item.attempts if other != attempt.attempt_id)
         return Claimed(sale, base=item.base, earlier_attempts=earlier)
-    if item.payload_hash != sale.payload_hash or item.lease_until > attempt.now:
+    # An attempt that was taken over while it waited is fenced. Were it to own the sale again, "owner" alone would no
+    # longer tell the item that was read from the one that is there, and a take-over could lose an attempt's id.
+    was_taken_over = attempt.attempt_id in item.attempts
+    if was_taken_over or item.payload_hash != sale.payload_hash or item.lease_until > attempt.now:
         return HeldByAnother(item.payload_hash, item.lease_until)
     return None
 
