@@ -1,0 +1,356 @@
+"""The event's contract, field by field: what becomes a sale, and what is rejected with which reason and field."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lambda_fn.event import parse_event, parse_message
+from lambda_fn.ports import Reason, Rejection
+from lambda_fn.sale import Sale
+from tests.builders import ABSENT, FIRST_SEEN, body, embedding, event, read, read_text, sale
+
+REQUIRED = ["tenantId", "productId", "category", "brand", "listedPrice", "salePrice", "soldDate"]
+OPTIONAL = [
+    "saleId",
+    "condition",
+    "description",
+    "vendorId",
+    "imageS3Key",
+    "embeddingId",
+    "daysToSell",
+    "embedding",
+]
+TEXTS = [
+    "tenantId",
+    "productId",
+    "saleId",
+    "category",
+    "brand",
+    "condition",
+    "description",
+    "vendorId",
+    "imageS3Key",
+    "embeddingId",
+]
+KEY_PARTS = ["tenantId", "productId", "saleId"]
+EVERYTHING: dict[str, Any] = {
+    "condition": "like_new",
+    "description": "Speedy 30 – très beau 👜",
+    "vendorId": "vendor-1",
+    "imageS3Key": "s3://images/1.jpg",
+    "embeddingId": "embedding-1",
+    "daysToSell": 12,
+    "embedding": [0.5, -1, 2],
+}
+
+
+def rejected(document: object) -> Rejection:
+    content = read(document)
+    assert isinstance(content, Rejection), content
+    return content
+
+
+def invalid_field(document: object) -> str:
+    """Return the detail of a rejection, which has to be that of a field."""
+    rejection = rejected(document)
+    assert rejection.reason is Reason.INVALID_FIELD
+    return rejection.detail
+
+
+def accepted(document: object) -> Sale:
+    content = read(document)
+    assert isinstance(content, Sale), content
+    return content
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+def test_every_field_arrives_in_the_sale() -> None:
+    expected = sale(
+        condition="like_new",
+        description="Speedy 30 – très beau 👜",
+        vendor_id="vendor-1",
+        image_s3_key="s3://images/1.jpg",
+        embedding_id="embedding-1",
+        days_to_sell=12,
+        embedding=array("f", [0.5, -1, 2]),
+    )
+    assert accepted(event(**EVERYTHING)) == expected
+
+
+def test_the_required_fields_are_enough() -> None:
+    assert accepted(event()) == sale()
+
+
+def test_both_deliveries_read_the_same_sale() -> None:
+    from_text = read_text(body(**EVERYTHING))
+    assert from_text == accepted(event(**EVERYTHING))
+    assert isinstance(from_text, Sale)
+    assert from_text.payload_hash == accepted(event(**EVERYTHING)).payload_hash
+
+
+def test_a_delivery_keeps_its_id_its_body_and_when_it_was_seen() -> None:
+    text = "  " + body(description="ünï \\ \u2028") + "\n"
+    delivery = parse_message("message-7", text, FIRST_SEEN)
+    assert (delivery.delivery_id, delivery.body, delivery.first_seen) == ("message-7", text, FIRST_SEEN)
+    refused = parse_message("message-8", "{", "")
+    assert (refused.delivery_id, refused.body, refused.first_seen) == ("message-8", "{", "")
+    direct = parse_event("direct", 5, "5", FIRST_SEEN)
+    assert (direct.delivery_id, direct.body, direct.first_seen) == ("direct", "5", FIRST_SEEN)
+
+
+def test_the_time_of_the_envelope_is_when_the_sale_was_recorded() -> None:
+    document = event() | {"time": "2026-03-15T11:30:00.250+01:00"}
+    assert accepted(document).recorded_at == datetime(2026, 3, 15, 10, 30, 0, 250_000, tzinfo=UTC)
+
+
+# --- the envelope ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "sale", "{'a': 1}", "[1,]", '{"a":1}}', "NaN", "\ufeff{}", '"\\ud800"'])
+def test_what_is_not_json_is_rejected(text: str) -> None:
+    content = read_text(text)
+    assert isinstance(content, Rejection)
+    assert content.reason is Reason.INVALID_JSON
+
+
+@pytest.mark.parametrize("document", [None, True, 1, 1.5, "sale", [], [event()]])
+def test_what_is_not_an_object_is_no_sale(document: object) -> None:
+    assert rejected(document) == Rejection(Reason.NOT_A_SALE, "the event is not a JSON object")
+
+
+@pytest.mark.parametrize("value", [None, "", "carousel.product.listed", "CAROUSEL.PRODUCT.SOLD", 1, ["x"], {}])
+def test_another_detail_type_is_no_sale(value: object) -> None:
+    rejection = rejected(event() | {"detail-type": value})
+    assert rejection == Rejection(Reason.NOT_A_SALE, "detail-type: must be carousel.product.sold")
+
+
+@pytest.mark.parametrize("value", [None, "", "carousel.product", "aws.s3", 1, {}])
+def test_another_source_is_no_sale(value: object) -> None:
+    rejection = rejected(event() | {"source": value})
+    assert rejection == Rejection(Reason.NOT_A_SALE, "source: must be carousel.products")
+
+
+@pytest.mark.parametrize("name", ["detail-type", "source"])
+def test_an_envelope_without_its_kind_is_no_sale(name: str) -> None:
+    document = event()
+    del document[name]
+    assert rejected(document).reason is Reason.NOT_A_SALE
+
+
+@pytest.mark.parametrize("value", [None, "", "{}", 1, [], json.dumps(event()["detail"])])
+def test_a_detail_that_is_no_object_is_rejected(value: object) -> None:
+    assert invalid_field(event() | {"detail": value}) == "detail: must be an object"
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "yesterday", "2026-03-15", "2026-03-15T10:00:00", 1773568800, "2026-03-15 10:00:00Z", ["x"]]
+)
+def test_an_event_needs_its_time(value: object) -> None:
+    assert invalid_field(event() | {"time": value}).startswith("time: ")
+
+
+def test_only_the_envelopes_kind_time_and_detail_matter() -> None:
+    bare = {name: event()[name] for name in ("detail-type", "source", "time", "detail")}
+    assert accepted(bare) == sale()
+    assert accepted(event() | {"version": 7, "id": None, "resources": "x", "surprise": {}}) == sale()
+
+
+# --- presence and types ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [ABSENT, None], ids=["absent", "null"])
+def test_a_required_field_has_to_be_there(name: str, value: object) -> None:
+    assert invalid_field(event(**{name: value})) == f"detail.{name}: Field required"
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_null_in_an_optional_field_counts_as_absent(name: str) -> None:
+    with_null = accepted(event(**EVERYTHING | {name: None}))
+    assert with_null == accepted(event(**EVERYTHING | {name: ABSENT}))
+    assert with_null != accepted(event(**EVERYTHING))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [450, 4.5, True, False, ["x"], {"x": "y"}])
+def test_text_has_to_be_text(name: str, value: object) -> None:
+    assert invalid_field(event(**{name: value})) == f"detail.{name}: Input should be a valid string"
+
+
+@pytest.mark.parametrize("name", ["listedPrice", "salePrice"])
+@pytest.mark.parametrize("value", ["450", "", True, False, [450], {"amount": 450}])
+def test_a_price_has_to_be_a_number(name: str, value: object) -> None:
+    assert invalid_field(event(**{name: value})) == f"detail.{name}: must be a number"
+
+
+@pytest.mark.parametrize("value", ["12", True, False, 12.5, 12.0, [12], {}])
+def test_days_to_sell_have_to_be_an_integer(value: object) -> None:
+    assert invalid_field(event(daysToSell=value)) == "detail.daysToSell: Input should be a valid integer"
+
+
+@pytest.mark.parametrize("value", [20260314, 1.5, True, ["2026-03-14"], {}])
+def test_the_sold_date_has_to_be_text(value: object) -> None:
+    assert invalid_field(event(soldDate=value)).startswith("detail.soldDate: ")
+
+
+@pytest.mark.parametrize("value", ["[1,2]", 1, True, {}, {"0": 1}, [], [0.5] * 4097, [0.5] * 5000])
+def test_an_embedding_is_an_array_of_1_to_4096(value: object) -> None:
+    assert invalid_field(event(embedding=value)) == "detail.embedding: must be an array of 1 to 4096 numbers"
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KEY_PARTS)
+@pytest.mark.parametrize("character", ["#", "\x00", "\t", "\n", "\x1f", "\x7f", "\x80", "\x9f"])
+def test_an_id_has_no_hash_and_no_control_character(name: str, character: str) -> None:
+    detail = f"detail.{name}: must not contain '#' or control characters"
+    assert invalid_field(event(**{name: f"a{character}b"})) == detail
+    assert invalid_field(event(**{name: character})) == detail
+
+
+@pytest.mark.parametrize("name", KEY_PARTS)
+@pytest.mark.parametrize("value", [" ", "~", "\xa0", "ü", "商品", "👜", "../..", "' OR 1=1 --", "<script>", "a|b"])
+def test_an_id_may_be_odd(name: str, value: str) -> None:
+    found = accepted(event(**{name: value}))
+    assert {"tenantId": found.tenant_id, "productId": found.product_id, "saleId": found.sale_id}[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("tenantId", 128), ("productId", 128), ("saleId", 128), ("category", 256), ("brand", 256)],
+)
+def test_required_texts_have_a_length(name: str, limit: int) -> None:
+    accepted(event(**{name: "x"}))
+    accepted(event(**{name: "x" * limit}))
+    accepted(event(**{name: "👜" * limit}))
+    assert invalid_field(event(**{name: ""})).startswith(f"detail.{name}: ")
+    assert invalid_field(event(**{name: "x" * (limit + 1)})).startswith(f"detail.{name}: ")
+
+
+def test_a_description_has_at_most_10000_characters() -> None:
+    assert accepted(event(description="é" * 10_000)).description == "é" * 10_000
+    assert invalid_field(event(description="é" * 10_001)).startswith("detail.description: ")
+
+
+@pytest.mark.parametrize("name", ["condition", "description", "vendorId", "imageS3Key", "embeddingId"])
+@pytest.mark.parametrize("value", ["", "#", "\x00\n\x7f", " "])
+def test_other_texts_may_hold_anything(name: str, value: str) -> None:
+    assert value in vars(accepted(event(**{name: value}))).values()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_lone_surrogate_is_no_text(name: str) -> None:
+    assert invalid_field(event(**{name: "a\ud800b"})).startswith(f"detail.{name}: ")
+
+
+# --- numbers that are not prices -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [0, 1, 36_500])
+def test_days_to_sell_within_a_century(days: int) -> None:
+    assert accepted(event(daysToSell=days)).days_to_sell == days
+
+
+@pytest.mark.parametrize("days", [-1, 36_501, 2**31, 2**64, -(2**63), 10**400])
+def test_days_to_sell_beyond_it(days: int) -> None:
+    assert invalid_field(event(daysToSell=days)).startswith("detail.daysToSell: ")
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 1024, 4096])
+def test_embeddings_of_every_size(dimension: int) -> None:
+    vector = embedding(dimension)
+    assert accepted(event(embedding=list(vector))).embedding == vector
+
+
+@pytest.mark.parametrize("number", [None, "0.5", True, False, [0.5], {}])
+def test_an_embedding_holds_numbers_only(number: object) -> None:
+    assert invalid_field(event(embedding=[0.5, number])) == "detail.embedding: must contain numbers only"
+
+
+LARGEST_FLOAT32 = 3.4028234663852886e38
+SMALLEST_FLOAT32 = 1.401298464324817e-45
+
+
+@pytest.mark.parametrize(
+    "number",
+    [math.nan, math.inf, -math.inf, 1e39, -1e39, 3.4028235677973366e38, 1.7e308, 10**39, -(10**39), 10**400],
+)
+def test_an_embedding_holds_finite_32_bit_floats(number: float) -> None:
+    expected = "detail.embedding: must contain finite 32-bit floats only"
+    assert invalid_field(event(embedding=[0.5, number])) == expected
+    assert invalid_field(event(embedding=[number, -number])) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        (LARGEST_FLOAT32, LARGEST_FLOAT32),
+        (-LARGEST_FLOAT32, -LARGEST_FLOAT32),
+        (3.4028235677973362e38, LARGEST_FLOAT32),
+        (SMALLEST_FLOAT32, SMALLEST_FLOAT32),
+        (1e-60, 0.0),
+        (16_777_217, 16_777_216.0),
+        (0.1, 0.10000000149011612),
+        (7, 7.0),
+    ],
+)
+def test_an_embedding_is_rounded_to_32_bits(number: float, stored: float) -> None:
+    assert accepted(event(embedding=[number])).embedding == array("f", [stored])
+
+
+def test_4096_of_the_largest_floats_are_accepted() -> None:
+    assert accepted(event(embedding=[LARGEST_FLOAT32] * 4096)).embedding == array("f", [LARGEST_FLOAT32] * 4096)
+
+
+def test_an_embedding_keeps_the_sign_of_zero() -> None:
+    vector = accepted(event(embedding=[-0.0, 0.0])).embedding
+    assert vector is not None
+    assert [math.copysign(1, number) for number in vector] == [-1.0, 1.0]
+
+
+# --- what a producer adds, and what JSON allows ---------------------------------------------------------------------
+
+
+def test_unknown_fields_are_named_and_tolerated() -> None:
+    delivery = parse_event("direct", event(zebra=1, apple=None, tenant_id="x", **{"#": {}}), "", FIRST_SEEN)
+    assert delivery.content == sale()
+    assert delivery.unknown_fields == ("#", "apple", "tenant_id", "zebra")
+    assert parse_event("direct", event(**EVERYTHING), "", FIRST_SEEN).unknown_fields == ()
+
+
+def test_an_unknown_field_does_not_excuse_a_missing_one() -> None:
+    assert invalid_field(event(tenantId=ABSENT, tenant_id="x", TenantId="x")) == "detail.tenantId: Field required"
+
+
+def test_of_a_duplicate_key_the_last_counts() -> None:
+    text = body().replace('"brand":', '"brand": 7, "salePrice": "x", "brand":')
+    assert read_text(text) == sale()
+    rejection = read_text(body().replace('"salePrice": 450.5', '"salePrice": 450.5, "salePrice": 450.12345'))
+    assert rejection == Rejection(Reason.INVALID_FIELD, "detail.salePrice: must have at most 4 decimals")
+    twice = body()[:-1] + ', "detail": {}}'
+    assert read_text(twice) == Rejection(Reason.INVALID_FIELD, "detail.tenantId: Field required")
+
+
+def test_escapes_in_names_and_texts_mean_the_same() -> None:
+    text = body(brand="Speedy").replace("Speedy", "\\u0053\\u0070eedy").replace("tenantId", "\\u0074enantId")
+    assert read_text(text) == sale(brand="Speedy")
+
+
+def test_the_first_field_at_fault_is_named_and_no_value() -> None:
+    content = rejected(event(brand=7, salePrice="hunter2", tenantId="hunter2#"))
+    assert content.detail == "detail.tenantId: must not contain '#' or control characters"
+
+
+def test_an_event_without_facts_is_a_different_one_than_an_event_with_other_facts() -> None:
+    assert replace(accepted(event()), brand="x") == accepted(event(brand="x"))
+    assert accepted(event()) != accepted(event(brand="x"))
