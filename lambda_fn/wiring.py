@@ -80,9 +80,9 @@ def application() -> Application:
     return build(Settings.from_environment(os.environ))
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings, clock: Clock | None = None) -> Application:
     """Make an application. Opens no connection."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     retry = Retry(clock, random.SystemRandom())
     parallel = Threads(WORKERS)
     telemetry = PowertoolsTelemetry(settings.stage)
