@@ -1,0 +1,148 @@
+"""The environment of the function: every variable, and one clear error for each that is missing or malformed."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalog_config.config import CatalogConfig, CatalogKind
+from lambda_fn.errors import CarouselSyncError, ConfigurationError
+from lambda_fn.settings import Settings
+
+ARN = "arn:aws:s3tables:eu-west-1:123456789012:bucket/carousel-dev-analytics"
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/carousel-sync-dlq-dev"
+ENVIRONMENT = {
+    "STAGE": "dev",
+    "AWS_REGION": "eu-west-1",
+    "TABLE_BUCKET_ARN": ARN,
+    "GUARD_TABLE": "pricing-idempotency-dev",
+    "PROJECTION_TABLE": "bg-remover-dev-sales-intelligence",
+    "DEAD_LETTER_QUEUE_URL": QUEUE,
+}
+SERVER = {"CATALOG": "rest", "CATALOG_URI": "http://localhost:8181", "CATALOG_WAREHOUSE": "warehouse"}
+
+
+def settings(**changes: str) -> Settings:
+    return Settings.from_environment(ENVIRONMENT | changes)
+
+
+def without(name: str, **changes: str) -> dict[str, str]:
+    return {key: value for key, value in (ENVIRONMENT | changes).items() if key != name}
+
+
+def error(environment: dict[str, str]) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_environment(environment)
+    return str(raised.value)
+
+
+def test_the_least_that_is_needed() -> None:
+    assert settings() == Settings(
+        stage="dev",
+        region="eu-west-1",
+        catalog=CatalogConfig(kind=CatalogKind.S3_TABLES, region="eu-west-1", warehouse=ARN),
+        namespace="pricing_intelligence",
+        table="sales_history",
+        guard_table="pricing-idempotency-dev",
+        projection_table="bg-remover-dev-sales-intelligence",
+        dead_letter_queue_url=QUEUE,
+        endpoint_url=None,
+    )
+
+
+def test_everything_that_can_be_set() -> None:
+    found = settings(
+        CATALOG="glue", ICEBERG_NAMESPACE="n", ICEBERG_TABLE="t", AWS_ENDPOINT_URL="http://localhost:4566", STAGE="prod"
+    )
+    assert found.stage == "prod"
+    assert found.table_identifier == ("n", "t")
+    assert found.endpoint_url == "http://localhost:4566"
+    assert found.catalog == CatalogConfig(
+        kind=CatalogKind.GLUE, region="eu-west-1", warehouse=ARN, endpoint_url="http://localhost:4566"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT))
+def test_a_missing_variable_is_named(name: str) -> None:
+    expected = f"Environment variable {name} is missing: "
+    assert error(without(name)).startswith(expected)
+    assert error(ENVIRONMENT | {name: ""}).startswith(expected)
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"AWS_REGION"}))
+def test_a_blank_variable_counts_as_missing(name: str) -> None:
+    assert error(ENVIRONMENT | {name: "  "}).startswith(f"Environment variable {name} is missing: ")
+
+
+def test_the_message_says_what_to_do() -> None:
+    message = error(without("GUARD_TABLE"))
+    assert "the DynamoDB table of claims" in message
+    assert "the events stay where they are" in message
+    assert "carousel-sync local env" in message
+
+
+def test_such_an_error_is_one_of_the_projects() -> None:
+    assert issubclass(ConfigurationError, CarouselSyncError)
+
+
+def test_the_region_may_come_from_the_default_region() -> None:
+    assert Settings.from_environment(without("AWS_REGION", AWS_DEFAULT_REGION="us-east-1")).region == "us-east-1"
+    assert settings(AWS_DEFAULT_REGION="us-east-1").region == "eu-west-1"
+
+
+@pytest.mark.parametrize("name", ["ICEBERG_NAMESPACE", "ICEBERG_TABLE", "CATALOG", "AWS_ENDPOINT_URL"])
+def test_an_empty_optional_variable_counts_as_absent(name: str) -> None:
+    assert settings(**{name: ""}) == settings()
+
+
+@pytest.mark.parametrize("name", ["DEAD_LETTER_QUEUE_URL", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("value", ["queue", "localhost:4566", "ftp://host/x", "http://", "https:///x", "//host"])
+def test_a_malformed_address_is_named(name: str, value: str) -> None:
+    expected = f"Environment variable {name} is {value!r}; it has to be an http or https address."
+    assert error(ENVIRONMENT | {name: value}) == expected
+
+
+@pytest.mark.parametrize("kind", ["s3_tables", "glue"])
+@pytest.mark.parametrize(
+    "value", ["carousel-dev-analytics", "arn:aws:s3:::carousel", ARN.replace("bucket/", ""), "x" + ARN]
+)
+def test_a_malformed_table_bucket_is_named(kind: str, value: str) -> None:
+    message = error(ENVIRONMENT | {"CATALOG": kind, "TABLE_BUCKET_ARN": value})
+    assert message.startswith(f"Environment variable TABLE_BUCKET_ARN is {value!r}; it has to be the ARN of a table")
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_table_buckets_of_other_partitions(partition: str) -> None:
+    arn = ARN.replace("arn:aws:", f"arn:{partition}:")
+    assert settings(TABLE_BUCKET_ARN=arn).catalog.warehouse == arn
+
+
+@pytest.mark.parametrize("value", ["S3_TABLES", "hive", "s3tables", " glue"])
+def test_an_unknown_catalog_is_named_with_those_that_exist(value: str) -> None:
+    expected = f"Environment variable CATALOG is {value!r}; it has to be one of: s3_tables, glue, rest, local."
+    assert error(ENVIRONMENT | {"CATALOG": value}) == expected
+
+
+def test_a_rest_catalog_needs_no_table_bucket() -> None:
+    found = Settings.from_environment(without("TABLE_BUCKET_ARN", **SERVER)).catalog
+    assert found == CatalogConfig(
+        kind=CatalogKind.REST, region="eu-west-1", warehouse="warehouse", uri="http://localhost:8181"
+    )
+
+
+def test_a_local_catalog() -> None:
+    changes = {"CATALOG": "local", "CATALOG_URI": "sqlite:////tmp/c.db", "CATALOG_WAREHOUSE": "/tmp/w"}  # noqa: S108
+    found = settings(**changes).catalog
+    assert found == CatalogConfig(
+        kind=CatalogKind.LOCAL,
+        region="eu-west-1",
+        warehouse="/tmp/w",  # noqa: S108
+        uri="sqlite:////tmp/c.db",
+    )
+
+
+@pytest.mark.parametrize("kind", ["rest", "local"])
+@pytest.mark.parametrize("name", ["CATALOG_URI", "CATALOG_WAREHOUSE"])
+def test_a_server_needs_its_address_and_warehouse(kind: str, name: str) -> None:
+    environment = ENVIRONMENT | SERVER | {"CATALOG": kind}
+    del environment[name]
+    assert error(environment).startswith(f"Environment variable {name} is missing: ")
