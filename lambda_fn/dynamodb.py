@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnectedError
 from botocore.parsers import ResponseParserError
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
@@ -91,7 +92,8 @@ def is_transient(error: BotoCoreError | ClientError | ResponseParserError) -> bo
         answer: Any = error.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= _SERVER_ERROR or answer.get("Error", {}).get("Code") in _TRANSIENT_CODES
-    return isinstance(error, HTTPClientError | ResponseParserError)
+    # botocore has two families here: no connection, and a connection that failed before the whole answer was there.
+    return isinstance(error, NotConnectedError | HTTPClientError | ResponseParserError)
 
 
 def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:

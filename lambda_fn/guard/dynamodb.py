@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lambda_fn.dynamodb import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused
+from lambda_fn.errors import OutOfTime
 from lambda_fn.guard.items import (
     GuardItem,
     Status,
@@ -106,7 +107,10 @@ class DynamoDBGuard:
         for _ in self._retry.tries(deadline, 3 * self._batches.request_seconds):
             attempt = _Attempt(attempt_id, pin, lease_seconds, self._clock.now())
             self._insert_claims(open_sales, attempt, results)
-            items = self._batches.get([guard_key(key) for key in open_sales], deadline)
+            try:
+                items = self._batches.get([guard_key(key) for key in open_sales], deadline)
+            except OutOfTime:
+                break
             self._judge_items(open_sales, items, attempt, results)
             if not open_sales:
                 return results
