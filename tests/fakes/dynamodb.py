@@ -1,0 +1,287 @@
+"""DynamoDB in memory: the three calls that lambda_fn makes, as a boto3 client answers them.
+
+Where Amazon's DynamoDB Local and the emulator differ, it does as DynamoDB Local does. What lambda_fn does not ask for
+is not there, and is refused loudly rather than answered wrongly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from lambda_fn.dynamodb import ItemKey, KeyedTable
+from tests.fakes.attribute_values import InvalidValue, Item, Value, copied, item_size_bytes, stored
+from tests.fakes.partiql import Insert, Update, parse
+
+# Amazon DynamoDB API Reference: BatchGetItem, BatchWriteItem, BatchExecuteStatement. Developer Guide: "Quotas".
+GET_LIMIT: Final = 100
+WRITE_LIMIT: Final = 25
+STATEMENT_LIMIT: Final = 25
+ITEM_LIMIT_BYTES: Final = 400 * 1024
+GET_LIMIT_BYTES: Final = 16 * 1024 * 1024
+PARTITION_KEY_LIMIT_BYTES: Final = 2048
+SORT_KEY_LIMIT_BYTES: Final = 1024
+
+Items = dict[ItemKey, Item]
+Snapshot = Mapping[str, Items]
+
+_ANSWERED: Final[Mapping[str, Any]] = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
+def client_error(code: str, action: str, message: str = "", status: int = 400) -> ClientError:
+    """Return the error that boto3 raises for a refused request."""
+    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, action)
+
+
+class _Refused(Exception):
+    """The request, or the statement, is refused with a code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class FakeDynamoDB:
+    """A client over tables that exist from the start.
+
+    ``tables`` are plain dictionaries that a test may read and alter, by table name and then by key. Put whole items
+    into them and take whole items out, but never change one in place: snapshots share items.
+
+    Any number of threads may call it; each request takes effect at one moment.
+    """
+
+    def __init__(self, *tables: KeyedTable) -> None:
+        self.tables: dict[str, Items] = {table.name: {} for table in tables}
+        self._schemas = {table.name: table for table in tables}
+        self._lock = threading.RLock()
+
+    # --- for tests and simulations ---
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole state. It costs a dictionary a table; the items are shared."""
+        with self._lock:
+            return {name: items.copy() for name, items in self.tables.items()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a state; the snapshot can be restored again."""
+        with self._lock:
+            for name, items in snapshot.items():
+                self.tables[name].clear()
+                self.tables[name].update(items)
+
+    def delete_expired(self, now: float) -> int:
+        """Delete the items whose ``ttl`` has passed, as DynamoDB does some time later; return how many."""
+        with self._lock:
+            expired = [
+                (items, key)
+                for items in self.tables.values()
+                for key, item in items.items()
+                if "ttl" in item and int(item["ttl"]["N"]) < now
+            ]
+            for items, key in expired:
+                del items[key]
+        return len(expired)
+
+    # --- the client ---
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        """Read up to 100 items of one table, up to 16 MB, with strong consistency. Their order means nothing."""
+        action = "BatchGetItem"
+        name, wanted = _one_table(action, request)
+        if set(wanted) != {"Keys", "ConsistentRead"} or wanted["ConsistentRead"] is not True:
+            raise NotImplementedError(f"{action} of {sorted(wanted)}: only strongly consistent reads of whole items.")
+        key_items = _some(action, wanted["Keys"], GET_LIMIT)
+        with self._lock:
+            items, schema = self._table(action, name)
+            keys = _distinct(action, [_key_alone(action, schema, key) for key in key_items])
+            # Backwards: nobody may rely on the order.
+            found = [(key, items[key]) for key in reversed(keys) if key in items]
+        fitting = _how_many_fit([item for _, item in found])
+        unprocessed = [schema.key_attributes(key) for key, _ in found[fitting:]]
+        return {
+            **_ANSWERED,
+            "Responses": {name: [copied(item) for _, item in found[:fitting]]},
+            "UnprocessedKeys": {name: {"Keys": unprocessed, "ConsistentRead": True}} if unprocessed else {},
+        }
+
+    def batch_write_item(self, **request: Any) -> dict[str, Any]:
+        """Put up to 25 items into one table. One that can't be stored has the whole request refused."""
+        action = "BatchWriteItem"
+        name, puts = _one_table(action, request)
+        given = [_put_of(put) for put in _some(action, puts, WRITE_LIMIT)]
+        with self._lock:
+            items, schema = self._table(action, name)
+            try:
+                new = [_checked_item(schema, item) for item in given]
+            except _Refused as refused:
+                raise client_error(refused.code, action, refused.message) from None
+            keys = _distinct(action, [schema.key_of(item) for item in new])
+            items.update(zip(keys, new, strict=True))
+        return {**_ANSWERED, "UnprocessedItems": {}}
+
+    def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
+        """Run up to 25 INSERT and UPDATE statements, each of which succeeds or fails by itself."""
+        action = "BatchExecuteStatement"
+        statements = [_statement_of(given) for given in _some(action, _only(request, "Statements"), STATEMENT_LIMIT)]
+        with self._lock:
+            _distinct(action, [key for given in statements if (key := self._target(*given)) is not None])
+            return {**_ANSWERED, "Responses": [self._execute(*given) for given in statements]}
+
+    def _table(self, action: str, name: str) -> tuple[Items, KeyedTable]:
+        if name not in self.tables:
+            raise client_error("ResourceNotFoundException", action, "Cannot do operations on a non-existent table")
+        return self.tables[name], self._schemas[name]
+
+    def _target(self, statement: Insert | Update, parameters: Sequence[Value]) -> tuple[str, ...] | None:
+        """Return the table and the key that a statement is about, or None when it has none that is whole."""
+        schema = self._schemas.get(statement.table)
+        names = statement.names if isinstance(statement, Insert) else statement.compared_names
+        values = dict(zip(names, parameters[-len(names) :], strict=False))
+        if schema is None or not {schema.partition_key, schema.sort_key} <= values.keys():
+            return None
+        partition, sort = (values[name].get("S") for name in (schema.partition_key, schema.sort_key))
+        return None if partition is None or sort is None else (statement.table, partition, sort)
+
+    def _execute(self, statement: Insert | Update, parameters: Sequence[Value]) -> dict[str, Any]:
+        try:
+            if statement.table not in self.tables:
+                raise _Refused("ResourceNotFound", "Cannot do operations on a non-existent table")
+            if len(parameters) != statement.parameter_count:
+                raise _Refused("ValidationError", "Number of parameters in request and statement don't match.")
+            if isinstance(statement, Insert):
+                self._insert(statement, parameters)
+            else:
+                self._update(statement, parameters)
+        except _Refused as refused:
+            code = "ValidationError" if refused.code == "ValidationException" else refused.code
+            return {"Error": {"Code": code, "Message": refused.message}, "TableName": statement.table}
+        return {"TableName": statement.table}
+
+    def _insert(self, statement: Insert, parameters: Sequence[Value]) -> None:
+        items, schema = self.tables[statement.table], self._schemas[statement.table]
+        item = _checked_item(schema, dict(zip(statement.names, parameters, strict=True)))
+        key = schema.key_of(item)
+        if key in items:
+            raise _Refused("DuplicateItem", "Duplicate primary key exists in table")
+        items[key] = item
+
+    def _update(self, statement: Update, parameters: Sequence[Value]) -> None:
+        items, schema = self.tables[statement.table], self._schemas[statement.table]
+        try:
+            values = [stored(value) for value in parameters]
+        except InvalidValue as error:
+            raise _Refused("ValidationException", str(error)) from None
+        set_count = len(statement.set_names)
+        condition = dict(zip(statement.compared_names, values[set_count:], strict=True))
+        key_names = {schema.partition_key, schema.sort_key}
+        if not key_names <= condition.keys():
+            raise _Refused("ValidationException", "Where clause does not contain an equality on all key attributes")
+        if key_names & {*statement.set_names, *statement.removed_names}:
+            raise _Refused("ValidationException", "Cannot update an attribute that is part of the key")
+        if any("S" not in condition[name] for name in key_names):
+            raise _Refused("ValidationException", "Key attribute's data type should match its data type in the schema")
+        key = schema.key_of(condition)
+        old = items.get(key)
+        if old is None or any(old.get(name) != value for name, value in condition.items()):
+            raise _Refused("ConditionalCheckFailed", "The conditional request failed")
+        new = {**old, **dict(zip(statement.set_names, values[:set_count], strict=True))}
+        for name in statement.removed_names:
+            new.pop(name, None)
+        _check_size(new)
+        items[key] = new
+
+
+def _only(request: Mapping[str, Any], name: str) -> Any:
+    if set(request) != {name}:
+        raise NotImplementedError(f"arguments {sorted(request)}, where only {name} is known")
+    return request[name]
+
+
+def _one_table(action: str, request: Mapping[str, Any]) -> tuple[str, Any]:
+    tables = _only(request, "RequestItems")
+    if len(tables) != 1:
+        raise NotImplementedError(f"{action} over {len(tables)} tables")
+    ((name, content),) = tables.items()
+    return name, content
+
+
+def _some(action: str, elements: Sequence[Any], limit: int) -> Sequence[Any]:
+    if not elements:
+        raise ParamValidationError(report=f"{action}: nothing is asked for")
+    if len(elements) > limit:
+        raise client_error("ValidationException", action, f"Too many items requested, {limit} is the limit")
+    return elements
+
+
+def _distinct(action: str, keys: Sequence[Any]) -> Sequence[Any]:
+    if len(set(keys)) < len(keys):
+        raise client_error("ValidationException", action, "Provided list of item keys contains duplicates")
+    return keys
+
+
+def _put_of(request: Mapping[str, Any]) -> Item:
+    if set(request) != {"PutRequest"} or set(request["PutRequest"]) != {"Item"}:
+        raise NotImplementedError(f"BatchWriteItem of {sorted(request)}")
+    item: Item = request["PutRequest"]["Item"]
+    return item
+
+
+def _statement_of(request: Mapping[str, Any]) -> tuple[Insert | Update, Sequence[Value]]:
+    if set(request) != {"Statement", "Parameters"}:
+        raise NotImplementedError(f"BatchExecuteStatement of {sorted(request)}")
+    if not request["Parameters"]:
+        raise ParamValidationError(report="BatchExecuteStatement: Parameters is empty")
+    return parse(request["Statement"]), request["Parameters"]
+
+
+def _key_alone(action: str, schema: KeyedTable, key: Item) -> ItemKey:
+    if set(key) != {schema.partition_key, schema.sort_key}:
+        raise client_error("ValidationException", action, "The number of conditions on the keys is invalid")
+    try:
+        _check_keys(schema, key)
+    except _Refused as refused:
+        raise client_error(refused.code, action, refused.message) from None
+    return schema.key_of(key)
+
+
+def _checked_item(schema: KeyedTable, item: Item) -> Item:
+    try:
+        new = {name: stored(value) for name, value in item.items()}
+    except InvalidValue as error:
+        raise _Refused("ValidationException", str(error)) from None
+    _check_keys(schema, new)
+    _check_size(new)
+    return new
+
+
+def _check_keys(schema: KeyedTable, item: Item) -> None:
+    limits = ((schema.partition_key, PARTITION_KEY_LIMIT_BYTES), (schema.sort_key, SORT_KEY_LIMIT_BYTES))
+    for name, limit in limits:
+        text = item.get(name, {}).get("S")
+        if text is None:
+            raise _Refused("ValidationException", f"The key attribute {name} was not given a text")
+        if not text or len(text.encode()) > limit:
+            raise _Refused("ValidationException", f"The key attribute {name} is empty or over {limit} bytes")
+
+
+def _check_size(item: Item) -> None:
+    if item_size_bytes(item) > ITEM_LIMIT_BYTES:
+        raise _Refused("ValidationException", "Item size has exceeded the maximum allowed size")
+
+
+def _how_many_fit(items: Iterable[Item]) -> int:
+    """Return how many of the items, from the first on, one answer of BatchGetItem can carry."""
+    listed = list(items)
+    if len(listed) * ITEM_LIMIT_BYTES <= GET_LIMIT_BYTES:
+        return len(listed)
+    total = 0
+    for count, item in enumerate(listed):
+        total += item_size_bytes(item)
+        if total > GET_LIMIT_BYTES:
+            return count
+    return len(listed)
