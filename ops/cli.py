@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops import evolve, query, send, simulate, verify
+from ops import demo, evolve, query, send, simulate, verify
 from ops.local_stack import commands as local
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command()(send.send)
 app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(verify.verify)
+app.command()(demo.demo)
 app.add_typer(local.app, name="local")
 app.add_typer(evolve.app, name="evolve")
 
