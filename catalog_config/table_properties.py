@@ -21,9 +21,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "write.metadata.metrics.column.sale_id": "full",
     "write.metadata.metrics.column.product_id": "full",
     "write.metadata.metrics.column.tenant_id": "full",
-    # Nobody prunes by the bounds of a vector's elements. Writers name the element differently: pyiceberg and the
-    # specification's Java implementation say "element", some engines name the column.
-    "write.metadata.metrics.column.embedding_vector": "none",
+    # Nobody prunes by the bounds of a vector's elements; a list's statistics are those of its element.
     "write.metadata.metrics.column.embedding_vector.element": "none",
     SCHEMA_VERSION_PROPERTY: str(SCHEMA_VERSION),
 }

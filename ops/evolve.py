@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import requests
 import typer
-from pyiceberg.exceptions import CommitStateUnknownException, RESTError
 
 from catalog_config.provision import ProvisionError, ProvisionResult, ensure_table
-from lambda_fn.errors import ConfigurationError, StoreUnavailable
+from lambda_fn.errors import ConfigurationError
 from ops.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -20,7 +18,7 @@ from ops.console import (
     stdout,
     working_on,
 )
-from ops.target import Target, resolve
+from ops.target import CATALOG_FAILURES, Target, resolve
 
 app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and bring its schema up to date.")
 
@@ -57,12 +55,8 @@ def apply_to(target: Target) -> ProvisionResult:
         return ensure_table(target.catalog(), settings.namespace, settings.table)
     except ProvisionError as error:
         raise ConfigurationError(str(error)) from error
-    except (requests.RequestException, RESTError, CommitStateUnknownException) as error:
-        raise StoreUnavailable(
-            f"The Iceberg catalog at {target} failed or refused: {error}. What was made until then stays; run the "
-            "command again. If it is refused again, the credentials lack one of the rights s3tables:CreateNamespace, "
-            "CreateTable, GetTable*, UpdateTableMetadataLocation, PutTableData."
-        ) from error
+    except CATALOG_FAILURES as error:
+        raise target.catalog_unavailable(error) from error
 
 
 def _describe(result: ProvisionResult) -> None:

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import boto3
+import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitStateUnknownException, NoSuchNamespaceError, NoSuchTableError, RESTError
 from pyiceberg.table import Table
 
 from catalog_config.config import CatalogConfig
 from catalog_config.connect import connect
-from lambda_fn.errors import ConfigurationError, TableMissing
+from lambda_fn.errors import ConfigurationError, StoreUnavailable, TableMissing
 from lambda_fn.settings import Settings
 from ops.local_stack import state as local_state
 
 DEFAULT_REGION: Final = "eu-west-1"
+CATALOG_FAILURES: Final = (requests.RequestException, RESTError, CommitStateUnknownException)
+"""What a catalog that can't be reached, or refuses, makes pyiceberg raise."""
 _TIMEOUTS: Final = Config(
     connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32
 )
@@ -100,16 +103,33 @@ class Target:
         )
 
     def catalog(self) -> Catalog:
-        """Open the catalog."""
-        return connect(self.catalog_config)
+        """Open the catalog. Raises StoreUnavailable when it can't be reached or refuses."""
+        try:
+            return connect(self.catalog_config)
+        except CATALOG_FAILURES as error:
+            raise self.catalog_unavailable(error) from error
 
     def load_table(self) -> Table:
-        """Load the Iceberg table at its present head. Raises TableMissing when it was never created."""
+        """Load the Iceberg table at its present head.
+
+        Raises TableMissing when it was never created, StoreUnavailable when the catalog can't be reached or refuses.
+        """
         settings = self.settings
+        catalog = self.catalog()
         try:
-            return self.catalog().load_table(settings.table_identifier)
-        except NoSuchTableError as error:
+            return catalog.load_table(settings.table_identifier)
+        except (NoSuchTableError, NoSuchNamespaceError) as error:
             raise TableMissing(".".join(settings.table_identifier), settings.catalog.warehouse) from error
+        except CATALOG_FAILURES as error:
+            raise self.catalog_unavailable(error) from error
+
+    def catalog_unavailable(self, error: Exception) -> StoreUnavailable:
+        """Say for a person that the catalog failed; the caller raises it."""
+        return StoreUnavailable(
+            f"The Iceberg catalog at {self} failed or refused: {error}. What was done until then stays; run the "
+            "command again. If it is refused again, these credentials may lack rights on the table bucket (s3tables:GetTable*, "
+            "and to create the table CreateNamespace, CreateTable, PutTableData, UpdateTableMetadataLocation)."
+        )
 
     def _function_configuration(self) -> Mapping[str, Any]:
         name = function_name(self.stage)
