@@ -127,8 +127,8 @@ class Target:
         """Say for a person that the catalog failed; the caller raises it."""
         return StoreUnavailable(
             f"The Iceberg catalog at {self} failed or refused: {error}. What was done until then stays; run the "
-            "command again. If it is refused again, these credentials may lack rights on the table bucket (s3tables:GetTable*, "
-            "and to create the table CreateNamespace, CreateTable, PutTableData, UpdateTableMetadataLocation)."
+            "command again. If it is refused again, these credentials may lack rights on the table bucket "
+            "(s3tables:GetTable*, and to create the table CreateNamespace, CreateTable, PutTableData, UpdateTableMetadataLocation)."
         )
 
     def _function_configuration(self) -> Mapping[str, Any]:
