@@ -128,7 +128,8 @@ class Target:
         return StoreUnavailable(
             f"The Iceberg catalog at {self} failed or refused: {error}. What was done until then stays; run the "
             "command again. If it is refused again, these credentials may lack rights on the table bucket "
-            "(s3tables:GetTable*, and to create the table CreateNamespace, CreateTable, PutTableData, UpdateTableMetadataLocation)."
+            "(s3tables:GetTable*, and to create the table also CreateNamespace, CreateTable, PutTableData and "
+            "UpdateTableMetadataLocation)."
         )
 
     def _function_configuration(self) -> Mapping[str, Any]:
