@@ -19,27 +19,48 @@ from tests.fakes.dynamodb import FakeDynamoDB
 _THREADS = Threads(16)
 
 
-@pytest.fixture(
-    scope="session",
-    params=["fake", "emulator_endpoint", pytest.param("dynamodb_local", marks=pytest.mark.engine)],
-    ids=["fake", "emulator", "dynamodb-local"],
-)
+_EMULATOR = pytest.param("emulator_endpoint", id="emulator")
+_DYNAMODB_LOCAL = pytest.param("dynamodb_local", id="dynamodb-local", marks=pytest.mark.engine)
+
+
+@pytest.fixture(scope="session", params=["fake", _EMULATOR, _DYNAMODB_LOCAL])
 def store(request: pytest.FixtureRequest) -> Store:
-    suffix = uuid.uuid4().hex
-    guard_name, projection_name = f"guard-{suffix}", f"projection-{suffix}"
-    if request.param == "fake":
-        fake = FakeDynamoDB(guard_table(guard_name), projection_table(projection_name))
-        return Store(fake, guard_name, projection_name, has_indexes=False)
+    return _fake() if request.param == "fake" else _engine(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session", params=["fake", _DYNAMODB_LOCAL])
+def strict_store(request: pytest.FixtureRequest) -> Store:
+    """Those that refuse all that DynamoDB refuses; the emulator lets some of it pass."""
+    return _fake() if request.param == "fake" else _engine(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session", params=[_EMULATOR, _DYNAMODB_LOCAL])
+def store_with_indexes(request: pytest.FixtureRequest) -> Store:
+    return _engine(request.getfixturevalue(request.param))
+
+
+def _fake() -> Store:
+    guard_name, projection_name = _fresh_names()
+    return Store(FakeDynamoDB(guard_table(guard_name), projection_table(projection_name)), guard_name, projection_name)
+
+
+def _engine(endpoint: str) -> Store:
     client = boto3.client(
         "dynamodb",
-        endpoint_url=request.getfixturevalue(request.param),
+        endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
         config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
     )
-    create_tables(client, guard_name, projection_name)
-    return Store(client, guard_name, projection_name, has_indexes=True)
+    names = _fresh_names()
+    create_tables(client, *names)
+    return Store(client, *names)
+
+
+def _fresh_names() -> tuple[str, str]:
+    suffix = uuid.uuid4().hex
+    return f"guard-{suffix}", f"projection-{suffix}"
 
 
 @pytest.fixture
@@ -52,3 +73,9 @@ def world(store: Store) -> World:
 def world_in_turn(store: Store) -> World:
     """Requests run one after the other, so that it is certain which of them meets a planned fault."""
     return World(store, InTurn())
+
+
+@pytest.fixture
+def world_with_indexes(store_with_indexes: Store) -> World:
+    """The fake has no indexes: lambda_fn never reads them."""
+    return World(store_with_indexes, _THREADS)

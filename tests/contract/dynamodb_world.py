@@ -32,7 +32,6 @@ class Store:
     client: Any
     guard_name: str
     projection_name: str
-    has_indexes: bool
 
 
 @dataclass

@@ -127,7 +127,8 @@ class FakeDynamoDB:
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """Run up to 25 INSERT and UPDATE statements, each of which succeeds or fails by itself."""
         action = "BatchExecuteStatement"
-        statements = [_statement_of(given) for given in _some(action, _only(request, "Statements"), STATEMENT_LIMIT)]
+        given_statements = _some(action, _only(request, "Statements"), STATEMENT_LIMIT)
+        statements = [_statement_of(action, given) for given in given_statements]
         with self._lock:
             _distinct(action, [key for given in statements if (key := self._target(*given)) is not None])
             return {**_ANSWERED, "Responses": [self._execute(*given) for given in statements]}
@@ -164,7 +165,9 @@ class FakeDynamoDB:
 
     def _insert(self, statement: Insert, parameters: Sequence[Value]) -> None:
         items, schema = self.tables[statement.table], self._schemas[statement.table]
-        item = _checked_item(schema, dict(zip(statement.names, parameters, strict=True)))
+        item = dict(zip(statement.names, parameters, strict=True))
+        _check_keys(schema, item)
+        _check_size(item)
         key = schema.key_of(item)
         if key in items:
             raise _Refused("DuplicateItem", "Duplicate primary key exists in table")
@@ -172,12 +175,8 @@ class FakeDynamoDB:
 
     def _update(self, statement: Update, parameters: Sequence[Value]) -> None:
         items, schema = self.tables[statement.table], self._schemas[statement.table]
-        try:
-            values = [stored(value) for value in parameters]
-        except InvalidValue as error:
-            raise _Refused("ValidationException", str(error)) from None
         set_count = len(statement.set_names)
-        condition = dict(zip(statement.compared_names, values[set_count:], strict=True))
+        condition = dict(zip(statement.compared_names, parameters[set_count:], strict=True))
         key_names = {schema.partition_key, schema.sort_key}
         if not key_names <= condition.keys():
             raise _Refused("ValidationException", "Where clause does not contain an equality on all key attributes")
@@ -189,7 +188,7 @@ class FakeDynamoDB:
         old = items.get(key)
         if old is None or any(old.get(name) != value for name, value in condition.items()):
             raise _Refused("ConditionalCheckFailed", "The conditional request failed")
-        new = {**old, **dict(zip(statement.set_names, values[:set_count], strict=True))}
+        new = {**old, **dict(zip(statement.set_names, parameters[:set_count], strict=True))}
         for name in statement.removed_names:
             new.pop(name, None)
         _check_size(new)
@@ -231,12 +230,15 @@ def _put_of(request: Mapping[str, Any]) -> Item:
     return item
 
 
-def _statement_of(request: Mapping[str, Any]) -> tuple[Insert | Update, Sequence[Value]]:
+def _statement_of(action: str, request: Mapping[str, Any]) -> tuple[Insert | Update, Sequence[Value]]:
     if set(request) != {"Statement", "Parameters"}:
-        raise NotImplementedError(f"BatchExecuteStatement of {sorted(request)}")
+        raise NotImplementedError(f"{action} of {sorted(request)}")
     if not request["Parameters"]:
-        raise ParamValidationError(report="BatchExecuteStatement: Parameters is empty")
-    return parse(request["Statement"]), request["Parameters"]
+        raise ParamValidationError(report=f"{action}: Parameters is empty")
+    try:
+        return parse(request["Statement"]), [stored(value) for value in request["Parameters"]]
+    except InvalidValue as error:
+        raise client_error("ValidationException", action, str(error)) from None
 
 
 def _key_alone(action: str, schema: KeyedTable, key: Item) -> ItemKey:
