@@ -30,7 +30,7 @@ class CatalogConfig:
     warehouse: str
     uri: str | None = None
     endpoint_url: str | None = None
-    connect_timeout_seconds: float = 2.0
-    read_timeout_seconds: float = 10.0
+    connect_timeout_seconds: float = 1.0
+    read_timeout_seconds: float = 5.0
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)

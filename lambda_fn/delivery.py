@@ -7,7 +7,7 @@ Developer Guide, "Handling errors for an SQS event source"). Direct delivery: on
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -38,10 +38,9 @@ def delivery_of_event(event: object, now: float) -> Delivery:
     return parse_event(DIRECT_DELIVERY_ID, event, body, _iso_milliseconds(now))
 
 
-def batch_answer(results: Mapping[str, Result]) -> dict[str, Any]:
+def batch_answer(given_back: Collection[str]) -> dict[str, Any]:
     """Return the partial batch response: only what has to come back."""
-    given_back = [delivery_id for delivery_id, result in results.items() if result.outcome is Outcome.GIVEN_BACK]
-    return {"batchItemFailures": [{"itemIdentifier": delivery_id} for delivery_id in given_back]}
+    return {"batchItemFailures": [{"itemIdentifier": delivery_id} for delivery_id in sorted(given_back)]}
 
 
 def event_answer(result: Result) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.parallel import Threads
-from lambda_fn.process_deliveries import ProcessDeliveries
+from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
 from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
+from lambda_fn.redelivery import SQSRedelivery
 from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
 from lambda_fn.settings import Settings
 from lambda_fn.sync_sales import SyncSales
@@ -52,6 +53,7 @@ class Application:
     """Events in, answers out."""
 
     process: ProcessDeliveries
+    redelivery: SQSRedelivery
     telemetry: PowertoolsTelemetry
     clock: Clock
 
@@ -63,7 +65,7 @@ class Application:
         self.telemetry.start(request_id)
         try:
             if is_queue_batch(event):
-                return batch_answer(self.process.process(deliveries_of_batch(event), request_id, deadline))
+                return self._handle_batch(event, request_id, deadline)
             delivery = delivery_of_event(event, self.clock.now())
             results = self.process.process([delivery], request_id, deadline)
             return event_answer(results[delivery.delivery_id])
@@ -72,6 +74,12 @@ class Application:
             raise
         finally:
             self.telemetry.flush()
+
+    def _handle_batch(self, event: Any, request_id: str, deadline: Deadline) -> dict[str, Any]:
+        results = self.process.process(deliveries_of_batch(event), request_id, deadline)
+        given_back = {message for message, result in results.items() if result.outcome is Outcome.GIVEN_BACK}
+        self.redelivery.schedule(event["Records"], given_back, deadline)
+        return batch_answer(given_back)
 
 
 @lru_cache(maxsize=1)
@@ -109,8 +117,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         retry=retry,
         new_attempt_id=new_attempt_id,
     )
-    dead_letters = SQSDeadLetters(_client("sqs", settings), settings.dead_letter_queue_url, retry, request_seconds)
-    return Application(ProcessDeliveries(sync_sales, projection, dead_letters, telemetry), telemetry, clock)
+    queues = _client("sqs", settings)
+    dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
+    return Application(
+        process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
+        redelivery=SQSRedelivery(queues, settings.region, settings.endpoint_url, request_seconds),
+        telemetry=telemetry,
+        clock=clock,
+    )
 
 
 def new_attempt_id() -> int:
