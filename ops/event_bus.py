@@ -12,7 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
-from lambda_fn.retry import Deadline, Retry, SystemClock
+from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
 
 # Amazon EventBridge User Guide, "Amazon EventBridge quotas" and "Calculating PutEvents event entry size".
 ENTRIES_LIMIT: Final = 10
@@ -79,12 +79,11 @@ def batches(events: Iterable[Event], size_bytes: Callable[[Event], int]) -> Iter
 class EventBus:
     """An event bus, by its name."""
 
-    def __init__(self, client: Any, name: str) -> None:
-        clock = SystemClock()
+    def __init__(self, client: Any, name: str, clock: Clock | None = None) -> None:
         self._client = client
         self._name = name
-        self._clock = clock
-        self._retry = Retry(clock, random.Random())  # noqa: S311 - spreads retries, keeps no secret
+        self._clock = clock or SystemClock()
+        self._retry = Retry(self._clock, random.Random())  # noqa: S311 - spreads retries, keeps no secret
 
     def put(self, batch: Sequence[BusEvent]) -> list[str]:
         """Put one group of events (see :func:`batches`) and return the ids that the bus gave them, in their order.

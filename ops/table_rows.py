@@ -95,27 +95,34 @@ def _groups(tasks: Sequence[FileScanTask]) -> Iterator[list[FileScanTask]]:
 
 
 def _read(table: Table, task: FileScanTask) -> Iterator[Columns]:
-    """Read a data file by its field ids, a few rows at a time.
+    """Read a data file: by itself where that is enough, else the way pyiceberg scans."""
+    if task.delete_files:
+        return read_by_scan(table, task)
+    return read_by_field_ids(table, task)
 
-    pyiceberg's own scan holds all batches of a file at once; it is left the files that need more than reading: those
-    with deleted rows, and those that lack a column.
-    """
-    if not task.delete_files:
-        with table.io.new_input(task.file.file_path).open() as stream, pq.ParquetFile(stream) as file:
-            names = {
-                int(field.metadata[_FIELD_ID]): field.name
-                for field in file.schema_arrow
-                if field.metadata and _FIELD_ID in field.metadata
-            }
-            if names.keys() >= _WANTED:
-                wanted = [names[field_id] for field_id in sorted(_WANTED)]
-                for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
-                    yield {field_id: batch.column(names[field_id]) for field_id in _WANTED}
-                return
+
+def read_by_field_ids(table: Table, task: FileScanTask) -> Iterator[Columns]:
+    """Read a data file a few rows at a time; one that lacks a column is left to :func:`read_by_scan`."""
+    with table.io.new_input(task.file.file_path).open() as stream, pq.ParquetFile(stream) as file:
+        names = {
+            int(field.metadata[_FIELD_ID]): field.name
+            for field in file.schema_arrow
+            if field.metadata and _FIELD_ID in field.metadata
+        }
+        if names.keys() >= _WANTED:
+            wanted = [names[field_id] for field_id in sorted(_WANTED)]
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
+                yield {field_id: batch.column(names[field_id]) for field_id in _WANTED}
+            return
+    yield from read_by_scan(table, task)
+
+
+def read_by_scan(table: Table, task: FileScanTask) -> Iterator[Columns]:
+    """Read a data file as pyiceberg's scan does: without deleted rows, and all of it at once."""
     scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
+    position = {field.field_id: number for number, field in enumerate(table.schema().fields)}
     for batch in scan.to_record_batches([task]):
-        ids = {field.field_id: position for position, field in enumerate(table.schema().fields)}
-        yield {field_id: batch.column(ids[field_id]) for field_id in _WANTED}
+        yield {field_id: batch.column(position[field_id]) for field_id in _WANTED}
 
 
 def _rows(columns: Columns) -> Iterator[Row]:

@@ -1,0 +1,259 @@
+"""``carousel-sync`` as its users run it: a process of its own, against the deployed template."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_fn.event import parse_message
+from lambda_fn.guard.items import claimed_item
+from lambda_fn.projection.item import projection_key
+from lambda_fn.sale import Sale
+from ops import queues
+from ops.local_stack.stack import LocalStack
+from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
+
+EXAMPLE = PROJECT_ROOT / "examples" / "carousel-sold-event.json"
+# Fixed for the whole run, should it go on over midnight.
+UNTIL = datetime.now(UTC).date().isoformat()
+SIMULATION = (
+    *("simulate", "--count", "30", "--duplicates", "0", "--invalid", "0.1", "--embedding", "64"),
+    *("--seed", "5", "--until", UNTIL),
+)
+SIMULATED_SALES = 27
+DRAIN_SECONDS = 120
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_in(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, STATE_DIR_VARIABLE: str(state_dir), "NO_COLOR": "1", "COLUMNS": "200"}
+    program = Path(sys.executable).with_name("carousel-sync")
+    return subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack that no other test writes to: ``verify`` looks at everything that is there."""
+    with LocalStack(tmp_path_factory.mktemp("stack-cli")) as stack:
+        stack.up()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def filled(own_stack: LocalStack) -> LocalStack:
+    """The stack with the example and generated sales, all of them processed."""
+    directory = own_stack.directory
+    sent = run_in(directory, "send", str(EXAMPLE), "--local", "--json")
+    assert sent.returncode == 0, sent.stderr
+    assert json.loads(sent.stdout)["eventId"]
+    simulated = run_in(directory, *SIMULATION, "--local", "--json")
+    assert simulated.returncode == 0, simulated.stderr
+    counts = json.loads(simulated.stdout)
+    assert (counts["sales"], counts["duplicates"], counts["invalid"]) == (SIMULATED_SALES, 0, 3)
+    drain(own_stack)
+    return own_stack
+
+
+@pytest.fixture
+def run(filled: LocalStack) -> Run:
+    return lambda *arguments: run_in(filled.directory, *arguments, "--local")
+
+
+def drain(stack: LocalStack) -> None:
+    target = stack.target()
+    assert queues.wait_until_empty(target, queues.buffer_queue_url(target), DRAIN_SECONDS)
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def failed(done: subprocess.CompletedProcess[str], exit_code: int = 1) -> str:
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def example_sale() -> Sale:
+    content = parse_message("example", EXAMPLE.read_text(), "").content
+    assert isinstance(content, Sale)
+    return content
+
+
+def test_the_example_is_the_event_of_the_contract() -> None:
+    envelope = json.loads(EXAMPLE.read_text())
+    assert len(envelope["detail"]["embedding"]) == 1024
+    assert example_sale().key == ("carousel-labs", "SALE-1767052800000-8d874118")
+
+
+def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
+    report = json.loads(succeeded(run("verify", "--json")))
+    assert report == {
+        "sales": SIMULATED_SALES + 1,
+        "rows": SIMULATED_SALES + 1,
+        "items": SIMULATED_SALES + 1,
+        "missing_rows": [],
+        "doubled_rows": [],
+        "missing_items": [],
+        "divergent": [],
+        "open_claims": [],
+        "consistent": True,
+    }
+
+
+def test_verify_tells_people(run: Run) -> None:
+    assert "Consistent: every sale has one row" in succeeded(run("verify"))
+
+
+def test_the_same_simulation_again_stores_nothing_new(run: Run, filled: LocalStack) -> None:
+    before = json.loads(succeeded(run("verify", "--json")))
+    succeeded(run(*SIMULATION))
+    drain(filled)
+    assert json.loads(succeeded(run("verify", "--json"))) == before
+
+
+def test_sql_over_what_was_sent(run: Run) -> None:
+    sql = "SELECT sale_id, sold_price, len(embedding_vector) AS n FROM sales_history WHERE product_id = 'PROD-LV-12345'"
+    rows = json.loads(succeeded(run("query", sql, "--json")))
+    assert rows == [{"sale_id": "SALE-1767052800000-8d874118", "sold_price": 450, "n": 1024}]
+    assert "SALE-1767052800000-8d874118" in succeeded(run("query", sql))
+    printed = list(csv.reader(io.StringIO(succeeded(run("query", sql, "--csv")))))
+    assert printed == [["sale_id", "sold_price", "n"], ["SALE-1767052800000-8d874118", "450.0000", "1024"]]
+
+
+def test_a_mistake_in_the_sql(run: Run) -> None:
+    assert "Parser Error" in failed(run("query", "SELEC 1"))
+
+
+def test_two_forms_of_output_at_once(run: Run) -> None:
+    assert "choose one of --json and --csv" in failed(run("query", "SELECT 1", "--json", "--csv"), exit_code=2)
+
+
+def test_rejected_events_are_in_the_dead_letter_queue_and_stay_there(filled: LocalStack) -> None:
+    target = filled.target()
+    for _ in range(2):
+        counts = queues.dead_letters_by_reason(target)
+        assert counts.total() >= 3
+        assert "INVALID_FIELD" in {reason for reason, _ in counts}
+
+
+def test_verify_finds_an_item_that_is_gone(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, where):
+        client.delete_item(**where)
+        done = run("verify", "--json")
+        assert done.returncode == 1
+        report = json.loads(done.stdout)
+        assert report["missing_items"] == ["carousel-labs/SALE-1767052800000-8d874118"]
+        assert report["consistent"] is False
+        assert "carousel-labs/SALE-1767052800000-8d874118" in run("verify").stdout
+    succeeded(run("verify"))
+
+
+def test_verify_finds_an_item_that_was_changed(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, where):
+        client.update_item(
+            **where, UpdateExpression="SET salePrice = :p", ExpressionAttributeValues={":p": {"N": "449.99"}}
+        )
+        assert json.loads(run("verify", "--json").stdout)["divergent"] == ["carousel-labs/SALE-1767052800000-8d874118"]
+
+
+def test_verify_finds_a_claim_that_was_left_open(run: Run, filled: LocalStack) -> None:
+    target = filled.target()
+    client, table = target.client("dynamodb"), target.settings.guard_table
+    sale = example_sale()
+    open_claim = claimed_item(sale.key, sale.payload_hash, 7, -1, 0.0, lease_seconds=60)
+    key = {name: open_claim[name] for name in ("pk", "sk")}
+    before = client.get_item(TableName=table, Key=key)["Item"]
+    client.put_item(TableName=table, Item=open_claim | {"ttl": before["ttl"]})
+    try:
+        done = run("verify")
+    finally:
+        client.put_item(TableName=table, Item=before)
+    assert done.returncode == 1
+    assert "Open claims" in done.stdout
+    assert "Not consistent" in done.stdout
+
+
+class changed_item:  # noqa: N801 - used as a context manager
+    """The example's look-up item, put back at the end."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        target = stack.target()
+        partition, sort = projection_key(example_sale())
+        self._client: Any = target.client("dynamodb")
+        self._where = {
+            "TableName": target.settings.projection_table,
+            "Key": {"PK": {"S": partition}, "SK": {"S": sort}},
+        }
+        self._item = self._client.get_item(**self._where)["Item"]
+
+    def __enter__(self) -> tuple[Any, Mapping[str, Any]]:
+        return self._client, self._where
+
+    def __exit__(self, *_: object) -> None:
+        self._client.put_item(TableName=self._where["TableName"], Item=self._item)
+
+
+# --- without a stack -------------------------------------------------------------------------------------------------
+
+
+def test_events_written_to_a_file_are_whole_and_reproducible(tmp_path: Path) -> None:
+    written = []
+    for name in ("one.jsonl", "two.jsonl"):
+        out = tmp_path / name
+        done = run_in(tmp_path, *SIMULATION, "--out", str(out), "--json")
+        assert json.loads(succeeded(done))["events"] == 30
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
+    envelopes = [json.loads(line) for line in written[0].splitlines()]
+    assert len(envelopes) == 30
+    assert {envelope["detail-type"] for envelope in envelopes} == {"carousel.product.sold"}
+    assert {"version", "id", "source", "account", "time", "region", "resources", "detail"} <= envelopes[0].keys()
+
+
+def test_simulate_tells_people_what_it_wrote(tmp_path: Path) -> None:
+    text = succeeded(run_in(tmp_path, *SIMULATION, "--out", str(tmp_path / "events.jsonl")))
+    assert "Distinct valid sales" in text
+    assert "--seed 5" in text
+
+
+def test_simulate_refuses_shares_that_make_no_sense(tmp_path: Path) -> None:
+    done = run_in(tmp_path, "simulate", "--duplicates", "10", "--out", str(tmp_path / "events.jsonl"))
+    assert "Nothing was generated" in failed(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "it can't be read"),
+        (b"\xff\xfe{", "it is not UTF-8 text"),
+        (b"{not json", "it is not JSON"),
+        (b"[]", "it is not an object"),
+        (b'{"source": "s", "detail": {}}', "'detail-type' is missing"),
+        (b'{"source": "s", "detail-type": "t", "detail": "text"}', "'detail' is missing or not an object"),
+    ],
+)
+def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "event.json"
+    if content is not None:
+        path.write_bytes(content)
+    message = failed(run_in(tmp_path, "send", str(path), "--local"))
+    assert complaint in message
+    assert "Nothing was sent" in message
+
+
+@pytest.mark.parametrize("arguments", [("verify",), ("query", "SELECT 1"), ("send", str(EXAMPLE)), ("simulate",)])
+def test_without_a_stack_the_command_that_starts_one_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert "carousel-sync local up" in failed(run_in(tmp_path, *arguments, "--local"))
