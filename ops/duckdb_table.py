@@ -12,7 +12,6 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
-from ops.iceberg_table import load
 from ops.target import Target
 
 VIEW: Final = "sales_history"
@@ -35,9 +34,9 @@ class S3Access:
 def open_sales(target: Target) -> DuckDBPyConnection:
     """Open the target's table at its present head, see :func:`open_table`.
 
-    Raises TableMissing, and ConfigurationError when there are no credentials.
+    Raises what :meth:`Target.load_table` does, and ConfigurationError when there are no credentials.
     """
-    location = load(target).metadata_location
+    location = target.load_table().metadata_location
     return open_table(location, _s3_access(target) if location.startswith("s3://") else None)
 
 

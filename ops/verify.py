@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import typer
+from pyiceberg.exceptions import ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as TextTable
 
 from lambda_fn.dynamodb import Item
-from lambda_fn.errors import ConfigurationError
+from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from lambda_fn.sale import EVENT_TYPE
 from ops.consistency import Report, StoredClaim, StoredSale, claim_of_item, compare, sale_of_item, sale_of_row
 from ops.console import (
@@ -26,7 +28,6 @@ from ops.console import (
     stderr,
     stdout,
 )
-from ops.iceberg_table import load, readable_catalog_errors
 from ops.table_rows import read_rows
 from ops.target import Target, resolve
 
@@ -96,8 +97,8 @@ def verify_target(target: Target) -> Report:
     Raises TableMissing, ConfigurationError and StoreUnavailable. A head that moved meanwhile is told on standard error.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress, readable_catalog_errors(target):
-        table = load(target)
+    with Progress(*columns, console=stderr, transient=True) as progress, _readable_file_errors():
+        table = target.load_table()
         settings = target.settings
         task = progress.add_task("Reading the Iceberg table", total=None)
 
@@ -108,7 +109,7 @@ def verify_target(target: Target) -> Report:
         items = _items(target, settings.projection_table, progress, task)
         claims = _claims(target, settings.guard_table, progress, task)
         report = compare(rows, items, claims, time.time())
-        moved = load(target).metadata_location != table.metadata_location
+        moved = target.load_table().metadata_location != table.metadata_location
     if moved and not report.consistent:
         stderr.print(
             "The table has changed while it was being read: sales are being processed. Wait until the queue is empty "
@@ -116,6 +117,17 @@ def verify_target(target: Target) -> Report:
             style="yellow",
         )
     return report
+
+
+@contextmanager
+def _readable_file_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValidationError) as error:
+        raise StoreUnavailable(
+            f"A file of the Iceberg table can't be read: {error}. Nothing was changed. If the table was compacted in the "
+            "meantime, the command succeeds when it is run again; else look for the file in the table's bucket."
+        ) from error
 
 
 def show(report: Report, console: Console) -> None:
