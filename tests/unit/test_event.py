@@ -318,7 +318,7 @@ def test_an_embedding_keeps_the_sign_of_zero() -> None:
     assert [math.copysign(1, number) for number in vector] == [-1.0, 1.0]
 
 
-# --- what a producer adds, and what JSON allows ---------------------------------------------------------------------
+# --- what a producer adds, and what JSON allows ----------------------------------------------------------------------
 
 
 def test_unknown_fields_are_named_and_tolerated() -> None:
