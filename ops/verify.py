@@ -125,8 +125,8 @@ def _readable_file_errors() -> Iterator[None]:
         yield
     except (OSError, ValidationError) as error:
         raise StoreUnavailable(
-            f"A file of the Iceberg table can't be read: {error}. Nothing was changed. If the table was compacted in the "
-            "meantime, the command succeeds when it is run again; else look for the file in the table's bucket."
+            f"A file of the Iceberg table can't be read: {error}. Nothing was changed. If the table was compacted "
+            "meanwhile, the command succeeds when it is run again; else look for the file in the table's bucket."
         ) from error
 
 
