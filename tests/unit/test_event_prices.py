@@ -54,6 +54,9 @@ def short_id(value: object) -> str:
         ("123456789.1234", "123456789.1234"),
         ("9007199254740993", None),
         ("90071992547409.93", "90071992547409.93"),
+        ("100000000000.5", "100000000000.5"),
+        ("999999999999.5", "999999999999.5"),
+        ("49999999999999.9961", "49999999999999.9961"),
         ("12345678901234.5678", "12345678901234.5678"),
         ("99999999999999", "99999999999999"),
         ("99999999999999.9999", "99999999999999.9999"),
@@ -166,7 +169,7 @@ def test_a_price_of_the_envelope_is_not_the_sales() -> None:
         (4.5e2, "450"),
         (10**14 - 1, "99999999999999"),
         (12345678901.2345, "12345678901.2345"),
-        (99999999999999.0, "99999999999999"),
+        (99999999999.9999, "99999999999.9999"),
     ],
 )
 def test_a_decoded_price_counts_by_its_shortest_decimal(name: str, number: float, price: str) -> None:
@@ -182,6 +185,8 @@ def test_a_decoded_price_counts_by_its_shortest_decimal(name: str, number: float
         (float("-inf"), "must be finite"),
         (0.1 + 0.2, "has more digits than a double carries exactly"),
         (99999999999999.98, "has more digits than a double carries exactly"),
+        (1e11, "has more digits than a double carries exactly"),
+        (50000000000000.0, "has more digits than a double carries exactly"),
         (1 / 3, "has more digits than a double carries exactly"),
         (0.00001, "must have at most 4 decimals"),
         (5e-324, "must have at most 4 decimals"),
