@@ -31,12 +31,15 @@ PRICE_DECIMALS: Final = 4
 PRICE_LIMIT: Final = Decimal(10) ** (18 - PRICE_DECIMALS)
 EMBEDDING_LIMIT: Final = 4096
 
-# A double carries every decimal number of up to 15 significant digits (IEEE 754: DBL_DIG), and not all longer ones.
+# A double carries every decimal number of up to 15 significant digits (IEEE 754: DBL_DIG), and not all longer ones:
+# from 10^11 on it may have been a price with 4 decimals that became another one.
 DIGITS_OF_A_DOUBLE: Final = 15
+PRICE_LIMIT_OF_A_DOUBLE: Final = Decimal(10) ** (DIGITS_OF_A_DOUBLE - PRICE_DECIMALS)
 
 _KEY_PART_FORBIDS: Final = re.compile(r"[#\x00-\x1f\x7f-\x9f]")
 _PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_LONG_PRICE: Final = re.compile(r'Price"\s*:\s*(?:[-+.0-9eE]{16,}|[-+.0-9]*[eE])')
+# A price that a double may not carry: of 14 characters or more, as every one from 10^11 on with a fraction is.
+_LONG_PRICE: Final = re.compile(r'Price"\s*:\s*(?:[-+.0-9eE]{14,}|[-+.0-9]*[eE])')
 # A letter that is written as an escape, in a price's name perhaps: "salePric\\u0065".
 _ESCAPED_LETTER: Final = re.compile(r"\\u00[4-7]")
 
@@ -148,12 +151,17 @@ def _price(value: object) -> Decimal:
         raise PydanticCustomError("price", "must be finite")
     if not 0 <= price < PRICE_LIMIT:
         raise PydanticCustomError("price", "must be from 0 to less than 10^14")
-    if isinstance(value, float) and len(price.as_tuple().digits) > DIGITS_OF_A_DOUBLE:
+    if isinstance(value, float) and not _is_certain(price):
         raise PydanticCustomError("price", "has more digits than a double carries exactly")
     exact = price.quantize(Decimal(1).scaleb(-PRICE_DECIMALS))
     if exact != price:
         raise PydanticCustomError("price", "must have at most 4 decimals")
     return abs(exact)
+
+
+def _is_certain(price: Decimal) -> bool:
+    """Whether a price that was read as a double is the one that was written."""
+    return price < PRICE_LIMIT_OF_A_DOUBLE and len(price.as_tuple().digits) <= DIGITS_OF_A_DOUBLE
 
 
 def _sold_date(value: object) -> date:
