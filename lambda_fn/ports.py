@@ -175,8 +175,8 @@ class AppendAttempt(Protocol):
     ) -> Resolution | GiveUp:
         """Reload the head, and judge which of the sales have landed as of it.
 
-        ``taken_over`` sales are judged by the history, or by a scan where the history has expired. ``unvouched`` ones
-        are always looked for by a scan.
+        A ``taken_over`` sale has not landed when the history reaches its base and shows none of its attempts; else a
+        scan decides. ``unvouched`` sales, which no projection item could vouch for, are always decided by a scan.
         """
         ...
 

@@ -103,8 +103,8 @@ class SyncSales:
         claimed, completions = self._look_at_projection(claimed, deadline)
 
         # 5. Resolve take-overs: an earlier attempt may have landed the sale.
-        taken_over = [claim for claim in claimed if claim.earlier_attempts]
-        unvouched = [claim.sale for claim in claimed if not claim.earlier_attempts and self._is_unvouched(claim.sale)]
+        unvouched = [claim.sale for claim in claimed if self._is_unvouched(claim.sale)]
+        taken_over = [claim for claim in claimed if claim.earlier_attempts and not self._is_unvouched(claim.sale)]
         landed = self._resolve(attempt, taken_over, unvouched, deadline)
 
         # 6. and 7. Commit one snapshot that fences the earlier attempts, and judge the answer.

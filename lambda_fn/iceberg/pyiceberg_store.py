@@ -7,7 +7,6 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
@@ -151,7 +150,7 @@ class PyIcebergStore:
                     ids = [sale.sale_id for sale in members[start : start + SCAN_IDS_LIMIT]]
                     rows = table.scan(_rows_of(members[0], ids), selected_fields=("sale_id",)).to_arrow()
                     found.update(SaleKey(tenant_id, sale_id) for sale_id in rows["sale_id"].to_pylist())
-        except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException) as error:
+        except Exception as error:
             raise self._unavailable("could not be scanned", error) from error
         return found
 

@@ -99,17 +99,19 @@ class IcebergAppendAttempt:
         if not since_pin.complete:
             return GiveUp.HISTORY_EXPIRED
         self._judged = state
-        landed: dict[SaleKey, int | None] = {}
         undecided = list(unvouched)
+        landed_in: dict[SaleKey, int] = {}
         for claim in taken_over:
             since_base = ancestors_since(state.head, claim.base, state.snapshots)
             attempt = since_base.landed(claim.earlier_attempts)
             if attempt is not None:
-                landed[claim.sale.key] = attempt
-            elif not since_base.complete:
+                landed_in[claim.sale.key] = attempt
+            if attempt is not None or not since_base.complete:
                 undecided.append(claim.sale)
-        landed.update(dict.fromkeys(self._scan(state, undecided, deadline)))
-        return Resolution(landed)
+        # That an attempt landed does not prove that it carried this sale: its claim may have reached the guard after
+        # the attempt had gone on without it. The row decides.
+        present = self._scan(state, undecided, deadline)
+        return Resolution({key: landed_in.get(key) for key in present})
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         """Commit the sales as one snapshot that names the fenced attempts in its summary.

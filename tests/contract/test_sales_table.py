@@ -218,6 +218,13 @@ def test_resolving_finds_what_an_earlier_attempt_landed(table: TableUnderTest) -
     assert resolution == Resolution({claims[0].sale.key: 1, claims[1].sale.key: 2})
 
 
+def test_an_earlier_attempt_that_landed_without_the_sale_proves_nothing(table: TableUnderTest) -> None:
+    land(table.writer(), 1, "a")
+    claims = [Claimed(sale(sale_id=name), base=NO_SNAPSHOT, earlier_attempts=(1,)) for name in ("a", "left behind")]
+    resolution = table.writer().begin(2, soon()).resolve(claims, [], soon())
+    assert resolution == Resolution({claims[0].sale.key: 1})
+
+
 def test_resolving_scans_when_the_base_is_not_in_the_history(table: TableUnderTest) -> None:
     land(table.writer(), 1, "a", "x")
     land(table.writer(), 2, "b")

@@ -1,0 +1,1 @@
+"""Deterministic simulation of the real use case, guard, commit and judgement; a scheduler owns steps and clock."""

@@ -1,0 +1,49 @@
+"""``python -m tests.simulation --seconds 60``: random runs for as long as one likes; stops at the first failure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from itertools import count
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.simulation.process import Fault
+from tests.simulation.runs import Failure, random_scenario, run_seed, shrink
+
+
+def main() -> int:
+    """Run until the time is up or something fails; 1 when something failed."""
+    parser = argparse.ArgumentParser(prog="simulate-faults", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, help="the first seed; left out: taken from the clock, and printed")
+    arguments = parser.parse_args()
+    first = int(time.time()) * 1_000_000 if arguments.seed is None else arguments.seed
+    console = Console(stderr=True)
+    started = time.monotonic()
+    runs = 0
+    found: tuple[int, Failure] | None = None
+    columns = (SpinnerColumn(), TextColumn("{task.completed} runs from seed {task.fields[first]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=None, first=first)
+        for seed in count(first):
+            failure = run_seed(seed)
+            runs += 1
+            progress.update(task, completed=runs)
+            if failure is not None:
+                found = (seed, shrink(random_scenario(seed), failure))
+            if found is not None or time.monotonic() - started > arguments.seconds:
+                break
+    table = Table("runs", "first seed", "kinds of faults", "seconds", "failures")
+    table.add_row(str(runs), str(first), str(len(Fault)), f"{time.monotonic() - started:.0f}", str(int(bool(found))))
+    Console().print(table)
+    if found is not None:
+        Console().print(f"seed {found[0]}: {found[1]}", markup=False)
+    return int(found is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

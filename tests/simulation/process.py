@@ -1,0 +1,126 @@
+"""A process of the simulation: real code in a thread that moves only when the scheduler lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+
+class Crashed(BaseException):
+    """The process is dead: nothing that it still does reaches anybody."""
+
+
+class TimedOut(Exception):
+    """No answer came in time; whether the request took effect is unknown."""
+
+
+class Fault(Enum):
+    """What may become of a request, besides being answered."""
+
+    CRASH_BEFORE = auto()
+    CRASH_AFTER = auto()
+    NEVER_SENT = auto()
+    ANSWER_LOST = auto()
+    LATE = auto()
+    LATE_AND_CRASH = auto()
+    HALF_DONE = auto()
+    HALF_DONE_AND_CRASH = auto()
+
+
+ON_READS = (Fault.CRASH_BEFORE, Fault.NEVER_SENT)
+ON_WRITES = (
+    Fault.CRASH_BEFORE,
+    Fault.CRASH_AFTER,
+    Fault.NEVER_SENT,
+    Fault.ANSWER_LOST,
+    Fault.LATE,
+    Fault.LATE_AND_CRASH,
+)
+ON_BATCHES = (*ON_WRITES, Fault.HALF_DONE, Fault.HALF_DONE_AND_CRASH)
+
+CRASHING = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LATE_AND_CRASH, Fault.HALF_DONE_AND_CRASH})
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that a process is about to send. ``parts`` take effect one by one; a batch has several."""
+
+    text: str
+    parts: Sequence[Callable[[], Any]]
+    combine: Callable[[list[Any]], Any]
+    is_read: bool
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """What may go wrong with it."""
+        if self.is_read:
+            return ON_READS
+        return ON_BATCHES if len(self.parts) > 1 else ON_WRITES
+
+    def take_effect(self) -> Any:
+        """Let it act on the world, whole."""
+        return self.combine([part() for part in self.parts])
+
+
+class Process:
+    """Runs ``body`` in a thread of its own, one request at a time."""
+
+    def __init__(self, name: str, body: Callable[[Process], None]) -> None:
+        self.name = name
+        self.pending: Request | None = None
+        self.alive = True
+        self.history = 0
+        """A digest of everything that the process was answered: with it, the process's state is known."""
+        self.error: BaseException | None = None
+        self._body = body
+        self._go: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._at_rest: SimpleQueue[None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Run up to the first request."""
+        self._thread.start()
+        self._at_rest.get()
+
+    def resume(self, answer: Callable[[], Any], digest: object) -> None:
+        """Answer the pending request, and run up to the next one."""
+        self.history = hash((self.history, self.pending.text if self.pending else "", digest))
+        self.pending = None
+        self._go.put(answer)
+        self._at_rest.get()
+
+    def kill(self) -> None:
+        """Let the process die where it is."""
+        if self.alive:
+            self.resume(_crash, "crash")
+
+    def request(self, request: Request) -> Any:
+        """Send a request, from within the process."""
+        if not self.alive:
+            raise Crashed
+        self.pending = request
+        self._at_rest.put(None)
+        return self._go.get()()
+
+    def _run(self) -> None:
+        try:
+            self._body(self)
+        except Crashed:
+            pass
+        except BaseException as error:
+            self.error = error
+        self.alive = False
+        self._at_rest.put(None)
+
+
+def _crash() -> Any:
+    raise Crashed
+
+
+def time_out() -> Any:
+    """Answer a request with silence."""
+    raise TimedOut

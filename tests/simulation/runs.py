@@ -1,0 +1,252 @@
+"""Runs: random ones from a seed, all of a small configuration, a replay, and the shortest that still fails."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lambda_fn.guard.items import Status, guard_key, read_item
+from tests.simulation.process import Process
+from tests.simulation.scheduler import GO, Budget, Scheduler, Violation
+from tests.simulation.world import GUARD, World, sale
+from tests.simulation.writers import Protocolled, Writer, WriterOf
+
+RECOVERY_ROUNDS = 12
+STEPS_LIMIT = 2000
+
+Choose = Callable[[Scheduler, list[str]], str]
+Check = Callable[[World], list[str]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Which process is delivered which sales, one batch after the other, and how much may go wrong."""
+
+    deliveries: Sequence[Sequence[Sequence[int]]]
+    faults: int = 2
+    maintenance: int = 2
+    old: bool = False
+
+    @property
+    def sales(self) -> list[int]:
+        """Every sale that is delivered at all."""
+        return sorted({number for process in self.deliveries for batch in process for number in batch})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What did not hold, the choices that led there, and the story that they tell."""
+
+    what: str
+    choices: Sequence[str]
+    story: Sequence[str]
+
+    def __str__(self) -> str:
+        told = "\n".join(f"  {number:3}. {line}" for number, line in enumerate(self.story, 1))
+        return f"{self.what}\n{told}\nreplay with: {','.join(self.choices)}"
+
+
+def run(
+    scenario: Scenario, choose: Choose, writer_of: WriterOf = Protocolled, check: Check = World.violations
+) -> Failure | None:
+    """Run a scenario to its end, then let everything be delivered again without faults; tell what did not hold."""
+    world = World({sale(number, old=scenario.old).key: sale(number, old=scenario.old) for number in scenario.sales})
+    processes = [
+        _process(world, f"P{number}", batches, writer_of, 1000 * number, scenario.old)
+        for number, batches in enumerate(scenario.deliveries, 1)
+    ]
+    scheduler = Scheduler(world, processes, Budget(scenario.faults, scenario.maintenance), check)
+    faulty: int | None = None
+    try:
+        scheduler.start()
+        _until_at_rest(scheduler, choose)
+        faulty = len(scheduler.taken)
+        _recover(scheduler, scenario, writer_of)
+    except Violation as violation:
+        return Failure(str(violation), tuple(scheduler.taken[:faulty]), tuple(scheduler.story))
+    except _Seen:
+        return None
+    finally:
+        scheduler.stop()
+    return None
+
+
+def _process(
+    world: World, name: str, batches: Sequence[Sequence[int]], writer_of: WriterOf, first_attempt_id: int, old: bool
+) -> Process:
+    def body(process: Process) -> None:
+        writer: Writer = writer_of(world, process, first_attempt_id)
+        for batch in batches:
+            world.acknowledged.update(writer.deliver([sale(number, old=old) for number in batch]))
+
+    return Process(name, body)
+
+
+def _until_at_rest(scheduler: Scheduler, choose: Choose) -> None:
+    for _ in range(STEPS_LIMIT):
+        moves = scheduler.moves()
+        if not any(process.pending for process in scheduler.processes):
+            return
+        scheduler.move(choose(scheduler, moves))
+    raise Violation(f"no end after {STEPS_LIMIT} steps")
+
+
+def _recover(scheduler: Scheduler, scenario: Scenario, writer_of: WriterOf) -> None:
+    """Deliver what is not acknowledged, again and again, and at last everything once more, a day later."""
+    world = scheduler.world
+    scheduler.budget = Budget(0, 0)
+    scheduler.story.append("recovery begins")
+    for number in range(RECOVERY_ROUNDS):
+        open_sales = [s for s in scenario.sales if sale(s, old=scenario.old).key not in world.acknowledged]
+        if not open_sales:
+            break
+        world.let_leases_lapse()
+        _deliver(scheduler, f"R{number}", open_sales, scenario, writer_of, 100_000 + 1000 * number)
+    else:
+        raise Violation(f"sales {open_sales} are still open after {RECOVERY_ROUNDS} deliveries without faults")
+    while scheduler.in_flight:
+        scheduler.move("wire:0")
+    world.let_a_day_pass()
+    _deliver(scheduler, "REPLAY", scenario.sales, scenario, writer_of, 500_000)
+    for key in world.sales:
+        item = world.dynamodb.tables[GUARD.name].get(guard_key(key))
+        if world.rows[key] != 1 or item is None or read_item(item).status is not Status.COMPLETED:
+            raise Violation(f"sale {key.sale_id} ended with {world.rows[key]} rows, guard {item}")
+
+
+def _deliver(
+    scheduler: Scheduler, name: str, numbers: list[int], scenario: Scenario, writer_of: WriterOf, first_id: int
+) -> None:
+    scheduler.add(_process(scheduler.world, name, [numbers], writer_of, first_id, scenario.old))
+    _until_at_rest(scheduler, lambda _, moves: moves[0])
+
+
+# --- ways to choose --------------------------------------------------------------------------------------------------
+
+
+def replaying(choices: Sequence[str]) -> Choose:
+    """Take these choices in turn, leaving out those that are not there, then go on without faults."""
+    left = list(choices)
+
+    def choose(_: Scheduler, moves: list[str]) -> str:
+        while left:
+            wanted = left.pop(0)
+            if wanted in moves:
+                return wanted
+        return moves[0]
+
+    return choose
+
+
+def at_random(seed: int) -> Choose:
+    """Mostly go on, often switch, sometimes let something go wrong."""
+    rng = random.Random(seed)
+    stay = rng.choice((0.3, 0.6, 0.85))
+    wrong = rng.choice((0.05, 0.15, 0.4))
+
+    def choose(_: Scheduler, moves: list[str]) -> str:
+        going = [move for move in moves if move.endswith(f":{GO}")]
+        others = [move for move in moves if not move.endswith(f":{GO}")]
+        if others and rng.random() < wrong:
+            return rng.choice(others)
+        if rng.random() < stay:
+            return going[0]
+        return rng.choice(going)
+
+    return choose
+
+
+def random_scenario(seed: int) -> Scenario:
+    """Return a scenario of up to four processes and three sales, with batches that overlap."""
+    rng = random.Random(f"scenario {seed}")
+    numbers = range(1, rng.randint(1, 3) + 1)
+    deliveries = [
+        [sorted(rng.sample(numbers, rng.randint(1, len(numbers)))) for _ in range(rng.choice((1, 1, 2)))]
+        for _ in range(rng.randint(2, 4))
+    ]
+    return Scenario(deliveries, faults=rng.randint(1, 5), maintenance=rng.randint(0, 3), old=rng.random() < 0.15)
+
+
+def run_seed(seed: int, writer_of: WriterOf = Protocolled, check: Check = World.violations) -> Failure | None:
+    """Run the scenario of a seed with the choices of that seed."""
+    return run(random_scenario(seed), at_random(seed), writer_of, check)
+
+
+# --- exhaustively, and shorter ---------------------------------------------------------------------------------------
+
+
+class _Seen(Exception):
+    """This state was explored before."""
+
+
+@dataclass
+class Exploration:
+    """How far an exhaustive exploration got."""
+
+    runs: int = 0
+    states: int = 0
+    complete: bool = False
+    failure: Failure | None = None
+
+
+def explore(scenario: Scenario, writer_of: WriterOf = Protocolled, runs_limit: int = 10**9) -> Exploration:
+    """Try every choice in every state that can be reached, each state once."""
+    result = Exploration()
+    seen: set[int] = set()
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting and result.runs < runs_limit:
+        prefix = waiting.pop()
+        choose = _exploring(prefix, seen, waiting)
+        result.failure = run(scenario, choose, writer_of)
+        result.runs += 1
+        if result.failure:
+            break
+    result.states = len(seen)
+    result.complete = not waiting and result.failure is None
+    return result
+
+
+def _exploring(prefix: tuple[str, ...], seen: set[int], waiting: list[tuple[str, ...]]) -> Choose:
+    position = 0
+
+    def choose(scheduler: Scheduler, moves: list[str]) -> str:
+        nonlocal position
+        position += 1
+        if position <= len(prefix):
+            return prefix[position - 1]
+        state = scheduler.digest()
+        if state in seen:
+            raise _Seen
+        seen.add(state)
+        here = tuple(scheduler.taken)
+        waiting.extend((*here, move) for move in moves[1:])
+        return moves[0]
+
+    return choose
+
+
+def shrink(scenario: Scenario, failure: Failure, writer_of: WriterOf = Protocolled) -> Failure:
+    """Leave out choices, in runs and then one by one, for as long as the run still fails."""
+    best = failure
+    size = max(1, len(best.choices) // 2)
+    while size:
+        start = 0
+        while start < len(best.choices):
+            fewer = (*best.choices[:start], *best.choices[start + size :])
+            found = run(scenario, replaying(fewer), writer_of)
+            if found is not None and _length(found) < _length(best):
+                best = found
+            else:
+                start += size
+        size //= 2
+    return best
+
+
+def _length(failure: Failure) -> tuple[int, int, int]:
+    """Fewer things that go wrong make a shorter story, then fewer changes from one process to another, then steps."""
+    wrong = sum(not choice.endswith(f":{GO}") for choice in failure.choices)
+    actors = [choice.split(":")[0] for choice in failure.choices]
+    changes = sum(one != other for one, other in pairwise(actors))
+    return wrong, changes, len(failure.choices)

@@ -1,0 +1,277 @@
+"""The stores of the simulation, what must hold in them at any moment, and the clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import ReadTimeoutError
+
+from lambda_fn.errors import StoreUnavailable
+from lambda_fn.guard.dynamodb import guard_table
+from lambda_fn.guard.items import Status, guard_key, read_item
+from lambda_fn.iceberg.history import SnapshotNode
+from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState, Unknown
+from lambda_fn.ports import NO_SNAPSHOT
+from lambda_fn.projection.dynamodb import projection_table
+from lambda_fn.projection.item import projection_key
+from lambda_fn.sale import Sale, SaleKey
+from tests.fakes.dynamodb import FakeDynamoDB
+from tests.simulation.process import Process, Request, TimedOut
+
+GUARD = guard_table("guard")
+PROJECTION = projection_table("projection")
+START = datetime(2026, 9, 21, tzinfo=UTC).timestamp()
+LAPSE_SECONDS = 120.0
+DAY_SECONDS = 25 * 3600.0
+
+
+def sale(number: int, *, old: bool = False) -> Sale:
+    """Return the sale of a number; an old one has a projection item that is expired from the start."""
+    return Sale(
+        tenant_id="t",
+        product_id=f"p{number}",
+        sale_id=str(number),
+        category="c",
+        brand="b",
+        listed_price=Decimal(2),
+        sold_price=Decimal(1),
+        sold_date=date(2010, 1, 1) if old else date(2026, 9, 1),
+        recorded_at=datetime(2026, 9, 21, tzinfo=UTC),
+    )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One entry of the table's history."""
+
+    node: SnapshotNode
+    sales: frozenset[SaleKey]
+
+
+@dataclass(frozen=True)
+class State:
+    """The table as it was read."""
+
+    head: int
+    snapshots: Mapping[int, SnapshotNode]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An append that is ready."""
+
+    sales: frozenset[SaleKey]
+    attempt_id: int
+
+    def fits(self, state: TableState) -> bool:
+        return True
+
+
+@dataclass
+class World:
+    """Everything outside of the processes."""
+
+    sales: Mapping[SaleKey, Sale]
+    dynamodb: FakeDynamoDB = field(default_factory=lambda: FakeDynamoDB(GUARD, PROJECTION))
+    history: dict[int, Snapshot] = field(default_factory=dict)
+    expired: set[int] = field(default_factory=set)
+    head: int = NO_SNAPSHOT
+    wall: float = START
+    acknowledged: set[SaleKey] = field(default_factory=set)
+    rows: Counter[SaleKey] = field(default_factory=Counter)
+    maintenance: int = 0
+
+    def state(self) -> State:
+        """Return the table as the catalog shows it: expired snapshots are gone."""
+        return State(self.head, {key: kept.node for key, kept in self.history.items() if key not in self.expired})
+
+    def commit(self, parent: int, snapshot_id: int, sales: Iterable[SaleKey], fenced: Collection[int]) -> bool:
+        """Compare and set the head."""
+        if parent != self.head:
+            return False
+        parent_id = None if parent == NO_SNAPSHOT else parent
+        node = SnapshotNode(snapshot_id, parent_id, len(self.history) + 1, frozenset(fenced))
+        self.history[snapshot_id] = Snapshot(node, frozenset(sales))
+        self.rows.update(self.history[snapshot_id].sales)
+        self.head = snapshot_id
+        return True
+
+    def compact(self) -> None:
+        """Replace the head by a snapshot with the same rows."""
+        self.maintenance += 1
+        self.commit(self.head, 1_000_000 + self.maintenance, (), ())
+
+    def expire_snapshots(self) -> None:
+        """Forget all of the history but the head."""
+        self.expired = set(self.history) - {self.head}
+
+    def let_leases_lapse(self) -> None:
+        """Let the wall clock go on past every lease."""
+        self.wall += LAPSE_SECONDS
+
+    def let_a_day_pass(self) -> None:
+        """Let completed guards expire, and have DynamoDB delete what has expired."""
+        self.wall += DAY_SECONDS
+        self.dynamodb.delete_expired(self.wall)
+
+    def digest(self) -> int:
+        """Return a digest of the stores: two worlds with the same one go on alike."""
+        tables = tuple(
+            repr(sorted((key, sorted(item.items(), key=lambda pair: pair[0])) for key, item in items.items()))
+            for items in self.dynamodb.tables.values()
+        )
+        history = tuple((key, kept.node.parent_id, kept.sales, kept.node.fenced) for key, kept in self.history.items())
+        return hash((tables, history, frozenset(self.expired), self.head, self.wall, frozenset(self.acknowledged)))
+
+    def lost_or_doubled(self) -> list[str]:
+        """Return what no design may do: an acknowledged sale without a row, or one with two."""
+        lost = [
+            f"sale {key.sale_id} is LOST: acknowledged, and no row" for key in self.acknowledged if not self.rows[key]
+        ]
+        return lost + [f"sale {key.sale_id} is DOUBLED: {rows} rows" for key, rows in self.rows.items() if rows > 1]
+
+    def violations(self) -> list[str]:
+        """Return what does not hold: it has to hold after every single step."""
+        found = self.lost_or_doubled()
+        guards = self.dynamodb.tables[GUARD.name]
+        items = self.dynamodb.tables[PROJECTION.name]
+        for key, fact in self.sales.items():
+            rows = self.rows[key]
+            guard = guards.get(guard_key(key))
+            completed = guard is not None and read_item(guard).status is Status.COMPLETED
+            has_item = projection_key(fact) in items
+            if completed and not rows:
+                found.append(f"sale {key.sale_id} is LOST: COMPLETED, and no row")
+            if has_item and not rows:
+                found.append(f"sale {key.sale_id} has an ITEM and no row")
+            if completed and not has_item and fact.projection_expires_at > self.wall:
+                found.append(f"sale {key.sale_id} is COMPLETED and has NO ITEM")
+        return found
+
+
+class SimulatedClock:
+    """The wall clock is the world's; the monotonic one is the process's own: a process may be stalled at any point."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._monotonic = 0.0
+
+    def now(self) -> float:
+        return self._world.wall
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self._monotonic += seconds
+
+
+class SimulatedDynamoDB:
+    """A client whose every request is a step of the scheduler's."""
+
+    def __init__(self, world: World, process: Process, clock: SimulatedClock) -> None:
+        self._dynamodb = world.dynamodb
+        self._process = process
+        self._clock = clock
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803 - boto3's name
+        ((table, wanted),) = RequestItems.items()
+        text = f"reads {len(wanted['Keys'])} items of {table}"
+        return self._send(text, [lambda: self._dynamodb.batch_get_item(RequestItems=RequestItems)], _only, is_read=True)
+
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803
+        ((table, puts),) = RequestItems.items()
+        parts = [lambda put=put: self._dynamodb.batch_write_item(RequestItems={table: [put]}) for put in puts]
+        return self._send(f"puts {_ids(puts)} into {table}", parts, lambda answers: answers[0])
+
+    def batch_execute_statement(self, *, Statements: Sequence[Any]) -> Any:  # noqa: N803
+        verb = "inserts" if Statements[0]["Statement"].startswith("INSERT") else "updates"
+        parts = [lambda given=given: self._dynamodb.batch_execute_statement(Statements=[given]) for given in Statements]
+        return self._send(f"{verb} {_ids(Statements)} in guard", parts, _all_responses)
+
+    def _send(
+        self, text: str, parts: Sequence[Callable[[], Any]], combine: Callable[[list[Any]], Any], is_read: bool = False
+    ) -> Any:
+        try:
+            return self._process.request(Request(text, parts, combine, is_read))
+        except TimedOut:
+            self._clock.sleep(1)
+            raise ReadTimeoutError(endpoint_url="dynamodb") from None
+
+
+def _only(answers: list[Any]) -> Any:
+    return answers[0]
+
+
+def _all_responses(answers: list[Any]) -> Any:
+    return {"Responses": [response for answer in answers for response in answer["Responses"]]}
+
+
+def _ids(requests: Sequence[Any]) -> str:
+    texts = repr(requests)
+    return (
+        "sale "
+        + "+".join(sorted({part.split("'")[0] for part in texts.split("carousel.product.sold#")[1:]}))
+        + ("" if "carousel.product.sold#" in texts else "items")
+    )
+
+
+class SimulatedTableStore:
+    """An Iceberg table whose every request is a step of the scheduler's."""
+
+    load_seconds = 1.0
+    commit_seconds = 1.0
+
+    def __init__(self, world: World, process: Process, clock: SimulatedClock) -> None:
+        self.world = world
+        self._process = process
+        self._clock = clock
+
+    def load(self) -> State:
+        state: State = self._read("reads the head", self.world.state)
+        return state
+
+    def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> Staged:
+        return Staged(frozenset(member.key for member in sales), attempt_id)
+
+    def commit(self, state: TableState, staged: StagedAppend, fenced: Collection[int]) -> CommitAnswer:
+        assert isinstance(staged, Staged)
+        ids = "+".join(sorted(key.sale_id for key in staged.sales))
+        text = f"commits sale {ids} as {staged.attempt_id} on {state.head}" + (
+            f", fencing {sorted(fenced)}" if fenced else ""
+        )
+
+        def effect() -> CommitAnswer:
+            landed = self.world.commit(state.head, staged.attempt_id, staged.sales, fenced)
+            return Committed(self.world.state()) if landed else Unknown("409")
+
+        try:
+            answer: CommitAnswer = self._process.request(Request(text, [effect], _only, is_read=False))
+        except TimedOut:
+            self._clock.sleep(1)
+            return Unknown("no answer")
+        return answer
+
+    def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
+        def present() -> set[SaleKey]:
+            found: set[SaleKey] = set()
+            current: int | None = state.head if state.head != NO_SNAPSHOT else None
+            while current is not None:
+                found |= self.world.history[current].sales
+                current = self.world.history[current].node.parent_id
+            return found & {wanted.key for wanted in sales}
+
+        found: set[SaleKey] = self._read("scans the table", present)
+        return found
+
+    def _read(self, text: str, effect: Callable[[], Any]) -> Any:
+        try:
+            return self._process.request(Request(text, [effect], _only, is_read=True))
+        except TimedOut:
+            self._clock.sleep(1)
+            raise StoreUnavailable("no answer") from None
