@@ -1,0 +1,97 @@
+"""The deployed template end to end, in both delivery modes: from the bus to a row, an item or a dead letter."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ops.local_stack.stack import LocalStack
+from ops.target import Target
+from tests.builders import event
+
+BOUND_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+@pytest.fixture(params=["stack", "direct_stack"], ids=["queue", "direct"])
+def target(request: pytest.FixtureRequest) -> Target:
+    stack: LocalStack = request.getfixturevalue(request.param)
+    return stack.target()
+
+
+def today() -> str:
+    """Return a date whose items do not expire while the test looks at them."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def put(target: Target, given: dict[str, Any]) -> None:
+    entry = {"Source": given["source"], "DetailType": given["detail-type"], "Detail": json.dumps(given["detail"])}
+    answer = target.client("events").put_events(Entries=[entry])
+    assert answer["FailedEntryCount"] == 0
+
+
+def rows_of(target: Target, tenant: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = target.load_table().scan(f"tenant_id = '{tenant}'").to_arrow().to_pylist()
+    return rows
+
+
+def items_of(target: Target, tenant: str) -> list[dict[str, Any]]:
+    answer = target.client("dynamodb").query(
+        TableName=target.settings.projection_table,
+        IndexName="GSI1",
+        KeyConditionExpression="GSI1PK = :tenant",
+        ExpressionAttributeValues={":tenant": {"S": f"TENANT#{tenant}"}},
+    )
+    items: list[dict[str, Any]] = answer["Items"]
+    return items
+
+
+def dead_letter(target: Target, marker: str) -> dict[str, Any] | None:
+    """Return the dead letter whose body holds the marker. It stays in the queue."""
+    answer = target.client("sqs").receive_message(
+        QueueUrl=target.settings.dead_letter_queue_url,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=0,
+        MessageAttributeNames=["All"],
+    )
+    return next((letter for letter in answer.get("Messages", []) if marker in letter["Body"]), None)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait for a condition; the bound is only for the day on which it never holds."""
+    end = time.monotonic() + BOUND_SECONDS
+    pause = time.sleep
+    while not condition():
+        assert time.monotonic() < end, f"nothing came of it within {BOUND_SECONDS} seconds"
+        pause(POLL_SECONDS)
+
+
+def test_a_sale_becomes_one_row_and_one_item(target: Target) -> None:
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    put(target, event(tenantId=tenant, soldDate=today()))
+    eventually(lambda: items_of(target, tenant))
+    put(target, event(tenantId=tenant, soldDate=today()))
+    put(target, event(tenantId=tenant, soldDate=today(), saleId="another"))
+    eventually(lambda: len(items_of(target, tenant)) > 1)
+    assert sorted(row["sale_id"] for row in rows_of(target, tenant)) == ["another", "sale-1"]
+    assert sorted(item["saleId"]["S"] for item in items_of(target, tenant)) == ["another", "sale-1"]
+
+
+def test_what_can_not_be_a_sale_is_kept_with_its_reason(target: Target) -> None:
+    marker = uuid.uuid4().hex
+    put(target, event(productId=marker, listedPrice=-1))
+    eventually(lambda: dead_letter(target, marker))
+    letter = dead_letter(target, marker)
+    assert letter is not None
+    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert attributes["reason"] == "INVALID_FIELD"
+    assert attributes["detail"].startswith("detail.listedPrice")
+    assert attributes["firstSeen"]
+    assert attributes["requestId"]
+    assert json.loads(letter["Body"])["detail"]["productId"] == marker
