@@ -1,0 +1,63 @@
+"""Both stores, without a network: what is accepted as a sale has to be one that they can hold."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.table import Table
+
+from lambda_fn.dynamodb import Batches
+from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
+from lambda_fn.iceberg.staging import stage
+from lambda_fn.parallel import InTurn
+from lambda_fn.ports import NO_SNAPSHOT, Claimed, Completion
+from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
+from lambda_fn.retry import Deadline, Retry
+from lambda_fn.sale import Sale
+from tests.fakes.clock import FakeClock
+from tests.fakes.dynamodb import FakeDynamoDB
+from tests.tables import provisioned, sqlite_config
+
+ATTEMPT = 5
+
+
+class Stores:
+    """An empty Iceberg table, to which files are made but never committed, and DynamoDB in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        found = provisioned(sqlite_config(folder))
+        self._table: Table = found.load()
+
+    def hold(self, sale: Sale) -> None:
+        """Have a sale claimed, made a row, projected and completed; fail where any of that is not possible."""
+        clock = FakeClock()
+        retry = Retry(clock, random.SystemRandom())
+        deadline = Deadline.after(clock, 60)
+        guards, items = guard_table("guard"), projection_table("projection")
+        database: Any = FakeDynamoDB(guards, items)
+        guard = DynamoDBGuard(Batches(database, guards, retry, InTurn()), clock, retry)
+        projection = DynamoDBProjection(Batches(database, items, retry, InTurn()))
+
+        claim = guard.claim([sale], ATTEMPT, NO_SNAPSHOT, 60.0, deadline)[sale.key]
+        assert isinstance(claim, Claimed)
+        self._make_row(sale)
+        assert projection.rejects(sale) is None
+        assert set(projection.put([sale], deadline)) == {sale.key}
+        found = projection.find([sale], deadline)[sale.key]
+        assert found == sale
+        assert found.payload_hash == sale.payload_hash
+        completion = Completion(sale.key, sale.payload_hash, ATTEMPT)
+        assert set(guard.complete([completion], deadline)) == {sale.key}
+
+    def _make_row(self, sale: Sale) -> None:
+        (parquet, _) = stage(self._table, [sale], ATTEMPT).pending
+        (row,) = pq.read_table(pa.BufferReader(parquet.content)).to_pylist()
+        texts = (row["tenant_id"], row["product_id"], row["sale_id"], row["category"], row["brand"], row["description"])
+        assert texts == (sale.tenant_id, sale.product_id, sale.sale_id, sale.category, sale.brand, sale.description)
+        assert (row["listed_price"], row["sold_price"]) == (sale.listed_price, sale.sold_price)
+        assert (row["sold_date"], row["ingestion_timestamp"]) == (sale.sold_date, sale.recorded_at)
+        assert row["embedding_vector"] == (None if sale.embedding is None else list(sale.embedding))

@@ -1,0 +1,82 @@
+"""Every entry of the corpus gets the reason that it must get, and what is accepted can be stored."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from lambda_fn.delivery import deliveries_of_batch, delivery_of_event
+from lambda_fn.event import parse_event, parse_message
+from lambda_fn.ports import Delivery, Reason, Rejection
+from lambda_fn.sale import Sale
+from tests.builders import FIRST_SEEN
+from tests.poison.corpus import CORPUS
+from tests.poison.entry import Entry
+from tests.poison.stores import Stores
+from tests.poison.vocabulary import DETAILS
+
+ACCEPTED = [entry for entry in CORPUS if entry.reason is None]
+REJECTED = [entry for entry in CORPUS if entry.reason is not None]
+
+
+def name_of(entry: Entry) -> str:
+    return entry.name.encode("unicode_escape").decode()
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    return Stores(tmp_path_factory.mktemp("poison"))
+
+
+def delivered(entry: Entry) -> Delivery:
+    if entry.direct:
+        return parse_event("1", entry.content, "the body", FIRST_SEEN)
+    return parse_message("1", entry.content, FIRST_SEEN)
+
+
+def test_the_corpus_is_large_and_has_something_of_everything() -> None:
+    assert len(REJECTED) >= 200
+    reasons = Counter(entry.reason for entry in CORPUS)
+    assert min(reasons[reason] for reason in (Reason.INVALID_JSON, Reason.NOT_A_SALE, Reason.INVALID_FIELD, None)) > 50
+    assert sum(entry.direct for entry in CORPUS) > 50
+
+
+def test_no_two_entries_are_the_same() -> None:
+    assert [name for name, count in Counter(entry.name for entry in CORPUS).items() if count > 1] == []
+    bodies = Counter(entry.content for entry in CORPUS if not entry.direct)
+    assert [body[:80] for body, count in bodies.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("entry", REJECTED, ids=name_of)
+def test_it_is_rejected_with_its_reason(entry: Entry) -> None:
+    delivery = delivered(entry)
+    assert isinstance(delivery.content, Rejection), delivery.content
+    assert delivery.content.reason is entry.reason
+    assert delivery.content.detail.startswith(entry.at)
+    assert delivery.content.detail in DETAILS
+    assert delivery.body == ("the body" if entry.direct else entry.content)
+
+
+@pytest.mark.parametrize("entry", ACCEPTED, ids=name_of)
+def test_it_is_accepted_and_can_be_stored(entry: Entry, stores: Stores) -> None:
+    delivery = delivered(entry)
+    assert isinstance(delivery.content, Sale), delivery.content
+    assert delivery.body == ("the body" if entry.direct else entry.content)
+    stores.hold(delivery.content)
+
+
+def test_all_of_them_in_one_batch() -> None:
+    queued = [entry for entry in CORPUS if not entry.direct]
+    records = [{"messageId": str(n), "body": entry.content, "attributes": {}} for n, entry in enumerate(queued)]
+    deliveries = deliveries_of_batch({"Records": records})
+    assert [delivery.body for delivery in deliveries] == [entry.content for entry in queued]
+    assert [isinstance(delivery.content, Sale) for delivery in deliveries] == [entry.reason is None for entry in queued]
+
+
+@pytest.mark.parametrize("entry", [entry for entry in CORPUS if entry.direct], ids=name_of)
+def test_a_direct_event_is_kept_as_text_that_can_be_read_again(entry: Entry) -> None:
+    delivery = delivery_of_event(entry.content, 0.0)
+    assert delivery.body.isascii()
+    assert str(json.loads(delivery.body)) == str(entry.content)
