@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-engines lint format bench build clean
+.PHONY: help install demo test test-engines simulate-faults bench build lint format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,15 @@ test: $(STAMP) ## Run the tests that need nothing but Python.
 test-engines: $(STAMP) ## Run the tests against real engines (needs Java 17 and Maven).
 	$(RUN) python -m tests.engines.java_engine fetch
 	$(RUN) pytest -n $(WORKERS) -m engine
+
+simulate-faults: $(STAMP) ## Simulate crashes, lost answers and late requests: SECONDS=60, SEED=...
+	$(RUN) python -m tests.simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP) ## Measure against what one would use instead: BENCH_JSON=FILE also writes the figures.
+	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
+build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip.
+	$(RUN) python -m ops.artefact build --bytecode
 
 lint: $(STAMP) ## Check style, types and the template.
 	$(RUN) ruff check .

@@ -23,7 +23,7 @@ from lambda_fn.retry import Clock, Retry, SystemClock
 from tests.engines.fixtures import REGION, IcebergRestServer
 
 TABLE = "sales_history"
-REQUEST_SECONDS = 12.0
+REQUEST_SECONDS = 6.0
 
 Wrap = Callable[[Catalog], Catalog]
 
@@ -82,7 +82,15 @@ def s3_tables_config(endpoint: str, bucket: str) -> CatalogConfig:
 
 def rest_config(server: IcebergRestServer) -> CatalogConfig:
     """Return the REST reference server."""
-    return CatalogConfig(CatalogKind.REST, REGION, server.warehouse, server.uri, endpoint_url=server.s3_endpoint)
+    return CatalogConfig(
+        CatalogKind.REST,
+        REGION,
+        server.warehouse,
+        server.uri,
+        endpoint_url=server.s3_endpoint,
+        # A Java server answers its first requests slowly on a busy machine.
+        read_timeout_seconds=60.0,
+    )
 
 
 @pytest.fixture
