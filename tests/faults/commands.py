@@ -1,0 +1,84 @@
+"""The harnesses as commands, each of which prints its figures as a Markdown table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.engines.fixtures import emulator
+from tests.faults.fault_proxy import FaultProxy
+from tests.faults.figures import Figures, as_table
+
+SEED_VARIABLE: Final = "FAULTS_SEED"
+DEFAULT_SEED: Final = 20_260_315
+
+
+def seed_of_environment() -> int:
+    """Return the seed of random harnesses: $FAULTS_SEED, or the same each time."""
+    return int(os.environ.get(SEED_VARIABLE) or DEFAULT_SEED)
+
+
+@contextlib.contextmanager
+def quiet_emulator() -> Iterator[str]:
+    """Run an emulator; what the code under test logs meanwhile is thrown away."""
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
+    warnings.simplefilter("ignore")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        emulator(Path(folder)) as process,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield process.url
+
+
+def tell(text: str) -> None:
+    """Print, also while standard output is thrown away."""
+    print(text, file=sys.__stdout__, flush=True)
+
+
+def tell_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table."""
+    tell(as_table(rows))
+
+
+def end(figures: Figures) -> None:
+    """Name every problem, and end the process: with 1 when there is any."""
+    for name, problems in figures.problems.items():
+        for problem in problems:
+            tell(f"{name}: {problem}")
+    sys.exit(1 if figures.problems else 0)
+
+
+def wire_command() -> None:
+    """Run ``python -m tests.faults.wire``."""
+    # Imported here: plans imports wire, whose command this is.
+    from tests.faults.plans import all_pairs, play_everything, play_pairs  # noqa: PLC0415
+    from tests.faults.world import World  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.wire")
+    parser.add_argument("--all-pairs", action="store_true", help="pairs of faults over two deliveries")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long to play pairs")
+    parser.add_argument("--seed", type=int, default=seed_of_environment(), help="decides the order of the pairs")
+    options = parser.parse_args()
+    total, rows = Figures(), []
+    with quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
+        world = World.create(endpoint)
+        if options.all_pairs:
+            pairs = all_pairs(options.seed)
+            total, played = play_pairs(world, proxy, pairs, options.seconds)
+            rows = [total.row(f"{played:,} of {len(pairs):,} pairs, seed {options.seed}")]
+        else:
+            for name, figures in play_everything(world, proxy):
+                rows.append(figures.row(name))
+                total += figures
+            rows.append(total.row("all"))
+    tell_table(rows)
+    end(total)
