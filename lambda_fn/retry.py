@@ -6,7 +6,10 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+# Enough for any pause, and far from where a double overflows.
+_DOUBLINGS_LIMIT: Final = 60
 
 
 class Clock(Protocol):
@@ -83,7 +86,7 @@ class Retry:
         number = 0
         while deadline.allows(each_may_take_seconds):
             yield number
-            longest = min(self.longest_seconds, self.first_seconds * 2.0**number)
+            longest = min(self.longest_seconds, self.first_seconds * 2.0 ** min(number, _DOUBLINGS_LIMIT))
             pause = self.random.uniform(0.0, longest)
             if not deadline.allows(pause + each_may_take_seconds):
                 return

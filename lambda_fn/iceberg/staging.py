@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.io import InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import (
+    MetricModeTypes,
+    MetricsMode,
+    StatisticsCollector,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
@@ -163,11 +166,13 @@ def _data_file(
     metadata: TableMetadata, location: str, size_bytes: int, partition: Record, parquet: pq.FileMetaData
 ) -> DataFile:
     schema = metadata.schema()
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=parquet,
-        stats_columns=compute_statistics_plan(schema, metadata.properties),
-        parquet_column_mapping=parquet_path_to_id_mapping(schema),
-    )
+    plan = compute_statistics_plan(schema, metadata.properties)
+    try:
+        statistics = _statistics(schema, parquet, plan)
+    except UnicodeEncodeError:
+        statistics = _statistics(
+            schema, parquet, {key: _without_truncated_bounds(column) for key, column in plan.items()}
+        )
     data_file = DataFile.from_args(
         _table_format_version=FORMAT_VERSION,
         content=DataFileContent.DATA,
@@ -178,10 +183,28 @@ def _data_file(
         sort_order_id=None,
         equality_ids=None,
         key_metadata=None,
-        **statistics.to_serialized_dict(),
+        **statistics,
     )
     data_file.spec_id = metadata.default_spec_id
     return data_file
+
+
+def _statistics(schema: Schema, parquet: pq.FileMetaData, plan: dict[int, StatisticsCollector]) -> dict[str, Any]:
+    collected = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=parquet, stats_columns=plan, parquet_column_mapping=parquet_path_to_id_mapping(schema)
+    )
+    return collected.to_serialized_dict()
+
+
+def _without_truncated_bounds(column: StatisticsCollector) -> StatisticsCollector:
+    """Count a column, and leave its bounds out, when they would be truncated.
+
+    pyiceberg rounds a truncated upper bound up by its last character, also from U+D7FF to a surrogate, which has no
+    encoding: one such text would make its whole batch impossible to write.
+    """
+    if column.mode.type is not MetricModeTypes.TRUNCATE:
+        return column
+    return replace(column, mode=MetricsMode(MetricModeTypes.COUNTS))
 
 
 def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:
