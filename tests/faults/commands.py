@@ -82,3 +82,19 @@ def wire_command() -> None:
             rows.append(total.row("all"))
     tell_table(rows)
     end(total)
+
+
+def outage_command() -> None:
+    """Run ``python -m tests.faults.outage``."""
+    from tests.faults.outage import TROUBLES, go_through  # noqa: PLC0415
+    from tests.faults.world import World  # noqa: PLC0415
+
+    total, rows = Figures(), []
+    with quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
+        world = World.create(endpoint)
+        for trouble in TROUBLES:
+            outage = go_through(world, proxy, trouble, seed_of_environment())
+            rows.append(outage.row())
+            total += outage.figures
+    tell_table(rows)
+    end(total)

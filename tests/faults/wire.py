@@ -38,6 +38,8 @@ PATIENT_REQUEST_SECONDS: Final = 1.5
 INVOCATION_SECONDS: Final = 20.0
 LAPSE_SECONDS: Final = 10 * INVOCATION_SECONDS
 """How far the clock is put forward for each delivery: beyond every lease."""
+SHORT_PAUSES: Final = 0.1
+"""Between two tries the function waits for a tenth of the time, where nothing but the order of requests matters."""
 CLEAN_DELIVERIES: Final = 4
 """Without faults one is enough; a machine that is short of time may need another."""
 OVERTAKEN_BEFORE: Final = Fault("overtaken before the request is sent")
@@ -68,7 +70,7 @@ class Shape(Enum):
     """What is delivered."""
 
     BATCH = "batch"
-    """An SQS batch: two sales, one of them again, and an event that can't be a sale."""
+    """An SQS batch: a few sales, one of them again, and an event that can't be a sale."""
     DIRECT = "direct"
     """One EventBridge event."""
     EXPIRED = "expired"
@@ -81,14 +83,15 @@ class Round:
 
     tenant: str
     shape: Shape
+    size: int = 2
     faults: list[str] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
 
     @cached_property
     def sales(self) -> list[Sale]:
-        numbers = (1, 2) if self.shape is Shape.BATCH else (1,)
-        return [builders.sale(tenant_id=self.tenant, sale_id=f"sale-{number}") for number in numbers]
+        size = self.size if self.shape is Shape.BATCH else 1
+        return [builders.sale(tenant_id=self.tenant, sale_id=f"sale-{number}") for number in range(1, size + 1)]
 
     @property
     def poison(self) -> str:
@@ -116,6 +119,11 @@ class Round:
             self.acknowledged.add(self.sales[0].sale_id)
 
     @property
+    def poison_is_acknowledged(self) -> bool:
+        """Whether the event that can't be a sale was acknowledged."""
+        return _POISON in self.acknowledged
+
+    @property
     def is_done(self) -> bool:
         """Whether everything was acknowledged."""
         return {sale.sale_id for sale in self.sales} <= self.acknowledged and (
@@ -126,12 +134,22 @@ class Round:
 class Bench:
     """Plays rounds with one subject in one world, and keeps the figures."""
 
-    def __init__(self, world: World, proxy: FaultProxy, subject: Subject = carousel_sync) -> None:
+    def __init__(
+        self,
+        world: World,
+        proxy: FaultProxy,
+        subject: Subject = carousel_sync,
+        *,
+        invocation_seconds: float = INVOCATION_SECONDS,
+        pause_factor: float = SHORT_PAUSES,
+    ) -> None:
         self.world = world
         self.proxy = proxy
         self.figures = Figures()
+        self.slowest_seconds = 0.0
         self._subject = subject
-        self._clock = ShiftedClock()
+        self._invocation_seconds = invocation_seconds
+        self._clock = ShiftedClock(pause_factor)
         self._rounds: list[Round] = []
         self._started = time.monotonic()
 
@@ -149,9 +167,9 @@ class Bench:
         """A handler that lives as long as the bench, and meets no faults."""
         return self._subject(self.world, self.world.endpoint, PATIENT_REQUEST_SECONDS, self._clock)
 
-    def round(self, shape: Shape) -> Round:
+    def round(self, shape: Shape, size: int = 2) -> Round:
         """Begin a round, with sales of its own."""
-        started = Round(f"tenant-{uuid.uuid4().hex[:12]}", shape)
+        started = Round(f"tenant-{uuid.uuid4().hex[:12]}", shape, size)
         self._rounds.append(started)
         self._clock.shift_seconds = 0.0
         self.figures.sales += len(started.sales)
@@ -163,14 +181,16 @@ class Bench:
         invocation = self.proxy.begin(policy)
         began = time.monotonic()
         try:
-            current.acknowledge(handler.handle(current.event, Context(INVOCATION_SECONDS)))
+            current.acknowledge(handler.handle(current.event, Context(self._invocation_seconds)))
         except CarouselSyncError:
             pass  # The event is delivered again.
         except Exception as error:  # noqa: BLE001, RUF100 (what a naive writer raises is its own affair)
             where = traceback.extract_tb(error.__traceback__)[-1]
             self.figures.escaped.append(f"{current.tenant}: {error!r} at {where.filename}:{where.lineno}")
-        if time.monotonic() - began > INVOCATION_SECONDS:
-            self.figures.overtime.append(f"{current.tenant}: {time.monotonic() - began:.1f} s")
+        seconds = time.monotonic() - began
+        self.slowest_seconds = max(self.slowest_seconds, seconds)
+        if seconds > self._invocation_seconds:
+            self.figures.overtime.append(f"{current.tenant}: {seconds:.1f} s")
         self.figures.deliveries += 1
         return invocation
 
@@ -206,11 +226,11 @@ class Bench:
         self.finish(current, [])
         return invocation
 
-    def finish(self, current: Round, held: list[tuple[int, Invocation]]) -> None:
+    def finish(self, current: Round, held: list[tuple[int, Invocation]], handler: Handler | None = None) -> None:
         """Deliver without faults until everything is acknowledged, and check what is stored."""
         before = len(held)
         for clean in range(1, CLEAN_DELIVERIES + 1):
-            self.deliver(current, self.elsewhere)
+            self.deliver(current, handler or self.elsewhere)
             self._settle(held, before + clean)
             self.check(current)
             if current.is_done and not held:
@@ -234,7 +254,7 @@ class Bench:
         """Every rejected event that was acknowledged is in the dead-letter queue."""
         letters = self.world.letters()
         for played in self._rounds:
-            if _POISON in played.acknowledged and played.poison not in letters:
+            if played.poison_is_acknowledged and played.poison not in letters:
                 self._report(self.figures.lost, played, _POISON)
 
     def _settle(self, held: list[tuple[int, Invocation]], delivery: int) -> None:

@@ -28,10 +28,11 @@ _COMPLETED: Final = {"S": "COMPLETED"}
 
 
 class ShiftedClock:
-    """The machine's clock, whose date can be put forward, so that leases lapse; its pauses are cut to a tenth."""
+    """The machine's clock, whose date can be put forward, so that leases lapse, and whose pauses can be cut short."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause_factor: float = 1.0) -> None:
         self.shift_seconds = 0.0
+        self._pause_factor = pause_factor
 
     def now(self) -> float:
         return time.time() + self.shift_seconds
@@ -40,7 +41,7 @@ class ShiftedClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds / 10)
+        time.sleep(seconds * self._pause_factor)
 
 
 class Context:
