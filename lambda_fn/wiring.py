@@ -96,7 +96,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     telemetry = PowertoolsTelemetry(settings.stage)
     request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
 
-    tables = _client("dynamodb", settings)
+    # One session for both clients: each session would parse the SDK's own data once more.
+    session: Any = boto3.Session(region_name=settings.region)
+    tables = _client(session, "dynamodb", settings)
     guard_batches = Batches(tables, guard_table(settings.guard_table), retry, parallel, request_seconds)
     projection_batches = Batches(tables, projection_table(settings.projection_table), retry, parallel, request_seconds)
     projection = DynamoDBProjection(projection_batches)
@@ -117,7 +119,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         retry=retry,
         new_attempt_id=new_attempt_id,
     )
-    queues = _client("sqs", settings)
+    queues = _client(session, "sqs", settings)
     dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
     return Application(
         process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
@@ -132,13 +134,17 @@ def new_attempt_id() -> int:
     return random.SystemRandom().randrange(1, 2**63)
 
 
-def _client(service: str, settings: Settings) -> Any:
-    """Make a client that tries once: the project has one retry loop, and it knows the deadline."""
+def _client(session: Any, service: str, settings: Settings) -> Any:
+    """Make a client that tries once: the project has one retry loop, and it knows the deadline.
+
+    What is sent is built by this code alone; the SDK's check of every attribute against its model would cost more than
+    making the items does.
+    """
     config = Config(
         connect_timeout=settings.connect_timeout_seconds,
         read_timeout=settings.read_timeout_seconds,
         retries={"total_max_attempts": 1},
         max_pool_connections=WORKERS,
+        parameter_validation=False,
     )
-    session: Any = boto3.Session(region_name=settings.region)
     return session.client(service, endpoint_url=settings.endpoint_url, config=config)
