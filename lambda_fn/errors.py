@@ -1,9 +1,9 @@
 """Every error that this project raises on purpose.
 
     CarouselSyncError
-    ├── ConfigurationError      the environment or the account is not set up; waiting will not mend it
-    │   └── TableMissing        the Iceberg table does not exist yet
+    ├── ConfigurationError      the environment is not set up; waiting will not mend it
     ├── StoreUnavailable        a store could not be reached or refused; a later delivery may succeed
+    │   ├── TableMissing        the Iceberg table does not exist yet
     │   └── OutOfTime           the deadline left no room for another request
     └── SaleNotCommitted        direct delivery only: the sale has to be delivered again
 
@@ -22,7 +22,11 @@ class ConfigurationError(CarouselSyncError):
     """The environment or the account is not set up as needed; the message names what, and what to do."""
 
 
-class TableMissing(ConfigurationError):
+class StoreUnavailable(CarouselSyncError):
+    """A store could not be reached, or refused. What was written before stays; the next delivery resolves it."""
+
+
+class TableMissing(StoreUnavailable):
     """The Iceberg table does not exist; the message carries the command that creates it."""
 
     def __init__(self, table: str, catalog: str) -> None:
@@ -30,10 +34,6 @@ class TableMissing(ConfigurationError):
             f"The Iceberg table {table} does not exist in catalog {catalog}. Nothing was written and the events stay "
             f"in the queue. Create it with: carousel-sync evolve apply"
         )
-
-
-class StoreUnavailable(CarouselSyncError):
-    """A store could not be reached, or refused. What was written before stays; the next delivery resolves it."""
 
 
 class OutOfTime(StoreUnavailable):

@@ -54,11 +54,7 @@ class ProcessDeliveries:
         self._telemetry = telemetry
 
     def process(self, deliveries: Sequence[Delivery], request_id: str, deadline: Deadline) -> Mapping[str, Result]:
-        """Return how each delivery ended, by its id.
-
-        Raises TableMissing when the Iceberg table does not exist: rejected events are in the dead-letter queue by
-        then, and no sale was touched.
-        """
+        """Return how each delivery ended, by its id."""
         self._telemetry.measure(Metric.BATCH_SIZE, len(deliveries))
         sales: dict[str, Sale] = {}
         letters: list[DeadLetter] = []

@@ -82,8 +82,7 @@ class SyncSales:
     def sync(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Fate]:
         """Land sales, each of which is given once, and tell for each whether it is done.
 
-        Raises TableMissing when the Iceberg table does not exist; nothing was written then. Any other failure leaves
-        the sales that it concerns open: the next delivery finds out what became of them.
+        A failure leaves the sales that it concerns open: the next delivery finds out what became of them.
         """
         fates: dict[SaleKey, Fate] = {}
         try:

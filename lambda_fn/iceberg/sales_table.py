@@ -116,8 +116,8 @@ class IcebergAppendAttempt:
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         """Commit the sales as one snapshot that names the fenced attempts in its summary.
 
-        Raises TableMissing only; any other failure is an answer. Files that no commit references are left behind on
-        failure: S3 Tables removes them, and deleting one here could break a commit that takes effect late.
+        A failure is an answer, and raises nothing. It leaves files behind that no commit references: S3 Tables
+        removes them, and deleting one here could break a commit that takes effect late.
         """
         staged = self._store.stage(self._judged, sales, self._attempt_id)
         conflicts = 0

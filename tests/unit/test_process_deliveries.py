@@ -8,7 +8,7 @@ from typing import Unpack
 
 import pytest
 
-from lambda_fn.errors import StoreUnavailable, TableMissing
+from lambda_fn.errors import StoreUnavailable
 from lambda_fn.event import parse_message
 from lambda_fn.ports import DeadLetter, Delivery, LogKeys, Metric, Reason, Rejection
 from lambda_fn.process_deliveries import CONFLICT, Outcome, ProcessDeliveries, Result
@@ -294,13 +294,6 @@ def test_an_item_that_is_too_large_is_no_sale_to_land(world: World) -> None:
     results = world.process(delivery("a"), delivery("b", saleId="s2"))
     assert results == {"a": Result(Outcome.COMMITTED), "b": Result(Outcome.REJECTED, TOO_LARGE)}
     assert [asked.sale_id for asked in world.sync.asked] == ["sale-1"]
-
-
-def test_letters_are_kept_before_the_table_is_missed(world: World) -> None:
-    world.sync.error = TableMissing("pricing_intelligence.sales_history", "s3_tables")
-    with pytest.raises(TableMissing, match="carousel-sync evolve apply"):
-        world.process(poison("p"), delivery("a"))
-    assert world.letters.reasons == {"p": Reason.INVALID_JSON}
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
