@@ -122,6 +122,20 @@ def test_what_is_not_json_is_rejected(text: str) -> None:
     assert content.reason is Reason.INVALID_JSON
 
 
+@pytest.mark.parametrize("price", ["450.5", "450.50000000000000"])
+def test_depth_is_never_an_error(price: str) -> None:
+    """Two parsers read an event with a long price, and each has its own limit."""
+    for depth in [*range(900, 1100, 7), 5_000, 20_000]:
+        text = body(deep="DEEP").replace('"DEEP"', "[" * depth + "]" * depth).replace("450.5", price)
+        delivery = parse_message("1", text, FIRST_SEEN)
+        assert delivery.body == text
+        if isinstance(delivery.content, Rejection):
+            assert delivery.content.reason is Reason.INVALID_JSON
+        else:
+            assert delivery.content == sale()
+            assert depth < 5_000
+
+
 @pytest.mark.parametrize("document", [None, True, 1, 1.5, "sale", [], [event()]])
 def test_what_is_not_an_object_is_no_sale(document: object) -> None:
     assert rejected(document) == Rejection(Reason.NOT_A_SALE, "the event is not a JSON object")

@@ -83,6 +83,12 @@ def test_no_pause_before_the_first_try_and_none_after_the_last() -> None:
     assert clock.monotonic() == 0
 
 
+def test_no_pause_after_which_there_is_no_time_for_a_try() -> None:
+    clock = FakeClock()
+    times = [clock.monotonic() for _ in Retry(clock, Share(1.0)).tries(Deadline.after(clock, 10), 5)]
+    assert clock.monotonic() == times[-1]
+
+
 def test_huge_numbers_of_tries_do_not_overflow() -> None:
     assert len(times_of_tries(0.0001, 10_000, 1, limit=2000)) == 2000
 
