@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops import demo, evolve, query, send, simulate, verify
+from ops import dedupe, demo, dlq, evolve, query, send, simulate, verify
 from ops.local_stack import commands as local
 
 app = typer.Typer(
@@ -44,9 +44,11 @@ app.command()(send.send)
 app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(verify.verify)
+app.command()(dedupe.dedupe)
 app.command()(demo.demo)
 app.add_typer(local.app, name="local")
 app.add_typer(evolve.app, name="evolve")
+app.add_typer(dlq.app, name="dlq")
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,10 +23,9 @@ FILES_AT_ONCE: Final = 8
 SMALL_FILE_BYTES: Final = 4 * 1024 * 1024
 
 _FIELD_ID: Final = b"PARQUET:field_id"
-# The time of the event is no fact of a sale, and is not read.
-_NOT_READ: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INGESTION_TIMESTAMP: Final = 23
-_WANTED: Final = (frozenset(VALUE_OF_FIELD) | {EMBEDDING_FIELD_ID}) - {_INGESTION_TIMESTAMP}
+_WANTED: Final = frozenset(VALUE_OF_FIELD) | {EMBEDDING_FIELD_ID}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Column names of this code, by field id; the table's own may be others after a rename.
 _FACTS: Final = {
@@ -45,7 +44,7 @@ _FACTS: Final = {
     18: "embedding_id",
     22: "vendor_id",
 }
-_DERIVED: Final = tuple(sorted(_WANTED - frozenset(_FACTS) - {EMBEDDING_FIELD_ID}))
+_DERIVED: Final = tuple(sorted(_WANTED - frozenset(_FACTS) - {EMBEDDING_FIELD_ID, _INGESTION_TIMESTAMP}))
 
 Columns = dict[int, pa.Array]
 
@@ -58,13 +57,16 @@ class Row:
     derived_well: bool
 
 
-def read_rows(table: Table, file_done: Callable[[int, int], None]) -> Iterator[Row]:
-    """Yield every row of the table's present snapshot, one partition after the other.
+def read_rows(
+    table: Table, file_done: Callable[[int, int], None], known_files: Collection[str] = frozenset()
+) -> Iterator[Row]:
+    """Yield every row of the table's present snapshot, one partition after the other, but for those of known files.
 
     ``file_done`` is called with the number of files read and of all files. Memory: a few small files, or one large
     one. Raises what pyiceberg and the file access raise when a file can't be read.
     """
-    tasks = sorted(table.scan().plan_files(), key=lambda task: (repr(task.file.partition), task.file.file_path))
+    planned = [task for task in table.scan().plan_files() if task.file.file_path not in known_files]
+    tasks = sorted(planned, key=lambda task: (repr(task.file.partition), task.file.file_path))
     done = 0
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         for group in _groups(tasks):
@@ -128,9 +130,12 @@ def read_by_scan(table: Table, task: FileScanTask) -> Iterator[Columns]:
 def _rows(columns: Columns) -> Iterator[Row]:
     facts = {name: columns[field_id].to_pylist() for field_id, name in _FACTS.items()}
     derived = {field_id: columns[field_id].to_pylist() for field_id in _DERIVED}
+    # As numbers: a time zone for each of them would take longer than all the rest of the row.
+    recorded = columns[_INGESTION_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
     for number, embedding in enumerate(_embeddings(columns[EMBEDDING_FIELD_ID])):
         fields: dict[str, Any] = {name: values[number] for name, values in facts.items()}
-        sale = Sale(recorded_at=_NOT_READ, embedding=embedding, **fields)
+        recorded_at = _EPOCH + timedelta(microseconds=recorded[number])
+        sale = Sale(recorded_at=recorded_at, embedding=embedding, **fields)
         well = all(VALUE_OF_FIELD[field_id](sale) == values[number] for field_id, values in derived.items())
         yield Row(sale, well)
 
@@ -146,3 +151,8 @@ def _embeddings(column: pa.Array) -> Iterator[Vector | None]:
         start, end = first + offsets[number], first + offsets[number + 1]
         vector.frombytes(content[start * vector.itemsize : end * vector.itemsize])
         yield vector if present else None
+
+
+def files_of(table: Table) -> frozenset[str]:
+    """Return the data files of the table's present snapshot."""
+    return frozenset(task.file.file_path for task in table.scan().plan_files())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from pyiceberg.exceptions import ValidationError
@@ -16,7 +17,17 @@ from rich.table import Table as TextTable
 from lambda_fn.dynamodb import Item
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from lambda_fn.sale import EVENT_TYPE
-from ops.consistency import Report, StoredClaim, StoredSale, claim_of_item, compare, sale_of_item, sale_of_row
+from ops.consistency import (
+    Report,
+    StoredClaim,
+    StoredSale,
+    claim_of_item,
+    compare,
+    key_of,
+    name_of,
+    sale_of_item,
+    sale_of_row,
+)
 from ops.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
@@ -28,10 +39,17 @@ from ops.console import (
     stderr,
     stdout,
 )
-from ops.table_rows import read_rows
+from ops.repair import Repair, Repairs
+from ops.table_rows import files_of, read_rows
 from ops.target import Target, resolve
 
 NAMES_FOR_PEOPLE: Final = 20
+EXIT_INTERRUPTED: Final = 130
+REPAIR: Final = "carousel-sync verify --repair"
+RELEASED: Final = (
+    "These sales were begun and are not in the table; the next delivery of their events lands them. If the queue is "
+    "empty, look for the events in the dead-letter queue (carousel-sync dlq list), or have them sent again."
+)
 
 
 class _Finding(NamedTuple):
@@ -47,47 +65,64 @@ _FINDINGS: Final = (
         "missing_rows",
         "Missing rows",
         "A look-up item or a completed claim says that the sale was stored, and the table has no row of it: rows were "
-        "deleted, or the table was restored to an earlier snapshot. Look at its history before sending anything again.",
+        "deleted, or the table was set back to an earlier snapshot. Nothing repairs this by itself. Look at the "
+        "table's snapshots; if it was a mistake, set the table to the snapshot before it (Spark: CALL "
+        "system.set_current_snapshot). If the rows were meant to go, delete the look-up items, too. An event that is "
+        "sent again is taken for a duplicate for as long as the sale has its look-up item or its claim.",
     ),
     _Finding(
         "doubled_rows",
         "Doubled rows",
-        "The table has more than one row of the sale: something other than the function has written to it.",
+        "The table has more than one row of the sale: something other than the function has written to it. "
+        "carousel-sync dedupe TENANT SALE shows its rows, and leaves one of them with --yes.",
     ),
     _Finding(
         "missing_items",
         "Missing items",
-        "The row is there and the look-up item is not. With an open claim the next delivery of the event writes it; "
-        "without one, it was deleted.",
+        f"The row is there and the look-up item is not: {REPAIR} writes it.",
     ),
     _Finding(
         "divergent",
         "Divergent items",
-        "The look-up item differs from the row: one of the two was changed by something other than the function.",
+        "The look-up item differs from the row: one of the two was changed by something other than the function. "
+        f"{REPAIR} makes the item what the row says.",
     ),
     _Finding(
         "open_claims",
         "Open claims",
         "Work on the sale has begun and has not ended. While the queue holds messages, wait until it is empty and "
-        "verify again. If it is empty, the event waits in the dead-letter queue or has to be sent again: its next "
-        "delivery settles the sale.",
+        f"verify again. If it is empty: {REPAIR} completes the claims of sales that are in the table and releases the "
+        "others, whose events wait in the dead-letter queue (carousel-sync dlq list) or have to be sent again.",
     ),
 )
 
 
-def verify(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_json: JsonOption = False) -> None:
+def verify(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Also look how to mend what is found; changes nothing without --yes.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repair: mend it, and verify again.")] = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Compare the table's rows, the look-up items and the claims, sale by sale; exit code 0 only when they agree.
 
-    It changes nothing. While sales are being processed some are always on their way: wait until the queue is empty.
+    While sales are being processed some are always on their way: wait until the queue is empty. --repair is safe at
+    any moment: it writes look-up items and claims only, each on condition that it is still as it was read.
     """
+    if yes and not repair:
+        raise typer.BadParameter("--yes belongs to --repair")
     with readable_errors():
         target = resolve(stage, local)
         report = verify_target(target)
+        repairs = _repaired(target, report, dry_run=not yes) if repair else None
+        after = verify_target(target) if yes else None
     if as_json:
-        print_json(report.as_json())
+        print_json(_as_json(report, repairs, after, target))
     else:
-        show(report, stdout)
-    if not report.consistent:
+        _show_all(report, repairs, after, target)
+    if not (after or report).consistent:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -96,11 +131,9 @@ def verify_target(target: Target) -> Report:
 
     Raises TableMissing, ConfigurationError and StoreUnavailable. A head that moved meanwhile is told on standard error.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress, _readable_file_errors():
+    with _progress() as (progress, task), readable_file_errors():
         table = target.load_table()
         settings = target.settings
-        task = progress.add_task("Reading the Iceberg table", total=None)
 
         def show_files(done: int, of: int) -> None:
             progress.update(task, description=f"Reading the Iceberg table: {done:,} of {of:,} files")
@@ -109,7 +142,11 @@ def verify_target(target: Target) -> Report:
         items = _items(target, settings.projection_table, progress, task)
         claims = _claims(target, settings.guard_table, progress, task)
         report = compare(rows, items, claims, time.time())
-        moved = target.load_table().metadata_location != table.metadata_location
+        newer = target.load_table()
+        moved = newer.metadata_location != table.metadata_location
+        if moved and report.missing_rows:
+            landed = (name_of(row.sale.key) for row in read_rows(newer, show_files, files_of(table)))
+            report = report.without(report.findings.without_row.intersection(landed))
     if moved and not report.consistent:
         stderr.print(
             "The table has changed while it was being read: sales are being processed. Wait until the queue is empty "
@@ -119,8 +156,34 @@ def verify_target(target: Target) -> Report:
     return report
 
 
+def _repaired(target: Target, report: Report, *, dry_run: bool) -> Repairs:
+    with _progress() as (progress, task), readable_file_errors():
+
+        def told(done: int, of: int) -> None:
+            progress.update(task, description=f"Looking at what was found: {done:,} of {of:,} files of the table")
+
+        work = Repair(target, report, dry_run=dry_run, progress=told)
+        try:
+            return work.run()
+        except KeyboardInterrupt:
+            stderr.print(
+                f"Interrupted. {work.done.changes:,} changes were made and stay; each of them is whole. Run the "
+                "command again to go on.",
+                highlight=False,
+            )
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
 @contextmanager
-def _readable_file_errors() -> Iterator[None]:
+def _progress() -> Iterator[tuple[Progress, TaskID]]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        yield progress, progress.add_task("Reading the Iceberg table", total=None)
+
+
+@contextmanager
+def readable_file_errors() -> Iterator[None]:
+    """Tell for a person that a data file can't be read. Raises StoreUnavailable."""
     try:
         yield
     except (OSError, ValidationError) as error:
@@ -145,19 +208,65 @@ def show(report: Report, console: Console) -> None:
     for attribute, title, meaning in _FINDINGS:
         if names := getattr(report, attribute):
             _show_finding(console, title, meaning, names)
+    if report.released_claims:
+        _show_finding(console, "Released claims", RELEASED, report.released_claims)
     if report.consistent:
         console.print("[bold green]Consistent:[/] every sale has one row and its look-up item, and no claim is open.")
     else:
-        console.print("[bold red]Not consistent.[/] Nothing was changed.")
+        console.print("[bold red]Not consistent.[/]")
 
 
-def _show_finding(console: Console, title: str, meaning: str, names: list[str]) -> None:
-    console.print(f"\n[bold]{title}.[/] {meaning}")
+def _show_finding(console: Console, title: str, meaning: str, names: Sequence[str]) -> None:
+    console.print(f"\n[bold]{title}.[/] {meaning}", highlight=False)
     for name in names[:NAMES_FOR_PEOPLE]:
         console.print(f"  {name}", markup=False, highlight=False, soft_wrap=True)
     if len(names) > NAMES_FOR_PEOPLE:
         console.print(f"  ... and {len(names) - NAMES_FOR_PEOPLE:,} more; --json lists all of them")
     console.print()
+
+
+def _show_all(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> None:
+    show(report, stdout)
+    if report.doubled_rows:
+        _show_finding(
+            stdout, "To leave one row", "Each of these shows; with --yes it does:", dedupe_commands(report, target)
+        )
+    if repairs is None:
+        return
+    verb = "would be" if repairs.dry_run else "were"
+    for title, names in repairs.listed.items():
+        if names:
+            _show_finding(stdout, f"{len(names):,} {title}", f"These {verb} mended.", names)
+    if repairs.left:
+        left = [f"{name}: {why}" for name, why in sorted(repairs.left.items())]
+        _show_finding(stdout, f"{len(left):,} left as they are", "Each with its reason:", left)
+    if not repairs.changes:
+        stdout.print("There is nothing that could be mended now.")
+    elif repairs.dry_run:
+        stdout.print(f"Nothing was changed. To mend what can be: {REPAIR} --yes", markup=False)
+    if after is not None:
+        stdout.print("\n[bold]After the repair:[/]")
+        show(after, stdout)
+
+
+def _as_json(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> dict[str, Any]:
+    document = report.as_json()
+    if repairs is not None:
+        document["repair"] = {**repairs.as_json(), "commands": dedupe_commands(report, target)}
+        document["after"] = after.as_json() if after else None
+    return document
+
+
+def dedupe_commands(report: Report, target: Target) -> list[str]:
+    """Return for each doubled sale the command that leaves one row of it."""
+    where = ["--local"] if target.is_local else []
+    if target.stage != DEFAULT_STAGE:
+        where += ["--stage", target.stage]
+    keys = sorted(key_of(name) for name in report.findings.doubled)
+    return [
+        shlex.join(["carousel-sync", "dedupe", *where, *(["--"] if "-" in {part[0] for part in key} else []), *key])
+        for key in keys
+    ]
 
 
 def _items(target: Target, table: str, progress: Progress, task: TaskID) -> Iterator[StoredSale]:
@@ -177,7 +286,7 @@ def _claims(target: Target, table: str, progress: Progress, task: TaskID) -> Ite
         told,
         TableName=table,
         FilterExpression="eventType = :sold",
-        ProjectionExpression="tenantId, eventId, #status",
+        ProjectionExpression="tenantId, eventId, leaseUntil, #status",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues={":sold": {"S": EVENT_TYPE}},
     )

@@ -109,6 +109,7 @@ def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
         "missing_items": [],
         "divergent": [],
         "open_claims": [],
+        "released_claims": [],
         "consistent": True,
     }
 

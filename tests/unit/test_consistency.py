@@ -79,6 +79,7 @@ def test_one_row_one_item_one_completed_claim_is_consistent() -> None:
         "missing_items": [],
         "divergent": [],
         "open_claims": [],
+        "released_claims": [],
         "consistent": True,
     }
 
