@@ -7,6 +7,7 @@ Developer Guide, "Handling errors for an SQS event source"). Direct delivery: on
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +18,9 @@ from lambda_fn.ports import Delivery
 from lambda_fn.process_deliveries import Outcome, Result
 
 DIRECT_DELIVERY_ID: Final = "direct"
+
+# Amazon SQS API Reference, SendMessage: characters that a message may not hold (JSON escapes control characters).
+_NOT_IN_A_MESSAGE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def is_queue_batch(event: object) -> bool:
@@ -34,8 +38,7 @@ def deliveries_of_batch(event: Mapping[str, Any]) -> list[Delivery]:
 
 def delivery_of_event(event: object, now: float) -> Delivery:
     """Read one EventBridge event, which the Lambda service has decoded already."""
-    body = json.dumps(event, default=str)
-    return parse_event(DIRECT_DELIVERY_ID, event, body, _iso_milliseconds(now))
+    return parse_event(DIRECT_DELIVERY_ID, event, _json_text(event), _iso_milliseconds(now))
 
 
 def batch_answer(given_back: Collection[str]) -> dict[str, Any]:
@@ -59,6 +62,14 @@ def _first_seen(record: Mapping[str, Any]) -> str:
     attributes: Mapping[str, str] = record.get("attributes") or {}
     sent_milliseconds = attributes.get("SentTimestamp", "")
     return _iso_milliseconds(int(sent_milliseconds) / 1000) if sent_milliseconds.isdecimal() else ""
+
+
+def _json_text(event: object) -> str:
+    """Write an event as compactly as its producer may have: a rejected one has to fit into a message again."""
+    text = json.dumps(event, default=str, separators=(",", ":"), ensure_ascii=False)
+    if _NOT_IN_A_MESSAGE.search(text):
+        return json.dumps(event, default=str, separators=(",", ":"))
+    return text
 
 
 def _iso_milliseconds(epoch_seconds: float) -> str:

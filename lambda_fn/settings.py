@@ -45,7 +45,7 @@ class Settings:
         Raises ConfigurationError that names the first variable that is missing or malformed.
         """
         endpoint_url = _url(environment, "AWS_ENDPOINT_URL") if environment.get("AWS_ENDPOINT_URL") else None
-        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+        region = (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "").strip()
         if not region:
             raise _missing("AWS_REGION", "the region of the tables and queues; the Lambda service sets it")
         return cls(

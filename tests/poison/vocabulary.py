@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from lambda_fn.event import LATEST_SOLD_DATE
 from tests.poison.entry import PRICES, TEXTS
+
+# Amazon SQS API Reference, SendMessage: everything else is allowed.
+FORBIDDEN_IN_A_MESSAGE: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 FIELDS: Final = (*TEXTS, *PRICES, "soldDate", "daysToSell", "embedding")
 

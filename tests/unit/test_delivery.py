@@ -86,8 +86,22 @@ def test_a_direct_event_is_kept_as_json() -> None:
     document = event(brand="Hermès", description="a\ud800b\x00", embedding=[0.5])
     delivery = delivery_of_event(document, NOW)
     assert json.loads(delivery.body) == document
-    assert delivery.body.isascii()
+    assert delivery.body.isascii(), "a lone surrogate can only be written as an escape"
     assert delivery.first_seen == "2026-03-15T10:00:01.250Z"
+
+
+def test_a_direct_event_takes_no_more_room_than_its_producer_gave_it() -> None:
+    document = event(description="é" * 10_000, embedding=[0.5, 0.25])
+    body = delivery_of_event(document, NOW).body
+    assert json.loads(body) == document
+    assert len(body.encode()) == len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("character", ["\ud800", "\ufffe", "\uffff"])
+def test_a_character_that_no_message_may_hold_is_escaped(character: str) -> None:
+    body = delivery_of_event(event(description=character), NOW).body
+    assert body.isascii()
+    assert json.loads(body)["detail"]["description"] == character
 
 
 @pytest.mark.parametrize("document", [None, 1, "x", [], [1], {}, {"Records": 1}, {"warmup": True}])
