@@ -98,3 +98,45 @@ def outage_command() -> None:
             total += outage.figures
     tell_table(rows)
     end(total)
+
+
+def kill_command() -> None:
+    """Run ``python -m tests.faults.kill``."""
+    from tests.faults.kill import deployed  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.kill")
+    parser.add_argument("--events", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=seed_of_environment())
+    parser.add_argument("--lapse", action="store_true", help="end every lease after each kill, instead of waiting")
+    parser.add_argument("--control", action="store_true", help="deploy the naive writer in place of the function")
+    parser.add_argument("--drain-seconds", type=float, default=600.0)
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        deployed(Path(folder), options.seed, lapse=options.lapse, control=options.control) as run,
+    ):
+        figures = run.play(options.events, options.kills, options.batch_size, options.drain_seconds)
+    tell_table([figures.row(f"SIGKILL, seed {options.seed}")])
+    sys.exit(0 if figures.report and figures.report.consistent else 1)
+
+
+def contention_command() -> None:
+    """Run ``python -m tests.faults.contention``."""
+    # Not the names of this module's own __main__: the writers' processes have to find them.
+    from tests.faults.contention import BATCHES, WRITERS, carousel_sync, contend, plain_pyiceberg  # noqa: PLC0415
+    from tests.faults.world import World  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.contention")
+    parser.add_argument("--writers", type=int, default=WRITERS)
+    parser.add_argument("--batches", type=int, default=BATCHES, help="of each writer")
+    options = parser.parse_args()
+    # The writers' processes load this command's module once more, which Python warns of.
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    with quiet_emulator() as endpoint:
+        world = World.create(endpoint)
+        ours = contend(world, carousel_sync, options.writers, options.batches)
+        plain = contend(world, plain_pyiceberg, options.writers, options.batches)
+    tell_table([ours.row("carousel-sync"), plain.row("pyiceberg Table.append")])
+    sys.exit(1 if ours.lost or ours.doubled or ours.unsettled or ours.written.failed else 0)

@@ -7,7 +7,7 @@ that the protocol is the only difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -61,6 +61,15 @@ class NaiveWriter:
         if not self._marks_first:
             self._mark(sale)
         return _OK
+
+    def handle_batch(self, bodies: Sequence[str]) -> None:
+        """Check and set a mark for each sale, write the new ones to both stores. Any failure is raised."""
+        read = [builders.read_text(body) for body in bodies]
+        new = [sale for sale in read if isinstance(sale, Sale) and self._mark(sale)]
+        if new:
+            self.append(new)
+            for sale in new:
+                self._put_item(sale)
 
     def append(self, sales: list[Sale]) -> None:
         """Append rows as pyiceberg does it, its own retries of a commit included."""

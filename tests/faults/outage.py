@@ -17,8 +17,8 @@ from tests.faults.kinds import ANSWER_LOST, LATE, REFUSALS, REFUSED, THROTTLED
 from tests.faults.wire import Bench, Handler, Round, Shape, Subject, carousel_sync
 from tests.faults.world import World
 
-INVOCATION_SECONDS: Final = 6.0
-"""What an invocation is given: a tenth of the deployed function's time, with requests cut short accordingly."""
+INVOCATION_SECONDS: Final = 5.0
+"""What an invocation is given: a twelfth of the deployed function's time, with requests cut short accordingly."""
 SALES_OF_A_BATCH: Final = 10
 _SLOW_SECONDS: Final = 0.15
 _UNAVAILABLE: Final = next(refusal for refusal in REFUSALS if refusal.status == 503)
@@ -73,6 +73,7 @@ TROUBLES: Final = (
     Trouble("DynamoDB throttles 90 %", _sometimes(Service.DYNAMODB, THROTTLED, 90), spares_sales=None, batches=3),
     Trouble("DynamoDB throttles 100 %", _always(Service.DYNAMODB, THROTTLED), spares_sales=False),
     Trouble("DynamoDB is slow", _always(Service.DYNAMODB, _SLOW), spares_sales=True),
+    Trouble("DynamoDB answers too late", _always(Service.DYNAMODB, LATE), spares_sales=False),
     Trouble("DynamoDB refuses connections", _always(Service.DYNAMODB, REFUSED), spares_sales=False),
     Trouble("Catalog is slow", _always(Service.CATALOG, _SLOW), spares_sales=True),
     Trouble("Catalog answers too late", _always(Service.CATALOG, LATE), spares_sales=False),

@@ -15,7 +15,7 @@ from tests.faults.world import World
 
 # One after the other this is about a minute, on one core; the tests are apart so that two processes share them.
 SAMPLES = 4
-PAIRS_OF_A_SAMPLE = 45
+PAIRS_OF_A_SAMPLE = 40
 
 
 @pytest.mark.parametrize("sample", range(SAMPLES))

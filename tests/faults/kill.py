@@ -1,0 +1,252 @@
+"""The deployed function's processes are killed at random moments while events flow; then everything drains.
+
+python -m tests.faults.kill                  1,000 events, and leases that lapse when their time is over
+python -m tests.faults.kill --events 150 --kills 5 --lapse      as in make test
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from ops.consistency import Report
+from ops.local_stack.stack import DeliveryMode, LocalStack
+from ops.local_stack.state import PROJECT_ROOT
+from ops.packaging import package_code
+from ops.target import Target, function_name
+from ops.verify import verify_target
+from tests import builders
+
+# Of the deployed queue it is 360 s, for invocations of up to 60 s; here a batch takes a few.
+VISIBILITY_SECONDS: Final = 6
+CONCURRENCY: Final = 2
+# Between the moment at which claims are open and the kill: an invocation's stores are all busy within that time.
+LONGEST_DELAY_SECONDS: Final = 0.4
+_DUPLICATED: Final = 0.05
+_ENTRIES: Final = 10
+_POLL_SECONDS: Final = 0.02
+_BUSY_SECONDS: Final = 60.0
+
+
+class Claim(NamedTuple):
+    """An item of the guard, as far as it tells who works on what."""
+
+    partition: str
+    sort: str
+    status: str
+    owner: str
+
+
+@dataclass
+class KillFigures:
+    """What a run did. ``interrupted`` are the sales whose claims were open when a process was killed."""
+
+    events: int = 0
+    sales: int = 0
+    kills: int = 0
+    interrupted: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    report: Report | None = None
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Return the figures as a line of a table."""
+        report = self.report
+        assert report is not None
+        return {
+            "harness": name,
+            "events": self.events,
+            "sales": self.sales,
+            "kills": self.kills,
+            "sales interrupted": sum(self.interrupted),
+            "rows": report.rows,
+            "items": report.items,
+            "lost": len(set(report.missing_rows) | set(report.missing_items)) + self.sales - report.sales,
+            "doubled": len(report.doubled_rows),
+            "open claims": len(report.open_claims),
+            "seconds": f"{self.seconds:.0f}",
+        }
+
+
+class KillRun:
+    """A deployed stack under fire.
+
+    ``lapse``: after each kill, every lease is ended at once, those of living processes too. Safety does not rest on
+    leases, and nobody waits a minute for one.
+    """
+
+    def __init__(self, stack: LocalStack, seed: int, *, lapse: bool) -> None:
+        self._target: Target = stack.target()
+        pid = stack.status().pid
+        assert pid is not None
+        self._emulator = pid
+        self._random = random.Random(seed)
+        self._lapse = lapse
+        self._guard = self._target.settings.guard_table
+        self._seen: set[Claim] = set()
+
+    def play(self, events: int, kills: int, batch_size: int, drain_seconds: float) -> KillFigures:
+        """Send events, kill, wait until the queue is empty and no claim is open, and compare the stores."""
+        began = time.monotonic()
+        self._configure(batch_size)
+        details = self._details(events)
+        figures = KillFigures(events=len(details), sales=events)
+        sender = threading.Thread(target=self._send, args=(details,))
+        sender.start()
+        while figures.kills < kills and _wait_until(self._is_busy, _BUSY_SECONDS):
+            threading.Event().wait(self._random.uniform(0, LONGEST_DELAY_SECONDS))
+            figures.kills += self._kill_workers()
+            figures.interrupted.append(len(self._open_claims() - self._seen))
+            self._end_leases()
+            self._seen = self._claims()
+        sender.join()
+        drained = _wait_until(self._is_drained, drain_seconds)
+        figures.seconds = time.monotonic() - began
+        assert drained, f"not drained after {drain_seconds} s: {len(self._open_claims())} open claims"
+        figures.report = verify_target(self._target)
+        return figures
+
+    def _configure(self, batch_size: int) -> None:
+        client = self._target.client("lambda")
+        name = function_name(self._target.stage)
+        (mapping,) = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+        client.update_event_source_mapping(
+            UUID=mapping["UUID"],
+            BatchSize=batch_size,
+            MaximumBatchingWindowInSeconds=1,
+            ScalingConfig={"MaximumConcurrency": CONCURRENCY},
+        )
+        self._queue_url = self._target.client("sqs").get_queue_url(
+            QueueName=mapping["EventSourceArn"].rpartition(":")[2]
+        )["QueueUrl"]
+        self._target.client("sqs").set_queue_attributes(
+            QueueUrl=self._queue_url, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+        )
+
+    def _details(self, events: int) -> list[str]:
+        """Return the events in a random order: sales over two tenants and months, and some of them twice."""
+        sales = [
+            builders.event(
+                tenantId=f"tenant-{number % 2}", saleId=f"sale-{number}", soldDate=f"2026-0{number % 4 // 2 + 1}-10"
+            )["detail"]
+            for number in range(events)
+        ]
+        details = sales + self._random.sample(sales, int(events * _DUPLICATED))
+        self._random.shuffle(details)
+        return [json.dumps(detail) for detail in details]
+
+    def _send(self, details: Sequence[str]) -> None:
+        client = self._target.client("events")
+        for start in range(0, len(details), _ENTRIES):
+            entries = [
+                {"Source": "carousel.products", "DetailType": "carousel.product.sold", "Detail": detail}
+                for detail in details[start : start + _ENTRIES]
+            ]
+            assert client.put_events(Entries=entries)["FailedEntryCount"] == 0
+
+    def _kill_workers(self) -> int:
+        workers = list(_children(self._emulator))
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        return len(workers)
+
+    def _is_busy(self) -> bool:
+        """Whether a process has claimed, or completed, something since the last kill."""
+        return not self._claims() <= self._seen
+
+    def _claims(self) -> set[Claim]:
+        """Return all claims, and with them which process works on which sale."""
+        pages = (
+            self._target.client("dynamodb").get_paginator("scan").paginate(TableName=self._guard, ConsistentRead=True)
+        )
+        return {
+            Claim(item["pk"]["S"], item["sk"]["S"], item["status"]["S"], item.get("owner", {}).get("N", ""))
+            for page in pages
+            for item in page["Items"]
+        }
+
+    def _open_claims(self) -> set[Claim]:
+        return {claim for claim in self._claims() if claim.status == "IN_PROGRESS"}
+
+    def _end_leases(self) -> None:
+        for claim in self._open_claims() if self._lapse else ():
+            with contextlib.suppress(ClientError):  # It was completed meanwhile.
+                self._target.client("dynamodb").update_item(
+                    TableName=self._guard,
+                    Key={"pk": {"S": claim.partition}, "sk": {"S": claim.sort}},
+                    UpdateExpression="SET leaseUntil = :ended",
+                    ConditionExpression="#status = :open",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={":ended": {"N": "0"}, ":open": {"S": "IN_PROGRESS"}},
+                )
+
+    def _is_drained(self) -> bool:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        client = self._target.client("sqs")
+        depths = client.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=names)["Attributes"]
+        return not any(int(depth) for depth in depths.values())
+
+
+def deployed(
+    folder: Path, seed: int, *, lapse: bool, control: bool = False
+) -> contextlib.AbstractContextManager[KillRun]:
+    """Deploy the template onto an emulator of its own; for the control, with the naive writer as its code."""
+
+    @contextlib.contextmanager
+    def run() -> Iterator[KillRun]:
+        with LocalStack(folder) as stack:
+            stack.up(DeliveryMode.QUEUE)
+            if control:
+                _replace_code(stack.target())
+            yield KillRun(stack, seed, lapse=lapse)
+
+    return run()
+
+
+def _replace_code(target: Target) -> None:
+    content = io.BytesIO(package_code(PROJECT_ROOT).content)
+    with zipfile.ZipFile(content, "a") as archive:
+        for path in [*(PROJECT_ROOT / "tests").rglob("*.py"), PROJECT_ROOT / "template.yaml"]:
+            archive.write(path, path.relative_to(PROJECT_ROOT))
+    client, name = target.client("lambda"), function_name(target.stage)
+    client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
+    client.update_function_configuration(FunctionName=name, Handler="tests.faults.naive_lambda.handler")
+
+
+def _children(parent: int) -> Iterator[int]:
+    """Yield the processes that run functions for the emulator."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == parent and b"_worker.py" in (folder / "cmdline").read_bytes():
+                    yield int(folder.name)
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        pause.wait(_POLL_SECONDS)
+    return True
+
+
+if __name__ == "__main__":
+    from tests.faults.commands import kill_command
+
+    kill_command()
