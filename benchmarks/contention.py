@@ -1,0 +1,150 @@
+"""Eight writers on one table, each a process of its own, against one writer alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.events import sales_of_one_partition
+from benchmarks.measuring import Bench
+from benchmarks.report import Row, paired_ratio
+from benchmarks.stand import Stand, Stores
+from benchmarks.writers import PlainWriter, our_writer
+from lambda_fn.ports import Landed
+from lambda_fn.sale import Sale
+
+WRITERS: Final = 8
+APPENDS: Final = 64
+"""In all, whether by one writer or by eight."""
+DELAY_MILLISECONDS: Final = 25
+SALES: Final = 5
+SHARE: Final = 0.75
+_TIMEOUT_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one writer did. Times are seconds on the machine's monotonic clock, the same for all processes."""
+
+    started: float
+    ended: float
+    landed: int
+    failed: int
+    conflicts: int
+
+
+def eight_writers(bench: Bench) -> list[Row]:
+    """Let one writer append, then eight, ours and pyiceberg's."""
+    bench.stand.delay(DELAY_MILLISECONDS)
+    rates: dict[str, list[float]] = {"one": [], "eight": [], "one plain": [], "eight plain": []}
+    failed = {"ours": 0, "plain": 0}
+    conflicts = 0
+    repetitions = bench.repetitions(4)
+    for number in range(repetitions):
+        for kind, suffix in (("ours", ""), ("plain", " plain")):
+            if kind == "plain" and number % 2:
+                continue  # Only shown: twice will do.
+            for label, writers in (("one", 1), ("eight", WRITERS)):
+                bench.step(f"{label}, {kind}: {number + 1} of {repetitions}")
+                done = _run(bench.stand, bench.stand.stores(), kind, writers)
+                rates[label + suffix].append(_rate(done))
+                failed[kind] += sum(one.failed for one in done)
+                if kind == "ours" and writers == WRITERS:
+                    conflicts += sum(one.conflicts for one in done)
+    bench.stand.delay(0)
+    bench.note(
+        f"{WRITERS} writers",
+        conflicts_for_each_append=round(conflicts / repetitions / APPENDS, 2),
+        ours_failed=failed["ours"],
+        plain_failed=f"{failed['plain']} of {APPENDS * len(rates['eight plain'])}",
+    )
+    share = paired_ratio(rates["eight"], rates["one"])
+    return [
+        Row(
+            f"{WRITERS} writers on one table; anchor: one writer",
+            "commits/s",
+            rates["eight"],
+            f">= {SHARE} x, every append lands",
+            met=share >= SHARE and not failed["ours"],
+            anchor=rates["one"],
+            ratio=share,
+        ),
+        Row(
+            f"{WRITERS} writers on one table that do not land; anchor: Table.append",
+            "% of appends",
+            [100 * failed["ours"] / (APPENDS * repetitions)],
+            "0",
+            met=not failed["ours"],
+            anchor=[100 * failed["plain"] / (APPENDS * len(rates["eight plain"]))],
+        ),
+        Row(
+            f"{WRITERS} writers on one table, Table.append; anchor: one of them",
+            "commits/s",
+            rates["eight plain"],
+            "",
+            met=None,
+            anchor=rates["one plain"],
+            ratio=median(rates["eight plain"]) / median(rates["one plain"]),
+        ),
+    ]
+
+
+def _rate(done: Sequence[Done]) -> float:
+    seconds = max(one.ended for one in done) - min(one.started for one in done)
+    return sum(one.landed for one in done) / seconds
+
+
+def _run(stand: Stand, stores: Stores, kind: str, writers: int) -> list[Done]:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(writers)
+    with context.Pool(writers, _set_barrier, (barrier,)) as pool:
+        work = [(stand, stores, kind, APPENDS // writers)] * writers
+        return pool.starmap_async(_write, work, chunksize=1).get(_TIMEOUT_SECONDS)
+
+
+def _set_barrier(barrier: Barrier) -> None:
+    _shared["barrier"] = barrier
+
+
+_shared: Final[dict[str, Any]] = {}
+
+
+def _write(stand: Stand, stores: Stores, kind: str, appends: int) -> Done:
+    work = [sales_of_one_partition(SALES) for _ in range(appends)]
+    append = _our_append(stand, stores) if kind == "ours" else _plain_append(stand, stores)
+    _shared["barrier"].wait(_TIMEOUT_SECONDS)
+    started = time.monotonic()
+    landed = conflicts = 0
+    for sales in work:
+        succeeded, lost = append(sales)
+        landed += succeeded
+        conflicts += lost
+    return Done(started, time.monotonic(), landed, appends - landed, conflicts)
+
+
+def _our_append(stand: Stand, stores: Stores) -> Any:
+    writer = our_writer(stand, stores)
+
+    def append(sales: Sequence[Sale]) -> tuple[bool, int]:
+        result = writer.append(sales)
+        return isinstance(result, Landed), result.conflicts
+
+    return append
+
+
+def _plain_append(stand: Stand, stores: Stores) -> Any:
+    writer = PlainWriter(stand.plain_table(stores))
+
+    def append(sales: Sequence[Sale]) -> tuple[bool, int]:
+        try:
+            writer.append(sales)
+        except Exception:  # Whatever it raises, the append is not known to have landed.
+            return False, 0
+        return True, 0
+
+    return append
