@@ -6,6 +6,7 @@ is made visible again at the end; should that fail too, it comes back by itself 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -176,13 +177,13 @@ class Redrive:
         self._client = target.client("sqs")
         self._wanted = wanted
         self._sent = sent
+        self._events: set[bytes] = set()
         self.done = Redriven()
 
     def run(self) -> Redriven:
         """Go through the queue until nothing that is wanted is left in it."""
         url = buffer_queue_url(self._target)
-        # The clock of HTTP tells whole seconds.
-        started = state_of(self._target).now + 1
+        started = state_of(self._target).now
         while True:
             before = self.done.sent.total()
             self.done.kept, self.done.newer = Counter(), 0
@@ -203,7 +204,7 @@ class Redrive:
         chosen: list[tuple[Letter, str]] = []
         for letter in letters:
             event = letter.event
-            if letter.sent_at > started:
+            if self._is_newer(letter, event, started):
                 self.done.newer += 1
             elif self._wanted.reasons and letter.reason not in self._wanted.reasons:
                 self.done.kept[letter.reason] += 1
@@ -215,6 +216,16 @@ class Redrive:
                 chosen.append((letter, event))
         return chosen
 
+    def _is_newer(self, letter: Letter, event: str | None, started: float) -> bool:
+        """Whether the letter arrived after the start.
+
+        SQS's clock is read in whole seconds. Of the second in which it was read, what was sent already has come back,
+        and anything else was there before.
+        """
+        if letter.sent_at < started:
+            return False
+        return letter.sent_at >= started + 1 or _digest(event) in self._events
+
     def _send_back(self, look: Look, url: str, chosen: Sequence[tuple[Letter, str]]) -> None:
         if self._wanted.dry_run:
             self.done.sent.update(letter.reason for letter, _ in chosen)
@@ -223,6 +234,7 @@ class Redrive:
             sent = self._send(url, batch)
             removed = look.remove(sent) if sent else set()
             self.done.sent.update(letter.reason for letter in sent)
+            self._events.update(_digest(letter.event) for letter in sent)
             self.done.stuck += [letter.message_id for letter in sent if letter.message_id not in removed]
             self._sent(self.done.sent.total())
 
@@ -235,6 +247,10 @@ class Redrive:
             letter = batch[int(failure["Id"])][0]
             self.done.refused[letter.message_id] = f"{failure.get('Code')}: {failure.get('Message', '')}"
         return [batch[int(entry["Id"])][0] for entry in answer.get("Successful", [])]
+
+
+def _digest(event: str | None) -> bytes:
+    return hashlib.blake2b((event or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _fitting(chosen: Sequence[tuple[Letter, str]]) -> Iterator[list[tuple[Letter, str]]]:

@@ -122,12 +122,12 @@ def test_everything_goes_back_as_it_came(target: Target, queues: FakeSQS) -> Non
     bodies = [body(saleId=f"sale-{number}") for number in range(23)]
     for text in bodies:
         queues.add(DEAD, text, reason="INVALID_FIELD")
-    queues.add(DEAD, wrapped(body()))
+    queues.add(DEAD, wrapped(body(saleId="wrapped")))
     done = redriven(target)
     assert done.sent == {"INVALID_FIELD": 23, "FUNCTION_FAILED": 1}
     assert done.complete
     assert queues.bodies(DEAD) == []
-    assert queues.bodies(BUFFER) == [*bodies, body()]
+    assert queues.bodies(BUFFER) == [*bodies, body(saleId="wrapped")]
     assert all(not message.attributes for message in queues.queues[BUFFER])
 
 
@@ -173,9 +173,24 @@ def test_what_is_rejected_again_does_not_go_round(target: Target, queues: FakeSQ
     assert len(queues.visible(DEAD)) == 1
 
 
+def test_what_is_rejected_again_within_the_same_second_does_not_go_round(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    def function_rejects(request: str) -> None:
+        if request == "delete":
+            queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    queues.before = function_rejects
+    done = redriven(target)
+    assert (done.sent.total(), done.newer) == (1, 1)
+    queues.before = lambda _: None
+    assert redriven(target).sent.total() == 1
+    assert queues.bodies(DEAD) == []
+
+
 def test_large_events_go_one_by_one(target: Target, queues: FakeSQS) -> None:
-    for _ in range(4):
-        queues.add(DEAD, "x" * 600_000)
+    for number in range(4):
+        queues.add(DEAD, str(number) + "x" * 600_000)
     assert redriven(target).sent.total() == 4
     assert len(queues.bodies(BUFFER)) == 4
 
@@ -323,8 +338,8 @@ def test_redrive_fails_when_a_letter_is_refused(target: Target, queues: FakeSQS)
 
 
 def test_redrive_that_breaks_off_tells_how_far_it_came(target: Target, queues: FakeSQS) -> None:
-    for _ in range(15):
-        queues.add(DEAD, "event")
+    for number in range(15):
+        queues.add(DEAD, f"event-{number}")
     sent = 0
 
     def before(request: str) -> None:
