@@ -102,7 +102,11 @@ def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]
 
 
 class Batches:
-    """Reads, puts and conditional statements over many items of one table at a time."""
+    """Reads, puts and conditional statements over many items of one table at a time.
+
+    A large batch is more requests than run side by side. Each begins only if it can end before the deadline: where
+    every request waits for its time-out, the last of them would be minutes late.
+    """
 
     def __init__(
         self,
@@ -138,7 +142,7 @@ class Batches:
         if not pending:
             return found
         for _ in self._retry.tries(deadline, self._request_seconds):
-            answers = self._parallel.map(self._get_once, chunks(pending, GET_LIMIT))
+            answers = self._parallel.map(lambda some: self._get_once(some, deadline), chunks(pending, GET_LIMIT))
             pending = []
             for items, unprocessed in answers:
                 found.update({self._table.key_of(item): item for item in items})
@@ -160,22 +164,28 @@ class Batches:
         if not pending:
             return wanted
         for _ in self._retry.tries(deadline, self._request_seconds):
-            answers = self._parallel.map(self._put_once, chunks(list(pending.values()), WRITE_LIMIT))
+            answers = self._parallel.map(
+                lambda some: self._put_once(some, deadline), chunks(list(pending.values()), WRITE_LIMIT)
+            )
             unprocessed = {key for answer in answers for key in answer}
             pending = {key: item for key, item in pending.items() if key in unprocessed}
             if not pending:
                 break
         return wanted - pending.keys()
 
-    def execute(self, statements: Sequence[tuple[str, list[Item]]]) -> list[StatementAnswer]:
-        """Run PartiQL write statements once, and tell how each ended.
+    def execute(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
+        """Run PartiQL write statements once, and tell how each ended. Those that came too late have "NoAnswer".
 
         Raises StoreUnavailable when DynamoDB refuses for a reason that waiting will not mend.
         """
-        answers = self._parallel.map(self._execute_once, chunks(statements, STATEMENT_LIMIT))
+        answers = self._parallel.map(
+            lambda some: self._execute_once(some, deadline), chunks(statements, STATEMENT_LIMIT)
+        )
         return [answer for batch in answers for answer in batch]
 
-    def _get_once(self, keys: Sequence[ItemKey]) -> tuple[list[Item], list[ItemKey]]:
+    def _get_once(self, keys: Sequence[ItemKey], deadline: Deadline) -> tuple[list[Item], list[ItemKey]]:
+        if not deadline.allows(self._request_seconds):
+            return [], list(keys)
         name = self._table.name
         request: Any = {name: {"Keys": [self._table.key_attributes(key) for key in keys], "ConsistentRead": True}}
         try:
@@ -188,7 +198,9 @@ class Batches:
         items: list[Item] = list(answer["Responses"].get(name, []))
         return items, [self._table.key_of(key) for key in unprocessed]
 
-    def _put_once(self, items: Sequence[Item]) -> list[ItemKey]:
+    def _put_once(self, items: Sequence[Item], deadline: Deadline) -> list[ItemKey]:
+        if not deadline.allows(self._request_seconds):
+            return [self._table.key_of(item) for item in items]
         name = self._table.name
         try:
             answer = self._client.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": i}} for i in items]})
@@ -198,7 +210,9 @@ class Batches:
         unprocessed: list[Any] = list(answer.get("UnprocessedItems", {}).get(name, []))
         return [self._table.key_of(request["PutRequest"]["Item"]) for request in unprocessed]
 
-    def _execute_once(self, statements: Sequence[tuple[str, list[Item]]]) -> list[StatementAnswer]:
+    def _execute_once(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
+        if not deadline.allows(self._request_seconds):
+            return [StatementAnswer("NoAnswer", "no time was left")] * len(statements)
         request: list[Any] = [{"Statement": text, "Parameters": parameters} for text, parameters in statements]
         try:
             answer = self._client.batch_execute_statement(Statements=request)

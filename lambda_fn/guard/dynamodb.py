@@ -106,12 +106,12 @@ class DynamoDBGuard:
         open_sales = {sale.key: sale for sale in sales}
         for _ in self._retry.tries(deadline, 3 * self._batches.request_seconds):
             attempt = _Attempt(attempt_id, pin, lease_seconds, self._clock.now())
-            self._insert_claims(open_sales, attempt, results)
+            self._insert_claims(open_sales, attempt, results, deadline)
             try:
                 items = self._batches.get([guard_key(key) for key in open_sales], deadline)
             except OutOfTime:
                 break
-            self._judge_items(open_sales, items, attempt, results)
+            self._judge_items(open_sales, items, attempt, results, deadline)
             if not open_sales:
                 return results
         results.update({key: NotClaimed("the guard could not be asked before the deadline") for key in open_sales})
@@ -139,10 +139,14 @@ class DynamoDBGuard:
         return {completion.key for completion in completions if guard_key(completion.key) in stored}
 
     def _insert_claims(
-        self, open_sales: dict[SaleKey, Sale], attempt: _Attempt, results: dict[SaleKey, ClaimResult]
+        self,
+        open_sales: dict[SaleKey, Sale],
+        attempt: _Attempt,
+        results: dict[SaleKey, ClaimResult],
+        deadline: Deadline,
     ) -> None:
         statements = [(self._insert, _insert_parameters(sale, attempt)) for sale in open_sales.values()]
-        for key, won in self._run(list(open_sales), statements):
+        for key, won in self._run(list(open_sales), statements, deadline):
             if won:
                 results[key] = Claimed(open_sales.pop(key), base=attempt.pin)
 
@@ -152,6 +156,7 @@ class DynamoDBGuard:
         items: Mapping[ItemKey, Item],
         attempt: _Attempt,
         results: dict[SaleKey, ClaimResult],
+        deadline: Deadline,
     ) -> None:
         """Decide each sale whose item exists; those that may be claimed are claimed on condition of what was read."""
         updates: dict[SaleKey, tuple[str, list[Item], Claimed]] = {}
@@ -171,16 +176,16 @@ class DynamoDBGuard:
                 claimed = Claimed(sale, base=item.base, earlier_attempts=item.attempts)
                 updates[key] = (self._take_over, _take_over_parameters(sale, item, attempt), claimed)
         statements = [(text, parameters) for text, parameters, _ in updates.values()]
-        for key, won in self._run(list(updates), statements):
+        for key, won in self._run(list(updates), statements, deadline):
             if won:
                 results[key] = updates[key][2]
                 del open_sales[key]
 
     def _run(
-        self, keys: Sequence[SaleKey], statements: Sequence[tuple[str, list[Item]]]
+        self, keys: Sequence[SaleKey], statements: Sequence[tuple[str, list[Item]]], deadline: Deadline
     ) -> Iterable[tuple[SaleKey, bool]]:
         """Run a statement for each key, and tell for each whether it is certain to have taken effect."""
-        answers = self._batches.execute(statements)
+        answers = self._batches.execute(statements, deadline)
         return [(key, self._won(answer)) for key, answer in zip(keys, answers, strict=True)]
 
     def _won(self, answer: StatementAnswer) -> bool:

@@ -95,8 +95,8 @@ class PyIcebergStore:
 
     @property
     def load_seconds(self) -> float:
-        """The longest that ``load`` can take."""
-        return self._request_seconds
+        """The longest that ``load`` can take: a catalog is asked for its configuration when it is opened."""
+        return self._request_seconds if self._catalog is not None else 2 * self._request_seconds
 
     @property
     def commit_seconds(self) -> float:

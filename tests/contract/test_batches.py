@@ -27,7 +27,17 @@ from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.parallel import InTurn, Threads
 from tests.contract.dynamodb_world import Store, World
 from tests.fakes.dynamodb import client_error
-from tests.fakes.faulty_dynamodb import EXECUTE, GET, WRITE, Request, Send, answer_lost, passed, unprocessed
+from tests.fakes.faulty_dynamodb import (
+    EXECUTE,
+    GET,
+    WRITE,
+    Request,
+    Send,
+    answer_lost,
+    passed,
+    request_lost,
+    unprocessed,
+)
 
 Item = dict[str, Any]
 
@@ -247,13 +257,15 @@ def _keys(world: World, count: int) -> list[ItemKey]:
 
 def test_statements_are_answered_in_their_order(world: World) -> None:
     _execute(world, *[_insert(world, str(number)) for number in range(0, 60, 3)])
-    answers = world.guard_batches.execute([_insert(world, str(number)) for number in range(60)])
+    answers = world.guard_batches.execute([_insert(world, str(number)) for number in range(60)], world.deadline())
     assert [answer.error for answer in answers] == ["DuplicateItem", None, None] * 20
 
 
 def test_a_batch_without_an_answer_leaves_the_others_theirs(world_in_turn: World) -> None:
     world_in_turn.client.plan(EXECUTE, passed, answer_lost, passed)
-    answers = world_in_turn.guard_batches.execute([_insert(world_in_turn, str(number)) for number in range(60)])
+    answers = world_in_turn.guard_batches.execute(
+        [_insert(world_in_turn, str(number)) for number in range(60)], world_in_turn.deadline()
+    )
     assert [answer.error for answer in answers] == [None] * 25 + ["NoAnswer"] * 25 + [None] * 10
 
 
@@ -272,8 +284,27 @@ def test_a_refusal_is_raised_when_every_request_is_through(store: Store) -> None
 
     world.client.plan(EXECUTE, refused_first, slow, slow)
     with pytest.raises(StoreUnavailable):
-        world.guard_batches.execute([_insert(world, str(number)) for number in range(75)])
+        world.guard_batches.execute([_insert(world, str(number)) for number in range(75)], world.deadline())
     assert len(world.guard_batches.get(_keys(world, 75), world.deadline())) == 50
+
+
+def test_no_request_begins_that_would_end_after_the_deadline(world_in_turn: World) -> None:
+    """Each request waits for its time-out of 5 seconds: in 12 seconds there is room for two."""
+    world = world_in_turn
+
+    def hangs(request: Request, send: Send) -> dict[str, Any]:
+        world.clock.advance(world.guard_batches.request_seconds)
+        return request_lost(request, send)
+
+    for action in (EXECUTE, GET, WRITE):
+        world.client.always(action, hangs)
+    answers = world.guard_batches.execute([_insert(world, str(number)) for number in range(250)], world.deadline(12))
+    assert [answer.error for answer in answers] == ["NoAnswer"] * 250
+    with pytest.raises(OutOfTime):
+        world.guard_batches.get(_keys(world, 1000), world.deadline(12))
+    items = [{"pk": {"S": key.partition}, "sk": {"S": key.sort}} for key in _keys(world, 250)]
+    assert world.guard_batches.put(items, world.deadline(12)) == set()
+    assert [world.client.count(action) for action in (EXECUTE, GET, WRITE)] == [2, 2, 2]
 
 
 def test_only_what_was_not_processed_is_asked_for_again(world_in_turn: World) -> None:
@@ -345,4 +376,4 @@ def test_an_unnamed_error_of_a_statement_is_an_error() -> None:
     client: Any = Client()
     world = World(Store(client, "g", "p"), InTurn())
     batches = Batches(client, KeyedTable("g", "pk", "sk"), world.retry, InTurn())
-    assert batches.execute([("INSERT", [])]) == [StatementAnswer("Unknown", "?")]
+    assert batches.execute([("INSERT", [])], world.deadline()) == [StatementAnswer("Unknown", "?")]

@@ -19,7 +19,7 @@ from lambda_fn.retry import Deadline, SystemClock
 from schemas.sales_history import EMBEDDING_ELEMENT_ID
 from tests.builders import sale
 from tests.catalogs import Held, answer_lost, faulty, first_do, never_sent
-from tests.tables import TABLE, TableUnderTest
+from tests.tables import REQUEST_SECONDS, TABLE, TableUnderTest
 
 SALE_ID_FIELD = 3
 
@@ -265,6 +265,13 @@ def test_a_catalog_that_can_not_be_reached_is_told_apart_from_a_missing_table(sq
     writer = sqlite_table.writer(unreachable)  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable, match="could not be loaded"):
         writer.begin(1, soon())
+
+
+def test_a_load_may_take_longer_while_the_catalog_is_not_open(sqlite_table: TableUnderTest) -> None:
+    store = sqlite_table.store()
+    assert store.load_seconds == 2 * REQUEST_SECONDS
+    store.load()
+    assert store.load_seconds == REQUEST_SECONDS
 
 
 def test_the_deadline_ends_the_tries(sqlite_table: TableUnderTest) -> None:
