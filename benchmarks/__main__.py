@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import append, artefact, contention, decode, fresh, growth, handler_batch
 from benchmarks.measuring import Bench
+from benchmarks.picture import draw
 from benchmarks.report import Row, as_markdown, as_table, write_json
 from benchmarks.stand import stand
 from ops.console import readable_errors, stderr, stdout
@@ -75,6 +76,8 @@ def measure(names: list[str], folder: Path, pictures: Path | None, *, quick: boo
             begun = time.monotonic()
             rows += MEASUREMENTS[name](bench)
             stderr.print(f"{name}: measured in {time.monotonic() - begun:.0f} s")
+    for drawn in draw(bench.pictures, pictures) if pictures else ():
+        stderr.print(f"drawn: {drawn}")
     load = f", {os.getloadavg()[0]:.1f} processes waiting for them at the end" if hasattr(os, "getloadavg") else ""
     stderr.print(
         f"{time.monotonic() - started:.0f} s in all; Python {platform.python_version()}, {os.cpu_count()} cores{load}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any, Final
 
 from benchmarks.events import sales_of_one_partition
@@ -61,7 +60,6 @@ def time_of_one_append(bench: Bench) -> list[Row]:
         warm_up=WARM_UP,
     )
     stand.delay(0)
-    bench.pictures.bars = {name: median(samples) * 1000 for name, samples in times.items()}
     milliseconds = {name: [seconds * 1000 for seconds in samples] for name, samples in times.items()}
     over_floor = paired_ratio(times["ours"], times["floor"])
     faster = paired_ratio(times["pyiceberg"], times["ours"])

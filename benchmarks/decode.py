@@ -34,8 +34,10 @@ def events_per_second(bench: Bench) -> list[Row]:
     schema = table.schema().as_arrow()
 
     def ours(event: dict[str, Any]) -> None:
-        sales = [delivery.content for delivery in deliveries_of_batch(event)]
-        staging.stage(table, [sale for sale in sales if isinstance(sale, Sale)], new_attempt_id())
+        contents = [delivery.content for delivery in deliveries_of_batch(event)]
+        sales = [content for content in contents if isinstance(content, Sale)]
+        assert len(sales) == len(contents), "a rejected event costs less"
+        staging.stage(table, sales, new_attempt_id())
 
     def the_plain_way(event: dict[str, Any]) -> None:
         rows = plain.rows([plain.decode(record["body"]) for record in event["Records"]], schema)

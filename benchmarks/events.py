@@ -19,6 +19,7 @@ DIMENSION: Final = 1024
 INVOCATION_LIMIT_BYTES: Final = 6 * 1024 * 1024
 """Payload of a synchronous invocation (AWS Lambda Developer Guide, "Lambda quotas")."""
 
+_ONE_DAY: Final = "2026-03-14"
 _UNTIL: Final = date(2026, 3, 15)
 _seeds: Final = count(1)
 
@@ -40,7 +41,9 @@ def one_partition_batch(number: int, dimension: int = DIMENSION) -> dict[str, An
     """Return a batch whose sales are all of one tenant and month."""
     envelopes_of_one = list(envelopes(number, dimension))
     for envelope in envelopes_of_one:
-        envelope["detail"].update(tenantId="tenant-1", soldDate="2026-03-14")
+        sale_id = f"SALE-{envelope['id']}"  # One product may be sold twice, and not on one day without an id.
+        envelope["detail"].update(tenantId="tenant-1", soldDate=_ONE_DAY, saleId=sale_id)
+        envelope["time"] = f"{_ONE_DAY}T10:00:00Z"
     return {"Records": [record(envelope) for envelope in envelopes_of_one]}
 
 

@@ -20,7 +20,6 @@ class Pictures:
     """What the pictures are drawn from; each measurement leaves its part."""
 
     timelines: dict[str, list[Passed]] = field(default_factory=dict)
-    bars: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 

@@ -133,7 +133,8 @@ class PlainHandler:
         self._pool = ThreadPoolExecutor(THREADS)
         self.table: Table = load_catalog("plain", **settings.catalog).load_table(settings.identifier)
         # The emulator vends its own address, which would lead around the proxy.
-        self.table.io = load_file_io({**self.table.io.properties, "s3.endpoint": settings.endpoint})
+        properties = {**self.table.io.properties, "s3.endpoint": settings.endpoint}
+        self.table.io = load_file_io(properties, self.table.location())
         self._schema = self.table.schema().as_arrow()
 
     def handle(self, event: dict[str, Any]) -> dict[str, Any]:

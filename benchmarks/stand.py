@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import boto3
 import requests
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import load_catalog
 from pyiceberg.io import load_file_io
 from pyiceberg.table import Table
 
@@ -158,18 +158,13 @@ _AWS_ENVIRONMENT: Final = {
 }
 
 
-def plain_catalog(warehouse: str, endpoint: str) -> Catalog:
-    """Open a catalog with what pyiceberg's documentation asks for, and nothing else."""
-    config = CatalogConfig(CatalogKind.S3_TABLES, REGION, warehouse, endpoint_url=endpoint)
-    return load_catalog("plain", **s3_tables.properties(config))
-
-
 def plain_table(warehouse: str, identifier: tuple[str, str], endpoint: str) -> Table:
-    """Load a table with pyiceberg's own file access.
+    """Load a table with what pyiceberg's documentation asks for, and its own file access.
 
     The emulator vends its own address as ``s3.endpoint``, which would lead around the proxy.
     """
-    table = plain_catalog(warehouse, endpoint).load_table(identifier)
+    config = CatalogConfig(CatalogKind.S3_TABLES, REGION, warehouse, endpoint_url=endpoint)
+    table = load_catalog("plain", **s3_tables.properties(config)).load_table(identifier)
     table.io = load_file_io({**table.io.properties, "s3.endpoint": endpoint}, table.location())
     return table
 
