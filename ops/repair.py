@@ -119,8 +119,10 @@ class Repair:
         wanted -= found.doubled
         if not wanted:
             return self.done
-        met: dict[str, ItemKey] = {}
+        met: set[str] = set()
         twice: set[str] = set()
+        # Of the sales that may have an item under a wrong key.
+        right_keys: dict[str, ItemKey] = {}
         for rows in _grouped(read_rows(self._table, self._progress), wanted):
             first: list[Row] = []
             for row in rows:
@@ -128,14 +130,16 @@ class Repair:
                 if name in met:
                     twice.add(name)
                 else:
-                    met[name] = projection_key(row.sale)
+                    met.add(name)
                     first.append(row)
+                if name in found.divergent:
+                    right_keys[name] = projection_key(row.sale)
             self._mend(first)
         self.done.left.update({for_people(name): DOUBLED for name in twice})
-        gone = wanted - met.keys()
+        gone = wanted - met
         self.done.left.update({for_people(name): ROW_IS_GONE for name in gone & items})
         self._release(sorted(gone & found.open))
-        self._remove_strays({name: key for name, key in met.items() if name not in twice})
+        self._remove_strays({name: key for name, key in right_keys.items() if name not in twice})
         return self.done
 
     # --- sales that have their row ---

@@ -150,6 +150,45 @@ def test_rejected_events_are_in_the_dead_letter_queue_and_stay_there(filled: Loc
         assert "INVALID_FIELD" in {reason for reason, _ in counts}
 
 
+def test_dead_letters_are_counted_shown_and_sent_back(run: Run, filled: LocalStack) -> None:
+    before = json.loads(succeeded(run("dlq", "list", "--json")))
+    assert before["total"] >= 3
+    assert before["complete"]
+    assert "INVALID_FIELD" in {reason["reason"] for reason in before["reasons"]}
+    (letter, *_) = (one for one in before["letters"] if one["reason"] == "INVALID_FIELD")
+    assert '"detail-type": "carousel.product.sold"' in succeeded(run("dlq", "show", letter["id"]))
+    number = next(one["count"] for one in before["reasons"] if one["reason"] == "INVALID_FIELD")
+    planned = json.loads(succeeded(run("dlq", "redrive", "--reason", "invalid_field", "--dry-run", "--json")))
+    assert planned["sent"] == number
+    sent = json.loads(succeeded(run("dlq", "redrive", "--reason", "invalid_field", "--json")))
+    assert (sent["sent"], sent["refused"], sent["not_deleted"]) == (number, {}, [])
+    drain(filled)
+    assert json.loads(succeeded(run("dlq", "list", "--json")))["total"] == before["total"]
+
+
+def test_verify_repairs_an_item_that_is_gone(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, where):
+        before = client.get_item(**where)["Item"]
+        client.delete_item(**where)
+        found = run("verify", "--repair")
+        assert found.returncode == 1
+        assert "carousel-sync verify --repair --yes" in found.stdout
+        assert "Item" not in client.get_item(**where)
+        done = json.loads(succeeded(run("verify", "--repair", "--yes", "--json")))
+        assert done["repair"]["items_written"] == ["carousel-labs/SALE-1767052800000-8d874118"]
+        assert done["after"]["consistent"] is True
+        assert client.get_item(**where)["Item"] == before
+
+
+def test_yes_alone_is_a_mistake(run: Run) -> None:
+    assert "--yes belongs to --repair" in failed(run("verify", "--yes"), exit_code=2)
+
+
+def test_a_sale_with_one_row_needs_no_dedupe(run: Run) -> None:
+    assert "1 row of the sale" in succeeded(run("dedupe", "carousel-labs", "SALE-1767052800000-8d874118"))
+    assert "0 rows of the sale" in succeeded(run("dedupe", "carousel-labs", "nobody"))
+
+
 def test_verify_finds_an_item_that_is_gone(run: Run, filled: LocalStack) -> None:
     with changed_item(filled) as (client, where):
         client.delete_item(**where)
@@ -255,6 +294,18 @@ def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | N
     assert "Nothing was sent" in message
 
 
-@pytest.mark.parametrize("arguments", [("verify",), ("query", "SELECT 1"), ("send", str(EXAMPLE)), ("simulate",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify",),
+        ("query", "SELECT 1"),
+        ("send", str(EXAMPLE)),
+        ("simulate",),
+        ("dlq", "list"),
+        ("dlq", "show", "ID"),
+        ("dlq", "redrive"),
+        ("dedupe", "tenant", "sale"),
+    ],
+)
 def test_without_a_stack_the_command_that_starts_one_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert "carousel-sync local up" in failed(run_in(tmp_path, *arguments, "--local"))

@@ -13,7 +13,7 @@ import pytest
 
 from lambda_fn.guard.items import claimed_item, completed_item
 from lambda_fn.ports import Completion
-from lambda_fn.projection.item import item_of
+from lambda_fn.projection.item import item_of, projection_key
 from lambda_fn.sale import Sale, SaleKey, Vector
 from ops.consistency import (
     Report,
@@ -22,6 +22,8 @@ from ops.consistency import (
     claim_of_item,
     compare,
     digest_of_item,
+    key_of,
+    name_of,
     sale_of_item,
     sale_of_row,
 )
@@ -236,6 +238,36 @@ def test_an_open_claim_without_a_row_is_no_missing_row() -> None:
     found = report(rows=[OTHER], claims=[in_progress(SALE)])
     assert findings(found) == {"open_claims": ["carousel-labs/SALE-1"]}
     assert found.sales == 2
+
+
+def test_a_released_claim_is_told_and_is_no_finding() -> None:
+    claim = claimed_item(OTHER.key, OTHER.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
+    found = report(claims=[claim_of_item(claim)])
+    assert found.consistent
+    assert found.released_claims == ["carousel-labs/SALE-2"]
+    assert found.sales == 1
+
+
+def test_a_released_claim_whose_sale_has_landed_all_the_same_is_open() -> None:
+    claim = claimed_item(SALE.key, SALE.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
+    assert findings(report(claims=[claim_of_item(claim)])) == {"open_claims": ["carousel-labs/SALE-1"]}
+
+
+def test_a_row_that_landed_after_the_rows_were_read() -> None:
+    found = report(rows=[OTHER], items=[item_of(SALE), item_of(OTHER)], claims=[completed(SALE), completed(OTHER)])
+    assert findings(found.without([])) == {"missing_rows": ["carousel-labs/SALE-1"]}
+    assert found.without([name_of(SALE.key)]).consistent
+
+
+def test_names_tell_sales_apart_and_can_be_read_back() -> None:
+    for key in (SaleKey("a/b", "c"), SaleKey("a", "b/c"), SaleKey("-", "-")):
+        assert key_of(name_of(key)) == key
+
+
+def test_the_keys_of_items_that_differ_are_kept() -> None:
+    stray = replace(SALE, product_id="PROD-9")
+    found = report(items=[item_of(SALE), item_of(stray)])
+    assert found.findings.divergent == {name_of(SALE.key): [projection_key(stray)]}
 
 
 def test_findings_are_in_order() -> None:
