@@ -210,6 +210,7 @@ def show(report: Report, console: Console) -> None:
             _show_finding(console, title, meaning, names)
     if report.released_claims:
         _show_finding(console, "Released claims", RELEASED, report.released_claims)
+    console.print()
     if report.consistent:
         console.print("[bold green]Consistent:[/] every sale has one row and its look-up item, and no claim is open.")
     else:
@@ -222,7 +223,6 @@ def _show_finding(console: Console, title: str, meaning: str, names: Sequence[st
         console.print(f"  {name}", markup=False, highlight=False, soft_wrap=True)
     if len(names) > NAMES_FOR_PEOPLE:
         console.print(f"  ... and {len(names) - NAMES_FOR_PEOPLE:,} more; --json lists all of them")
-    console.print()
 
 
 def _show_all(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> None:
@@ -243,10 +243,16 @@ def _show_all(report: Report, repairs: Repairs | None, after: Report | None, tar
     if not repairs.changes:
         stdout.print("There is nothing that could be mended now.")
     elif repairs.dry_run:
-        stdout.print(f"Nothing was changed. To mend what can be: {REPAIR} --yes", markup=False)
+        command = shlex.join([*REPAIR.split(), *_where(target), "--yes"])
+        stdout.print(f"\nNothing was changed. To mend what can be: {command}", markup=False, highlight=False)
     if after is not None:
         stdout.print("\n[bold]After the repair:[/]")
         show(after, stdout)
+
+
+def _where(target: Target) -> list[str]:
+    stage = [] if target.stage == DEFAULT_STAGE else ["--stage", target.stage]
+    return [*stage, "--local"] if target.is_local else stage
 
 
 def _as_json(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> dict[str, Any]:
@@ -259,14 +265,10 @@ def _as_json(report: Report, repairs: Repairs | None, after: Report | None, targ
 
 def dedupe_commands(report: Report, target: Target) -> list[str]:
     """Return for each doubled sale the command that leaves one row of it."""
-    where = ["--local"] if target.is_local else []
-    if target.stage != DEFAULT_STAGE:
-        where += ["--stage", target.stage]
     keys = sorted(key_of(name) for name in report.findings.doubled)
-    return [
-        shlex.join(["carousel-sync", "dedupe", *where, *(["--"] if "-" in {part[0] for part in key} else []), *key])
-        for key in keys
-    ]
+    # An id that looks like an option is told apart by two dashes before it.
+    dashes = {key: ["--"] if any(part.startswith("-") for part in key) else [] for key in keys}
+    return [shlex.join(["carousel-sync", "dedupe", *_where(target), *dashes[key], *key]) for key in keys]
 
 
 def _items(target: Target, table: str, progress: Progress, task: TaskID) -> Iterator[StoredSale]:

@@ -105,7 +105,7 @@ def test_nothing_to_mend() -> None:
     ("tenant", "sale_id", "where", "command"),
     [
         ("tenant", "sale", ("dev", False), "carousel-sync dedupe tenant sale"),
-        ("tenant", "sale", ("prod", True), "carousel-sync dedupe --local --stage prod tenant sale"),
+        ("tenant", "sale", ("prod", True), "carousel-sync dedupe --stage prod --local tenant sale"),
         ("o'neill", "a b", ("dev", False), "carousel-sync dedupe 'o'\"'\"'neill' 'a b'"),
         ("-t", "sale", ("dev", False), "carousel-sync dedupe -- -t sale"),
     ],
