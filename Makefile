@@ -18,11 +18,11 @@ demo: $(STAMP) ## Set everything up, send real events through the template into 
 	@$(RUN) carousel-sync demo
 
 test: $(STAMP) ## Run the tests that need nothing but Python.
-	$(RUN) pytest -n $(WORKERS) -m "not engine"
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not engine"
 
 test-engines: $(STAMP) ## Run the tests against real engines (needs Java 17 and Maven).
 	$(RUN) python -m tests.engines.java_engine fetch
-	$(RUN) pytest -n $(WORKERS) -m engine
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -m engine
 
 simulate-faults: $(STAMP) ## Simulate crashes, lost answers and late requests: SECONDS=60, SEED=...
 	$(RUN) python -m tests.simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

@@ -98,7 +98,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
 
     # One session for both clients: each session would parse the SDK's own data once more.
     session: Any = boto3.Session(region_name=settings.region)
-    tables = _client(session, "dynamodb", settings)
+    tables = _client("dynamodb", session, settings)
     guard_batches = Batches(tables, guard_table(settings.guard_table), retry, parallel, request_seconds)
     projection_batches = Batches(tables, projection_table(settings.projection_table), retry, parallel, request_seconds)
     projection = DynamoDBProjection(projection_batches)
@@ -119,7 +119,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         retry=retry,
         new_attempt_id=new_attempt_id,
     )
-    queues = _client(session, "sqs", settings)
+    queues = _client("sqs", session, settings)
     dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
     return Application(
         process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
@@ -134,7 +134,7 @@ def new_attempt_id() -> int:
     return random.SystemRandom().randrange(1, 2**63)
 
 
-def _client(session: Any, service: str, settings: Settings) -> Any:
+def _client(service: str, session: Any, settings: Settings) -> Any:
     """Make a client that tries once: the project has one retry loop, and it knows the deadline.
 
     What is sent is built by this code alone; the SDK's check of every attribute against its model would cost more than

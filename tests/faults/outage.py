@@ -14,11 +14,21 @@ from typing import Any, Final
 from tests.faults.fault_proxy import PASS, Fault, FaultProxy, Policy, Request, Service
 from tests.faults.figures import Figures
 from tests.faults.kinds import ANSWER_LOST, LATE, REFUSALS, REFUSED, THROTTLED
-from tests.faults.wire import Bench, Handler, Round, Shape, Subject, carousel_sync
+from tests.faults.wire import (
+    PATIENT_REQUEST_SECONDS,
+    REQUEST_SECONDS,
+    Bench,
+    Handler,
+    Round,
+    Shape,
+    Subject,
+    carousel_sync,
+)
 from tests.faults.world import World
 
 INVOCATION_SECONDS: Final = 5.0
 """What an invocation is given: a twelfth of the deployed function's time, with requests cut short accordingly."""
+PATIENT_INVOCATION_SECONDS: Final = 30.0
 SALES_OF_A_BATCH: Final = 10
 _SLOW_SECONDS: Final = 0.15
 _UNAVAILABLE: Final = next(refusal for refusal in REFUSALS if refusal.status == 503)
@@ -37,6 +47,16 @@ class Trouble:
     spares_sales: bool | None
     spares_poison: bool | None = True
     batches: int = 2
+
+    @property
+    def request_seconds(self) -> float:
+        """How long a request may take. Where sales have to be finished, a busy machine must not be what fails them."""
+        return PATIENT_REQUEST_SECONDS if self.spares_sales else REQUEST_SECONDS
+
+    @property
+    def invocation_seconds(self) -> float:
+        """What an invocation is given."""
+        return PATIENT_INVOCATION_SECONDS if self.spares_sales else INVOCATION_SECONDS
 
 
 def _always(service: Service | None, fault: Fault) -> Callable[[random.Random], Policy]:
@@ -136,8 +156,9 @@ def go_through(
     shape: Shape = Shape.BATCH,
 ) -> OutageFigures:
     """Deliver batches during a trouble and, when it has ended, to the same process until they are acknowledged."""
-    bench = Bench(world.with_a_new_table(), proxy, subject, invocation_seconds=INVOCATION_SECONDS, pause_factor=1.0)
-    handler = bench.cold()
+    seconds = trouble.invocation_seconds
+    bench = Bench(world.with_a_new_table(), proxy, subject, invocation_seconds=seconds, pause_factor=1.0)
+    handler = bench.cold(trouble.request_seconds)
     policy = trouble.policy(random.Random(seed))
     rounds = [bench.round(shape, SALES_OF_A_BATCH) for _ in range(trouble.batches)]
     requests = failed = sales_back = poison_back = 0

@@ -11,7 +11,7 @@ from tests.faults.commands import seed_of_environment
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.figures import note
 from tests.faults.naive_writer import mark_first
-from tests.faults.outage import INVOCATION_SECONDS, TROUBLES, Trouble, go_through
+from tests.faults.outage import TROUBLES, Trouble, go_through
 from tests.faults.wire import Shape
 from tests.faults.world import World
 
@@ -21,7 +21,7 @@ def test_a_trouble_passes(world: World, proxy: FaultProxy, trouble: Trouble) -> 
     outage = go_through(world, proxy, trouble, seed_of_environment())
     note([outage.row()])
     assert outage.failed > 0
-    assert outage.slowest_seconds < INVOCATION_SECONDS
+    assert outage.slowest_seconds < trouble.invocation_seconds
     assert outage.figures.problems == {}
     assert outage.unnecessary == []
     assert outage.drained_after == 1
