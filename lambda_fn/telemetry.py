@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Unpack
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
 from lambda_fn.ports import LogKeys, Metric, Reason
 
@@ -28,7 +28,8 @@ class PowertoolsTelemetry:
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self._logger = Logger(service=SERVICE)
-        self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+        # Metrics() of one process share what they hold: two applications would count into each other's dimensions.
+        self._metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
         self._metrics.set_default_dimensions(stage=stage)
 
     def start(self, request_id: str) -> None:

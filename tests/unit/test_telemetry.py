@@ -288,3 +288,13 @@ def test_no_fact_of_a_sale_reaches_a_log(telemetry: PowertoolsTelemetry, output:
 def test_the_traces_are_those_that_values_would_leave() -> None:
     everything = json.dumps(CANARIES) + body(**CANARIES) + vector_json(CANARY_VECTOR) + "\U0001f424\\U0001f424"
     assert [trace for trace in TRACES if trace not in everything] == []
+
+
+def test_two_applications_in_one_process_count_for_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = PowertoolsTelemetry("one"), PowertoolsTelemetry("other")
+    one.measure(Metric.DUPLICATES, 1)
+    other.measure(Metric.DUPLICATES, 2)
+    one.flush()
+    other.flush()
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["stage"], line["Duplicates"]) for line in metrics] == [("one", [1.0]), ("other", [2.0])]
