@@ -152,12 +152,13 @@ def build(folder: Path, count: int) -> str:
     return made.namespace
 
 
-def run(count: int = SALES) -> list[Measured]:
-    """Measure each kind in a process of its own."""
+def run(count: int = SALES) -> Iterator[Measured]:
+    """Measure each kind in a process of its own, one after the other."""
     with tempfile.TemporaryDirectory(prefix="verify-million-") as name:
         folder = Path(name)
         namespace = _child("build", folder, "", count)
-        return [Measured(**json.loads(_child(kind, folder, namespace, count))) for kind in KINDS]
+        for kind in KINDS:
+            yield Measured(**json.loads(_child(kind, folder, namespace, count)))
 
 
 def _child(what: str, folder: Path, namespace: str, count: int) -> str:
@@ -181,11 +182,12 @@ def main() -> int:
         else:
             print(json.dumps(asdict(measure(Path(folder), namespace, given.sales, what))))  # noqa: T201
         return 0
-    results = run(given.sales)
-    for one in results:
+    too_much = False
+    for one in run(given.sales):
         mebibytes = one.peak_bytes / 1024**2
-        print(f"{one.kind}: {one.sales:,} sales in {one.seconds} s, peak memory {mebibytes:,.0f} MiB")  # noqa: T201
-    return int(any(one.peak_bytes >= LIMIT_BYTES for one in results))
+        too_much |= one.peak_bytes >= LIMIT_BYTES
+        print(f"{one.kind}: {one.sales:,} sales in {one.seconds} s, peak memory {mebibytes:,.0f} MiB", flush=True)  # noqa: T201
+    return int(too_much)
 
 
 if __name__ == "__main__":
