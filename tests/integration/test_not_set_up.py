@@ -29,13 +29,13 @@ def record(message: str, body: str) -> dict[str, Any]:
 
 
 def test_a_missing_table_leaves_the_sales_in_the_queue(
-    without_table: Settings, capsys: pytest.CaptureFixture[str]
+    without_table: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     tenant = uuid.uuid4().hex
     batch = {"Records": [record("sale", json.dumps(event(tenantId=tenant))), record("poison", "{")]}
     answer = build(without_table).handle(batch, None)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "sale"}]}
-    log = capsys.readouterr().out
+    log = str([vars(record) for record in caplog.records])
     assert "pricing_intelligence.never_created" in log
     assert "carousel-sync evolve apply" in log
 

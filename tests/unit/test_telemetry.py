@@ -76,9 +76,10 @@ def output(telemetry: PowertoolsTelemetry, capsys: pytest.CaptureFixture[str]) -
     (handler,) = logging.getLogger(SERVICE).handlers
     assert isinstance(handler, logging.StreamHandler)
     log = io.StringIO()
-    before = handler.setStream(log)
+    # Not setStream: it flushes the old stream, which may be an earlier test's and closed.
+    before, handler.stream = handler.stream, log
     yield Output(log, capsys)
-    handler.setStream(before or handler.stream)
+    handler.stream = before
 
 
 def test_a_line_carries_its_text_its_keys_and_the_request(telemetry: PowertoolsTelemetry, output: Output) -> None:
