@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from benchmarks.events import DIMENSION, batch, envelopes
@@ -12,10 +10,9 @@ from benchmarks.latency_proxy import Passed
 from benchmarks.measuring import Bench, Cost, cost_of
 from benchmarks.plain import PlainHandler, PlainSettings
 from benchmarks.report import Row, paired_ratio
-from benchmarks.stand import Context, Stand, Stores, counted
+from benchmarks.stand import Context, Stand, Stores, counted, quiet, wired
 from catalog_config import s3_tables
 from lambda_fn.settings import Settings
-from lambda_fn.wiring import build
 
 DELAY_MILLISECONDS: Final = 5
 SALES: Final = 500
@@ -124,12 +121,11 @@ def direct_event(bench: Bench) -> list[Row]:
 
 
 def our_handler(stand: Stand, stores: Stores, endpoint: str | None = None) -> Handle:
-    """Return the function's handler on these stores. Its log goes nowhere, which costs what it costs in Lambda."""
-    with _quiet():
-        application = build(stand.settings(stores, endpoint))
+    """Return the function's handler on these stores."""
+    application = wired(stand.settings(stores, endpoint))
 
     def handle(event: dict[str, Any]) -> object:
-        with _quiet():
+        with quiet():
             answer = application.handle(event, Context())
         assert not answer.get("batchItemFailures"), answer
         return answer
@@ -153,9 +149,3 @@ def plain_settings(settings: Settings) -> PlainSettings:
         guard_table=settings.guard_table,
         projection_table=settings.projection_table,
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with redirect_stdout(io.StringIO()):
-        yield

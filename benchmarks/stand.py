@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from lambda_fn.settings import Settings
+from lambda_fn.wiring import Application, build
 from schemas.sales_history import TABLE
 from tests.contract.dynamodb_tables import create_tables
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, emulator
@@ -33,6 +34,22 @@ from tests.engines.server_process import free_port, running
 _PATIENT_SECONDS: Final = 20.0
 _INVOCATION_MILLISECONDS: Final = 900_000
 _ROOT: Final = Path(__file__).parents[1]
+
+
+_NOWHERE: Final = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open for as long as the process lives)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Send what the function logs nowhere: writing it costs what it costs in Lambda, and nobody reads it here."""
+    with redirect_stdout(_NOWHERE):
+        yield
+
+
+def wired(settings: Settings) -> Application:
+    """Return the function, wired as in Lambda."""
+    with quiet():
+        return build(settings)
 
 
 class Context:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +16,15 @@ from pyiceberg.table import Table
 from requests.adapters import HTTPAdapter
 
 from benchmarks.latency_proxy import Passed
-from benchmarks.stand import Stand, Stores, body_of
-from catalog_config.config import CatalogConfig
+from benchmarks.stand import Stand, Stores, body_of, wired
 from catalog_config.connect import connect
 from lambda_fn.iceberg import staging
-from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.rows import arrow_table
-from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.parallel import Threads
-from lambda_fn.ports import AppendResult, Landed
-from lambda_fn.retry import Deadline, Retry, SystemClock
+from lambda_fn.ports import AppendResult, Landed, SalesTable
+from lambda_fn.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
-from lambda_fn.wiring import WORKERS, new_attempt_id
+from lambda_fn.settings import Settings
+from lambda_fn.wiring import new_attempt_id
 
 _INVOCATION_SECONDS: Final = 600.0
 _TIMEOUT_SECONDS: Final = 30.0
@@ -44,19 +40,12 @@ class Writer(Protocol):
 
 
 class OurWriter:
-    """The function's own writer, without the guard and the projection around it."""
+    """The function's own writer, wired as in the function, without the guard and the projection around it."""
 
-    def __init__(self, config: CatalogConfig, identifier: tuple[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._clock = SystemClock()
-        store = PyIcebergStore(
-            lambda: connect(config),
-            identifier,
-            Threads(WORKERS),
-            self._clock,
-            config.connect_timeout_seconds + config.read_timeout_seconds,
-        )
-        # The default back-off of a function.
-        self._table = IcebergSalesTable(store, Retry(self._clock, random.SystemRandom()))
+        # The function has no use for a writer alone, and so no public way to one.
+        self._table: SalesTable = wired(settings).process._sync_sales._table
 
     def append(self, sales: Sequence[Sale]) -> AppendResult:
         """Commit the sales as one snapshot; the answer tells whether they landed, and after how many conflicts."""
@@ -139,7 +128,7 @@ class Floor:
 
 def our_writer(stand: Stand, stores: Stores, endpoint: str | None = None) -> OurWriter:
     """Return our writer on a table, through the proxy unless another endpoint is given."""
-    return OurWriter(stand.settings(stores, endpoint).catalog, stores.identifier)
+    return OurWriter(stand.settings(stores, endpoint))
 
 
 def plain_rows(sales: Sequence[Sale], schema: Schema) -> Any:
