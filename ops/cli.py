@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops import dedupe, demo, dlq, evolve, query, send, simulate, verify
+from ops import dedupe, demo, dlq, evolve, query, sales, send, simulate, verify
 from ops.local_stack import commands as local
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ def carousel_sync(
 app.command()(send.send)
 app.command()(simulate.simulate)
 app.command()(query.query)
+app.command()(sales.sales)
 app.command()(verify.verify)
 app.command()(dedupe.dedupe)
 app.command()(demo.demo)

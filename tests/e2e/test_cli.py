@@ -305,6 +305,7 @@ def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | N
         ("dlq", "show", "ID"),
         ("dlq", "redrive"),
         ("dedupe", "tenant", "sale"),
+        ("sales", "--tenant", "tenant"),
     ],
 )
 def test_without_a_stack_the_command_that_starts_one_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
