@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
@@ -49,9 +50,10 @@ def catalog_properties(config: CatalogConfig) -> dict[str, str]:
     return properties
 
 
-def connect(config: CatalogConfig) -> Catalog:
+def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None = None) -> Catalog:
     """Open the catalog. A REST catalog makes one request (its configuration).
 
+    ``table_answered`` is told the size in bytes of every answer of a REST catalog that carries a table's metadata.
     Raises requests' and pyiceberg's own errors when the catalog can't be reached; nothing is left behind.
     """
     properties = catalog_properties(config)
@@ -60,7 +62,7 @@ def connect(config: CatalogConfig) -> Catalog:
         from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
 
         return SqlCatalog(CATALOG_NAME, **properties)
-    return TimeoutRestCatalog(CATALOG_NAME, **properties)
+    return TimeoutRestCatalog(CATALOG_NAME, table_answered, **properties)
 
 
 class TimeoutRestCatalog(RestCatalog):
@@ -70,12 +72,23 @@ class TimeoutRestCatalog(RestCatalog):
     constructed: creating the session is the only place early enough.
     """
 
+    def __init__(self, name: str, table_answered: Callable[[int], None] | None = None, /, **properties: str) -> None:
+        self._table_answered = table_answered
+        super().__init__(name, **properties)
+
     def _create_session(self) -> Session:
         session = super()._create_session()
+        if self._table_answered is not None:
+            session.hooks["response"].append(self._measure)
         timeout = (float(self.properties[CONNECT_TIMEOUT]), float(self.properties[READ_TIMEOUT]))
         for prefix, adapter in list(session.adapters.items()):
             session.mount(prefix, _TimeoutAdapter(adapter, timeout))
         return session
+
+    def _measure(self, answer: Response, *_: object, **__: object) -> None:
+        # A table is loaded from, and committed to, .../tables/NAME; both answers carry its whole metadata.
+        if self._table_answered is not None and answer.ok and "/tables/" in urlsplit(answer.url).path:
+            self._table_answered(len(answer.content))
 
 
 class _TimeoutAdapter(BaseAdapter):

@@ -6,7 +6,7 @@ tried again here, within the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -50,6 +50,19 @@ _TRANSIENT_CODES: Final = frozenset(
         "TransactionInProgressException",
     }
 )
+_THROTTLING_CODES: Final = frozenset(
+    {
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Of a refused request, and of one statement of a batch (BatchStatementErrorCodeEnum)."""
 _SERVER_ERROR: Final = 500
 
 Element = TypeVar("Element")
@@ -105,7 +118,8 @@ class Batches:
     """Reads, puts and conditional statements over many items of one table at a time.
 
     A large batch is more requests than run side by side. Each begins only if it can end before the deadline: where
-    every request waits for its time-out, the last of them would be minutes late.
+    every request waits for its time-out, the last of them would be minutes late. ``throttled`` is told, from any
+    thread, how many requests or items were throttled.
     """
 
     def __init__(
@@ -115,12 +129,14 @@ class Batches:
         retry: Retry,
         parallel: Parallel,
         request_seconds: float = REQUEST_SECONDS,
+        throttled: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._table = table
         self._retry = retry
         self._parallel = parallel
         self._request_seconds = request_seconds
+        self._throttled = throttled
 
     @property
     def request_seconds(self) -> float:
@@ -195,6 +211,7 @@ class Batches:
             return [], list(keys)
         unprocessed_keys: Any = answer.get("UnprocessedKeys", {})
         unprocessed = unprocessed_keys.get(name, {}).get("Keys", [])
+        self._note_throttled(len(unprocessed))
         items: list[Item] = list(answer["Responses"].get(name, []))
         return items, [self._table.key_of(key) for key in unprocessed]
 
@@ -208,6 +225,7 @@ class Batches:
             self._raise_unless_transient(error, "BatchWriteItem")
             return [self._table.key_of(item) for item in items]
         unprocessed: list[Any] = list(answer.get("UnprocessedItems", {}).get(name, []))
+        self._note_throttled(len(unprocessed))
         return [self._table.key_of(request["PutRequest"]["Item"]) for request in unprocessed]
 
     def _execute_once(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
@@ -220,6 +238,7 @@ class Batches:
             self._raise_unless_transient(error, "BatchExecuteStatement")
             return [StatementAnswer("NoAnswer", str(error))] * len(statements)
         errors = [response.get("Error") for response in answer["Responses"]]
+        self._note_throttled(sum(1 for error in errors if error and error.get("Code") in _THROTTLING_CODES))
         return [
             StatementAnswer(error.get("Code", "Unknown"), error.get("Message", "")) if error else StatementAnswer(None)
             for error in errors
@@ -228,6 +247,13 @@ class Batches:
     def _raise_unless_transient(self, error: BotoCoreError | ClientError | ResponseParserError, action: str) -> None:
         if not is_transient(error):
             raise refused(self._table.name, action, error) from error
+        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _THROTTLING_CODES:
+            self._note_throttled(1)
+
+    def _note_throttled(self, requests: int) -> None:
+        """Tell what DynamoDB left undone. It says of single items only that, not why; throttling is the usual why."""
+        if requests:
+            self._throttled(requests)
 
 
 def refused(table: str, action: str, error: object) -> StoreUnavailable:

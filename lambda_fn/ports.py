@@ -252,14 +252,17 @@ class Metric(StrEnum):
     """Everything that is counted or measured."""
 
     BATCH_SIZE = "BatchSize"
+    COLD_STARTS = "ColdStarts"
     COMMIT_CONFLICTS = "CommitConflicts"
     COMMIT_MILLISECONDS = "CommitMilliseconds"
     DUPLICATES = "Duplicates"
+    DYNAMODB_THROTTLES = "DynamoDBThrottles"
+    FAILED_COMMITS = "FailedCommits"
     GIVEN_BACK = "SalesGivenBack"
+    METADATA_BYTES = "MetadataBytes"
     SALES_COMMITTED = "SalesCommitted"
     SALES_REJECTED = "SalesRejected"
     TAKEOVERS = "Takeovers"
-    UNCOMMITTED_ATTEMPTS = "UncommittedAttempts"
     UNKNOWN_FIELDS = "UnknownFields"
 
 

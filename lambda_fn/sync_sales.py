@@ -6,7 +6,8 @@ order in which they run. Step 1, reading the events, is :mod:`lambda_fn.event`'s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +94,8 @@ class SyncSales:
 
     def _steps(self, sales: Sequence[Sale], fates: dict[SaleKey, Fate], deadline: Deadline) -> None:
         # 2. Choose the attempt's id and pin the table's head, before the first claim.
-        attempt = self._table.begin(self._new_attempt_id(), deadline)
+        with self._counting_failures():
+            attempt = self._table.begin(self._new_attempt_id(), deadline)
 
         # 3. Claim each sale's guard.
         claimed, held = self._claim(sales, attempt, fates, deadline)
@@ -170,10 +172,20 @@ class SyncSales:
         """Return the sales that are in the table already, each with its snapshot where the history tells it."""
         if not taken_over and not unvouched:
             return {}
-        resolution = attempt.resolve(taken_over, unvouched, deadline)
-        if isinstance(resolution, GiveUp):
-            raise StoreUnavailable(f"The attempt was given up: {resolution.value}. The sales stay in the queue.")
+        with self._counting_failures():
+            resolution = attempt.resolve(taken_over, unvouched, deadline)
+            if isinstance(resolution, GiveUp):
+                raise StoreUnavailable(f"The attempt was given up: {resolution.value}. The sales stay in the queue.")
         return dict(resolution.landed)
+
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        """Count a commit that did not get as far as being tried, because the table could not be read."""
+        try:
+            yield
+        except StoreUnavailable:
+            self._telemetry.measure(Metric.FAILED_COMMITS, 1)
+            raise
 
     def _append(
         self, attempt: AppendAttempt, missing: Sequence[Claimed], fates: dict[SaleKey, Fate], deadline: Deadline
@@ -185,6 +197,7 @@ class SyncSales:
         started = self._clock.monotonic()
         result = attempt.append([claim.sale for claim in missing], fenced, deadline)
         self._telemetry.measure(Metric.COMMIT_CONFLICTS, result.conflicts)
+        self._telemetry.measure(Metric.FAILED_COMMITS, 0 if isinstance(result, Landed) else 1)
         if isinstance(result, Landed):
             milliseconds = round((self._clock.monotonic() - started) * 1000)
             self._telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)
@@ -196,7 +209,6 @@ class SyncSales:
                 milliseconds=milliseconds,
             )
             return {claim.sale.key: result.snapshot_id for claim in missing}
-        self._telemetry.measure(Metric.UNCOMMITTED_ATTEMPTS, 1)
         cause = f"the commit is not known to have landed: {result.cause.value}"
         fates.update({claim.sale.key: Open(cause, claim.sale.payload_hash) for claim in missing})
         return {}

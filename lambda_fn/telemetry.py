@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final, Unpack
 
 from aws_lambda_powertools import Logger
@@ -16,7 +17,10 @@ NAMESPACE: Final = "CarouselSync"
 _CALLER: Final = 3
 
 _ALLOWED_KEYS: Final = frozenset(LogKeys.__annotations__)
-_UNITS: Final = {Metric.COMMIT_MILLISECONDS: MetricUnit.Milliseconds}
+_UNITS: Final = {
+    Metric.COMMIT_MILLISECONDS: MetricUnit.Milliseconds,
+    Metric.METADATA_BYTES: MetricUnit.Bytes,
+}
 
 
 class PowertoolsTelemetry:
@@ -31,10 +35,17 @@ class PowertoolsTelemetry:
         # Metrics() of one process share what they hold: two applications would count into each other's dimensions.
         self._metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
         self._metrics.set_default_dimensions(stage=stage)
+        # Throttled requests are told by the threads that made them.
+        self._lock = threading.Lock()
+        self._cold_start = True
 
     def start(self, request_id: str) -> None:
-        """Begin an invocation: its request id goes with every line."""
-        self._logger.append_keys(request_id=request_id)
+        """Begin an invocation: its request id goes with every line, and whether it is its process's first."""
+        self._logger.append_keys(request_id=request_id, cold_start=self._cold_start)
+        self.measure(Metric.COLD_STARTS, int(self._cold_start))
+        # Zeros are told too: a gap in a graph would leave open whether nothing happened or nothing was said.
+        self.measure(Metric.DYNAMODB_THROTTLES, 0)
+        self._cold_start = False
 
     def flush(self) -> None:
         """Write the invocation's metrics."""
@@ -53,8 +64,17 @@ class PowertoolsTelemetry:
         self._logger.error("[CarouselSync] Failed to sync", extra={"cause": f"{type(error).__name__}: {error}"})
 
     def measure(self, metric: Metric, value: float) -> None:
-        """Add to a metric of this invocation."""
-        self._metrics.add_metric(metric.value, _UNITS.get(metric, MetricUnit.Count), value)
+        """Add to a metric of this invocation, from any thread."""
+        with self._lock:
+            self._metrics.add_metric(metric.value, _UNITS.get(metric, MetricUnit.Count), value)
+
+    def throttled(self, requests: int) -> None:
+        """Count what DynamoDB did not take because it came too fast: requests, or items of a request."""
+        self.measure(Metric.DYNAMODB_THROTTLES, requests)
+
+    def table_answered(self, size_bytes: int) -> None:
+        """Note the size of the table's metadata, as the catalog's answer carried it."""
+        self.measure(Metric.METADATA_BYTES, size_bytes)
 
     def rejected(self, reason: Reason) -> None:
         """Count a rejected event under its reason."""

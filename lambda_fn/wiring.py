@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 
 import boto3
@@ -99,12 +99,13 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     # One session for both clients: each session would parse the SDK's own data once more.
     session: Any = boto3.Session(region_name=settings.region)
     tables = _client("dynamodb", session, settings)
-    guard_batches = Batches(tables, guard_table(settings.guard_table), retry, parallel, request_seconds)
-    projection_batches = Batches(tables, projection_table(settings.projection_table), retry, parallel, request_seconds)
+    batched = partial(Batches, tables, retry=retry, parallel=parallel, request_seconds=request_seconds)
+    guard_batches = batched(guard_table(settings.guard_table), throttled=telemetry.throttled)
+    projection_batches = batched(projection_table(settings.projection_table), throttled=telemetry.throttled)
     projection = DynamoDBProjection(projection_batches)
     catalog = settings.catalog
     store = PyIcebergStore(
-        open_catalog=lambda: connect(catalog),
+        open_catalog=lambda: connect(catalog, telemetry.table_answered),
         identifier=settings.table_identifier,
         parallel=parallel,
         clock=clock,

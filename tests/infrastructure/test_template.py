@@ -9,26 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cfnlint.decode  # type: ignore[import-untyped]
-import pytest
 from boto3.session import Session
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+from tests.infrastructure.conftest import TEMPLATE
+
 DATA = {"TableBucket", "Namespace", "GuardTable", "ProjectionTable", "BufferQueue", "DeadLetterQueue"}
-
-
-@pytest.fixture(scope="module")
-def template() -> dict[str, Any]:
-    decoded, problems = cfnlint.decode.decode(str(TEMPLATE))
-    assert not problems
-    plain: dict[str, Any] = json.loads(json.dumps(decoded))
-    return plain
-
-
-@pytest.fixture(scope="module")
-def resources(template: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = template["Resources"]
-    return found
 
 
 def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:

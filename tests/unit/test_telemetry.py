@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import re
+import threading
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -154,7 +155,35 @@ def test_metrics_are_added_up_and_written_once(telemetry: PowertoolsTelemetry, o
     assert line["BatchSize"] == [10]
     assert sum(line["Takeovers"]) == 3
     units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
-    assert units == {"BatchSize": "Count", "Takeovers": "Count", "CommitMilliseconds": "Milliseconds"}
+    assert units == {
+        "ColdStarts": "Count",
+        "DynamoDBThrottles": "Count",
+        "BatchSize": "Count",
+        "Takeovers": "Count",
+        "CommitMilliseconds": "Milliseconds",
+    }
+
+
+def test_the_first_invocation_of_a_process_is_marked(telemetry: PowertoolsTelemetry, output: Output) -> None:
+    telemetry.info("x")
+    telemetry.flush()
+    telemetry.start("request-2")
+    telemetry.info("x")
+    telemetry.flush()
+    lines, metrics, _ = output.read()
+    assert [line["cold_start"] for line in lines] == [True, False]
+    assert [line["ColdStarts"] for line in metrics] == [[1], [0]]
+
+
+def test_throttled_requests_are_counted_from_any_thread(telemetry: PowertoolsTelemetry, output: Output) -> None:
+    threads = [threading.Thread(target=telemetry.throttled, args=(2,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    telemetry.flush()
+    (line,) = output.metrics()
+    assert sum(line["DynamoDBThrottles"]) == 16
 
 
 def test_the_next_invocation_starts_from_nothing(telemetry: PowertoolsTelemetry, output: Output) -> None:

@@ -1,0 +1,136 @@
+"""The alarms of template.yaml: each names a section of the runbook, and a metric that somebody really emits."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambda_fn.settings import Settings
+from lambda_fn.telemetry import NAMESPACE
+from lambda_fn.wiring import build
+from ops.local_stack.stack import LocalStack
+from tests.builders import event
+
+ALARMS = {
+    "FunctionErrors",
+    "FunctionThrottles",
+    "FunctionDuration",
+    "DynamoDBThrottling",
+    "FailedCommits",
+    "CommitConflicts",
+    "DeadLetters",
+    "OldestMessageAge",
+    "Takeovers",
+    "MetadataSize",
+}
+# Emitted by the services themselves: namespace, metric, and the dimensions under which it exists (CloudWatch User
+# Guide, "AWS services that publish CloudWatch metrics", and each service's own page).
+OF_SERVICES = {
+    ("AWS/Lambda", "Errors", ("FunctionName",)),
+    ("AWS/Lambda", "Throttles", ("FunctionName",)),
+    ("AWS/Lambda", "Duration", ("FunctionName",)),
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
+}
+
+Emitted = tuple[str, str, tuple[str, ...]]
+
+
+def alarms_of(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def anchor(name: str) -> str:
+    """Return the name in kebab case: ``DynamoDBThrottling`` is ``dynamodb-throttling``."""
+    words = re.findall(r"DynamoDB|[A-Z][a-z]+", name)
+    return "-".join(word.lower() for word in words)
+
+
+def test_the_alarms_are_those_of_the_runbook(resources: dict[str, Any]) -> None:
+    assert alarms_of(resources).keys() == ALARMS
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_says_where_to_read_on_and_whom_it_tells(resources: dict[str, Any], name: str) -> None:
+    alarm = alarms_of(resources)[name]
+    assert alarm["AlarmDescription"].endswith(f" Runbook: docs/runbook.md#{anchor(name)}")
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    assert alarm["AlarmActions"] == alarm["OKActions"] == topic
+    assert alarm["AlarmName"] == {"Fn::Sub": "carousel-sync-${Stage}-" + name}
+    # The function is silent while no sale arrives, and SQS while a queue is idle.
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_the_duration_alarm_goes_off_before_the_time_out(resources: dict[str, Any]) -> None:
+    time_out = resources["SyncFunction"]["Properties"]["Timeout"] * 1000
+    assert 0.7 * time_out <= alarms_of(resources)["FunctionDuration"]["Threshold"] <= 0.9 * time_out
+
+
+def test_the_metadata_alarm_goes_off_before_the_limit(resources: dict[str, Any]) -> None:
+    assert alarms_of(resources)["MetadataSize"]["Threshold"] == pytest.approx(50e6, rel=0.25)
+    assert alarms_of(resources)["MetadataSize"]["Threshold"] < 50e6
+
+
+def named_by_alarms(resources: dict[str, Any]) -> set[Emitted]:
+    return {
+        (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            tuple(sorted(dimension["Name"] for dimension in alarm["Dimensions"])),
+        )
+        for alarm in alarms_of(resources).values()
+    }
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    records = [
+        {"messageId": f"message-{number}", "body": text, "eventSource": "aws:sqs", "attributes": {}}
+        for number, text in enumerate(bodies)
+    ]
+    return {"Records": records}
+
+
+def metrics_of(text: str) -> set[Emitted]:
+    """Read CloudWatch's embedded metric format."""
+    found: set[Emitted] = set()
+    for line in text.splitlines():
+        for group in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
+            for dimensions in group["Dimensions"]:
+                names = tuple(sorted(dimensions))
+                found.update((group["Namespace"], metric["Name"], names) for metric in group["Metrics"])
+    return found
+
+
+@pytest.fixture
+def emitted(stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> set[Emitted]:
+    """Everything that the function emits for a new, a repeated and an invalid sale, and without its table."""
+    target = stack.target()
+    settings: Settings = replace(target.settings, catalog=target.catalog_config)
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    good, bad = event(tenantId=tenant, unknown=1), event(tenantId=tenant, saleId="bad", salePrice="much")
+    given = batch(json.dumps(good), json.dumps(good), json.dumps(bad), "no JSON")
+    assert build(settings).handle(given, None) == {"batchItemFailures": []}
+    assert build(replace(settings, table="missing")).handle(given, None)["batchItemFailures"]
+    return metrics_of(capsys.readouterr().out)
+
+
+def test_every_metric_that_an_alarm_names_is_emitted(resources: dict[str, Any], emitted: set[Emitted]) -> None:
+    assert named_by_alarms(resources) - OF_SERVICES <= emitted
+    assert {namespace for namespace, _, _ in named_by_alarms(resources) - OF_SERVICES} == {NAMESPACE}
+
+
+def test_a_metric_that_nobody_emits_would_be_noticed(resources: dict[str, Any], emitted: set[Emitted]) -> None:
+    renamed = json.loads(json.dumps(resources))
+    renamed["Takeovers"]["Properties"]["MetricName"] = "TakeOvers"
+    turned = json.loads(json.dumps(resources))
+    turned["Takeovers"]["Properties"]["Dimensions"].pop()
+    assert all(named_by_alarms(wrong) - OF_SERVICES - emitted for wrong in (renamed, turned))
