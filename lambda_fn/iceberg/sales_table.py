@@ -7,23 +7,16 @@ so that whether it landed can be read from the table at any later time.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from enum import Enum, auto
 from typing import Final
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, NotSent, TableState, TableStore
+from lambda_fn.iceberg.store import Committed, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution
 from lambda_fn.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
 LOAD_TRIES_BEFORE_GIVING_UP: Final = 3
-
-
-class _Verdict(Enum):
-    LANDED = auto()
-    NOT_LANDED_YET = auto()
-    """As of the head that was just read: its compare-and-set makes every older request harmless."""
 
 
 class IcebergSalesTable:
@@ -121,45 +114,49 @@ class IcebergAppendAttempt:
         """
         staged = self._store.stage(self._judged, sales, self._attempt_id)
         conflicts = 0
+        unanswered = False
         gave_up = GiveUp.OUT_OF_TIME
         for _ in self._retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
+            # Judged after the pause between two tries and not before it: the head that is read is the one that the
+            # next try builds on, and the less time lies between the two, the fewer tries are refused.
+            if unanswered and (judgement := self._judge(fenced, conflicts, deadline)) is not None:
+                return judgement
             if not staged.fits(self._judged):
                 staged = self._store.stage(self._judged, sales, self._attempt_id)
             answer = self._store.commit(self._judged, staged, fenced)
             if isinstance(answer, Committed):
                 self._table.remember(answer.state)
                 return Landed(self._attempt_id, conflicts)
-            if isinstance(answer, NotSent):
-                gave_up = GiveUp.STAGING_FAILED
-                continue
-            conflicts += 1
-            gave_up = GiveUp.OUT_OF_TIME
-            verdict = self._judge(fenced, deadline)
-            if verdict is _Verdict.LANDED:
-                return Landed(self._attempt_id, conflicts)
-            if verdict is not _Verdict.NOT_LANDED_YET:
-                return NotKnownToHaveLanded(verdict, conflicts)
+            unanswered = isinstance(answer, Unknown)
+            conflicts += unanswered
+            gave_up = GiveUp.OUT_OF_TIME if unanswered else GiveUp.STAGING_FAILED
+        if unanswered and (judgement := self._judge(fenced, conflicts, deadline)) is not None:
+            return judgement
         self._table.remember(None)
         return NotKnownToHaveLanded(gave_up, conflicts)
 
-    def _judge(self, fenced: Collection[int], deadline: Deadline) -> _Verdict | GiveUp:
-        """Judge a commit whose answer was not success, by what the table says now."""
+    def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
+        """Judge a commit whose answer was not success, by what the table says now.
+
+        None: it has not landed as of the head that was just read, whose compare-and-set makes every older request
+        harmless.
+        """
         try:
             state = self._table.load(deadline)
         except StoreUnavailable:
             self._table.remember(None)
-            return GiveUp.HEAD_UNREADABLE
+            return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts)
         since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
         self._judged = state
         if since_judged.landed([self._attempt_id]) is not None:
-            return _Verdict.LANDED
+            return Landed(self._attempt_id, conflicts)
         if since_judged.fences(self._attempt_id):
-            return GiveUp.FENCED
+            return NotKnownToHaveLanded(GiveUp.FENCED, conflicts)
         if since_judged.landed(fenced) is not None:
-            return GiveUp.EARLIER_ATTEMPT_LANDED
+            return NotKnownToHaveLanded(GiveUp.EARLIER_ATTEMPT_LANDED, conflicts)
         if not since_judged.complete:
-            return GiveUp.HISTORY_EXPIRED
-        return _Verdict.NOT_LANDED_YET
+            return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts)
+        return None
 
     def _scan(self, state: TableState, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
         if not sales:

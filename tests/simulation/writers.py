@@ -14,7 +14,7 @@ from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
 from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState
 from lambda_fn.parallel import InTurn
-from lambda_fn.ports import Completion, Metric, Reason
+from lambda_fn.ports import AppendResult, Completion, Metric, Reason
 from lambda_fn.projection.dynamodb import DynamoDBProjection
 from lambda_fn.projection.item import item_of
 from lambda_fn.retry import Deadline, Retry
@@ -133,8 +133,8 @@ class FencesNotRead(Protocolled):
 
 
 class _ForgetsWhomItFenced(IcebergAppendAttempt):
-    def _judge(self, fenced: Collection[int], deadline: Deadline) -> Any:
-        return super()._judge((), deadline)
+    def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
+        return super()._judge((), conflicts, deadline)
 
 
 class _TableThatForgets(IcebergSalesTable):
