@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ops import dedupe, demo, dlq, evolve, query, sales, send, simulate, verify
+from ops.doctor.command import doctor
 from ops.local_stack import commands as local
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(sales.sales)
 app.command()(verify.verify)
+app.command()(doctor)
 app.command()(dedupe.dedupe)
 app.command()(demo.demo)
 app.add_typer(local.app, name="local")

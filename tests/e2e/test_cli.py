@@ -306,6 +306,7 @@ def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | N
         ("dlq", "redrive"),
         ("dedupe", "tenant", "sale"),
         ("sales", "--tenant", "tenant"),
+        ("doctor",),
     ],
 )
 def test_without_a_stack_the_command_that_starts_one_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -1,0 +1,104 @@
+"""All checks, in their order, each of them to an end: what it raises is a finding, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+from lambda_fn.errors import CarouselSyncError
+from ops.doctor import account, delivery, function, iceberg, state, tables
+from ops.doctor.finding import Check, Finding, Status
+from ops.doctor.stage import CannotTell, NotThere, Stage
+from ops.target import CATALOG_FAILURES
+
+CHECKS: Final = (
+    *account.CHECKS,
+    *delivery.CHECKS,
+    account.PUT_EVENTS,
+    *function.CHECKS,
+    *tables.CHECKS,
+    *iceberg.CHECKS,
+    *state.CHECKS,
+)
+
+_NOT_THERE_CODES: Final = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "NoSuchKey",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "404",
+    }
+)
+_BAD_CREDENTIALS_CODES: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+# What several checks go by. Only one of them reports that it can't be had; the others can't tell.
+_OWNERS: Final = {
+    "GetCallerIdentity": "credentials",
+    "DescribeStacks": "stack",
+    "ListStackResources": "stack",
+    "GetTemplate": "function",
+    "DescribeRule": "event rule",
+    "GetFunctionConfiguration": "function",
+}
+
+
+def examine(stage: Stage, begun: Callable[[Check], None] = lambda _: None) -> Iterator[tuple[Check, Finding]]:
+    """Carry out every check and yield what it finds, in order. Changes nothing, and raises nothing that AWS raises."""
+    for check in CHECKS:
+        begun(check)
+        yield check, carry_out(check, stage)
+
+
+def carry_out(check: Check, stage: Stage) -> Finding:
+    """Carry out one check; one that can't be carried out ends as NOT_CHECKED, with the reason."""
+    try:
+        return check.look(stage)
+    except (NotThere, NoSuchTableError, NoSuchNamespaceError) as error:
+        return Finding(Status.FAILURE, str(error), _for_stage(check.if_missing, stage))
+    except CannotTell as error:
+        return Finding(Status.NOT_CHECKED, str(error))
+    except ClientError as error:
+        return _refused(check, stage, error)
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        status = Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
+        return Finding(status, str(error), account.CREDENTIALS.if_missing)
+    except (BotoCoreError, CarouselSyncError, *CATALOG_FAILURES) as error:
+        return Finding(Status.NOT_CHECKED, f"{type(error).__name__}: {error}")
+
+
+def _refused(check: Check, stage: Stage, error: ClientError) -> Finding:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", "") or code
+    owner = _OWNERS.get(error.operation_name, check.name)
+    if owner != check.name:
+        return Finding(Status.NOT_CHECKED, f"it needs what check {owner!r} could not read: {message}")
+    if code in _NOT_THERE_CODES or (code == "ValidationError" and "does not exist" in message):
+        return Finding(Status.FAILURE, f"it is not there: {message}", _for_stage(check.if_missing, stage))
+    if code in _BAD_CREDENTIALS_CODES:
+        status = Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
+        return Finding(status, f"the credentials are refused: {message}", account.CREDENTIALS.if_missing)
+    if "AccessDenied" in code or "Unauthorized" in code or code in {"AuthorizationError", "403"}:
+        return Finding(
+            Status.NOT_CHECKED,
+            f"these credentials may not {error.operation_name}: {message}",
+            "Run it with a role that may read this (docs/deployment.md).",
+        )
+    return Finding(Status.NOT_CHECKED, f"{error.operation_name} failed with {code}: {message}")
+
+
+def _for_stage(remedy: str, stage: Stage) -> str:
+    return remedy.replace("STAGE", stage.target.stage)
