@@ -9,19 +9,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
+from ops.json_text import member_as_written
+
 GAVE_UP: Final = "GAVE_UP"
 NOT_DELIVERED: Final = "NOT_DELIVERED"
 FUNCTION_FAILED: Final = "FUNCTION_FAILED"
 NO_REASON: Final = "NO_REASON"
-
-_BETWEEN_MEMBERS: Final = re.compile(r"[\s,:]*")
 
 
 @dataclass(frozen=True)
@@ -113,25 +112,3 @@ def letter_of(message: Mapping[str, Any]) -> Letter:
         attributes={name: str(value.get("StringValue", "")) for name, value in attributes.items()},
         system=message.get("Attributes", {}),
     )
-
-
-def member_as_written(text: str, name: str) -> str | None:
-    """Return the text of a member of a JSON object, its numbers as they stand; None when it has no such member.
-
-    The text is known to be a JSON object; of repeated members the last one counts, as in ``json``.
-    """
-    decoder = json.JSONDecoder()
-    written: str | None = None
-    position = text.index("{") + 1
-    while text[position := _end_of_gap(text, position)] != "}":
-        key, position = decoder.raw_decode(text, position)
-        start = _end_of_gap(text, position)
-        _, position = decoder.raw_decode(text, start)
-        if key == name:
-            written = text[start:position]
-    return written
-
-
-def _end_of_gap(text: str, position: int) -> int:
-    gap = _BETWEEN_MEMBERS.match(text, position)
-    return gap.end() if gap else position

@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from lambda_fn.sale import Sale
 from ops import queues, simulate, verify
 from ops.consistency import Report
 from ops.console import EXIT_FAILED, progress_bar, readable_errors, stderr, stdout, working_on
+from ops.dead_letter_queue import looking_through
 from ops.duckdb_table import open_sales
 from ops.event_bus import DEFAULT_BUS, EventBus
 from ops.generate import Recipe
@@ -184,8 +186,8 @@ def _show_item(target: Target, sale: Sale) -> None:
 
 
 def _show_dead_letters(target: Target) -> None:
-    with working_on("Looking through the dead-letter queue"):
-        letters = queues.dead_letters_by_reason(target)
+    with working_on("Looking through the dead-letter queue"), looking_through(target) as look:
+        letters = Counter((letter.reason, letter.detail) for group in look.groups() for letter in group)
     table = Table("Reason", "Detail")
     table.add_column("Events", justify="right")
     for (reason, detail), number in sorted(letters.items()):

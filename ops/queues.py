@@ -1,11 +1,10 @@
-"""The stack's queues as an operator sees them: the buffer queue running empty, and what is in the dead-letter queue."""
+"""The buffer queue as an operator sees it: how full it is, and waiting until it is empty."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.retry import Clock, Deadline, SystemClock
@@ -15,11 +14,6 @@ from ops.target import Target
 POLL_SECONDS: Final = 0.5
 # SQS's counts are approximate: one look that finds nothing proves nothing.
 EMPTY_LOOKS: Final = 2
-
-# While a queue is looked through, what was seen is hidden; it is shown again at the end, or when this has passed.
-HIDDEN_SECONDS: Final = 60
-RECEIVE_LIMIT: Final = 10
-NO_REASON: Final = "(no reason given)"
 
 
 @dataclass(frozen=True)
@@ -74,47 +68,3 @@ def wait_until_empty(
         if not deadline.allows(POLL_SECONDS):
             return False
         clock.sleep(POLL_SECONDS)
-
-
-def dead_letters_by_reason(target: Target) -> Counter[tuple[str, str]]:
-    """Count the dead letters by reason and detail. The queue keeps all of them.
-
-    While it looks, they are hidden from other readers, for a minute at most should it be interrupted.
-    """
-    client, url = target.client("sqs"), target.settings.dead_letter_queue_url
-    seen: dict[str, str] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    try:
-        for message in _received(client, url):
-            attributes = message.get("MessageAttributes", {})
-            reason = attributes.get("reason", {}).get("StringValue", NO_REASON)
-            detail = attributes.get("detail", {}).get("StringValue", "")
-            if message["MessageId"] not in seen:
-                counts[reason, detail] += 1
-            seen[message["MessageId"]] = message["ReceiptHandle"]
-    finally:
-        _show_again(client, url, list(seen.values()))
-    return counts
-
-
-def _received(client: Any, url: str) -> Iterator[dict[str, Any]]:
-    while True:
-        answer = client.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=RECEIVE_LIMIT,
-            VisibilityTimeout=HIDDEN_SECONDS,
-            MessageAttributeNames=["All"],
-            WaitTimeSeconds=1,
-        )
-        if not answer.get("Messages"):
-            return
-        yield from answer["Messages"]
-
-
-def _show_again(client: Any, url: str, receipt_handles: list[str]) -> None:
-    for start in range(0, len(receipt_handles), RECEIVE_LIMIT):
-        entries = [
-            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-            for number, handle in enumerate(receipt_handles[start : start + RECEIVE_LIMIT])
-        ]
-        client.change_message_visibility_batch(QueueUrl=url, Entries=entries)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from lambda_fn.errors import ConfigurationError
 from ops.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption, print_json, readable_errors, stdout
 from ops.event_bus import DEFAULT_BUS, BusEvent, BusOption, EventBus, batches, instant_of
+from ops.json_text import member_as_written
 from ops.target import resolve
-
-_BETWEEN_MEMBERS: Final = re.compile(r"[\s,:]*")
 
 
 def send(
@@ -61,36 +59,15 @@ def read_event(path: Path) -> BusEvent:
     for name in ("source", "detail-type"):
         if not isinstance(envelope.get(name), str) or not envelope[name]:
             raise _unusable(path, f"its {name!r} is missing or not a text")
-    if not isinstance(envelope.get("detail"), dict):
+    detail = member_as_written(text, "detail")
+    if detail is None or not isinstance(envelope["detail"], dict):
         raise _unusable(path, "its 'detail' is missing or not an object, which is all that an event bus takes")
     return BusEvent(
         source=envelope["source"],
         detail_type=envelope["detail-type"],
-        detail=_as_written(text, "detail"),
+        detail=detail,
         time=instant_of(envelope.get("time")),
     )
-
-
-def _as_written(text: str, name: str) -> str:
-    """Return the text of a member of a JSON object: decoding and encoding would change its numbers.
-
-    The text is known to be an object that has the member; of repeated members the last one counts, as in ``json``.
-    """
-    decoder: Any = json.JSONDecoder()
-    written = ""
-    position = text.index("{") + 1
-    while text[position := _end_of_gap(text, position)] != "}":
-        key, position = decoder.raw_decode(text, position)
-        start = _end_of_gap(text, position)
-        _, position = decoder.raw_decode(text, start)
-        if key == name:
-            written = text[start:position]
-    return written
-
-
-def _end_of_gap(text: str, position: int) -> int:
-    gap = _BETWEEN_MEMBERS.match(text, position)
-    return gap.end() if gap else position
 
 
 def _unusable(path: Path, why: str) -> ConfigurationError:

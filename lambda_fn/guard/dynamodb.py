@@ -30,6 +30,11 @@ from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, 
 from lambda_fn.retry import Clock, Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
+CLAIM_SHARE: Final = 0.5
+"""Of the time that is left: what is claimed still has to be looked up, committed, put and completed."""
+_REQUESTS_OF_A_ROUND: Final = 3
+"""Insert, read back, take over."""
+
 # BatchStatementErrorCodeEnum, Amazon DynamoDB API Reference. Any other code is a refusal that waiting will not mend.
 _LOST_THE_CONDITION: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
 _TRY_AGAIN: Final = frozenset(
@@ -75,12 +80,13 @@ class _Attempt:
 
 
 class DynamoDBGuard:
-    """The table of claims."""
+    """The table of claims. ``claim_share`` is how much of the time that is left a claim may take."""
 
-    def __init__(self, batches: Batches, clock: Clock, retry: Retry) -> None:
+    def __init__(self, batches: Batches, clock: Clock, retry: Retry, claim_share: float = CLAIM_SHARE) -> None:
         self._batches = batches
         self._clock = clock
         self._retry = retry
+        self._claim_share = claim_share
         name = batches.table.name
         fields = ", ".join(f"'{field}': ?" for field in _INSERT_FIELDS)
         self._insert = f'INSERT INTO "{name}" VALUE {{{fields}}}'
@@ -99,12 +105,16 @@ class DynamoDBGuard:
     ) -> Mapping[SaleKey, ClaimResult]:
         """Claim each sale for the attempt, or tell why not.
 
+        It takes a share of the time that is left, or what one round of requests may take where that is longer: what
+        can't be decided by then, because DynamoDB throttles, does not keep the other sales from being landed.
+
         A claim whose answer was lost is found by reading it back. Raises StoreUnavailable when DynamoDB refuses; some
         claims may then be held under this attempt until their lease ends.
         """
+        deadline = self._share_of(deadline)
         results: dict[SaleKey, ClaimResult] = {}
         open_sales = {sale.key: sale for sale in sales}
-        for _ in self._retry.tries(deadline, 3 * self._batches.request_seconds):
+        for _ in self._retry.tries(deadline, _REQUESTS_OF_A_ROUND * self._batches.request_seconds):
             attempt = _Attempt(attempt_id, pin, lease_seconds, self._clock.now())
             self._insert_claims(open_sales, attempt, results, deadline)
             try:
@@ -114,7 +124,7 @@ class DynamoDBGuard:
             self._judge_items(open_sales, items, attempt, results, deadline)
             if not open_sales:
                 return results
-        results.update({key: NotClaimed("the guard could not be asked before the deadline") for key in open_sales})
+        results.update({key: NotClaimed("the guard could not be asked in time") for key in open_sales})
         return results
 
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
@@ -137,6 +147,12 @@ class DynamoDBGuard:
         items = [completed_item(completion, now) for completion in completions]
         stored = self._batches.put(items, deadline)
         return {completion.key for completion in completions if guard_key(completion.key) in stored}
+
+    def _share_of(self, deadline: Deadline) -> Deadline:
+        left = deadline.remaining_seconds()
+        # One request more than a round has: a round that exactly fits no longer does when it begins.
+        least = (_REQUESTS_OF_A_ROUND + 1) * self._batches.request_seconds
+        return Deadline.after(deadline.clock, min(left, max(self._claim_share * left, least)))
 
     def _insert_claims(
         self,

@@ -10,8 +10,9 @@ from botocore.exceptions import ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
+from lambda_fn.guard.dynamodb import DynamoDBGuard
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS
-from lambda_fn.ports import AlreadyCompleted, Claimed, Completion, HeldByAnother, NotClaimed
+from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, HeldByAnother, NotClaimed
 from lambda_fn.sale import Sale
 from tests.contract.dynamodb_world import LEASE_SECONDS, World
 from tests.fakes.faulty_dynamodb import (
@@ -144,7 +145,7 @@ def test_what_is_throttled_until_the_deadline_is_not_claimed(world: World, fault
     deadline = world.deadline()
     results = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, deadline)
     assert isinstance(results[sale.key], NotClaimed)
-    assert 0 <= deadline.remaining_seconds() < 20
+    assert 30 <= deadline.remaining_seconds() < 50
     assert world.guard_item(sale) == {}
 
 
@@ -163,6 +164,32 @@ def test_the_claims_of_a_batch_hold_when_the_rest_can_not_be_read(world: World, 
     world.client.always(GET, fault)
     results = world.claim_all([known, unknown], attempt_id=22)
     assert [type(result) for result in results] == [NotClaimed, Claimed]
+
+
+@pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
+def test_a_read_back_that_is_throttled_leaves_time_to_land_what_was_claimed(world: World, fault: Fault) -> None:
+    sales = world.sales(25)
+    world.client.plan(EXECUTE, statements_refused("ThrottlingError", indexes=[0]))
+    world.client.always(GET, fault)
+    deadline = world.deadline()
+    results = world.guard.claim(sales, 11, 1000, LEASE_SECONDS, deadline)
+    assert [type(results[sale.key]) for sale in sales] == [NotClaimed] + [Claimed] * 24
+    assert deadline.remaining_seconds() >= 30
+    # The control: without a share of its own, a claim leaves no time for a single request.
+    world.client.plan(EXECUTE, statements_refused("ThrottlingError"))
+    without_a_share = DynamoDBGuard(world.guard_batches, world.clock, world.retry, claim_share=1.0)
+    without_a_share.claim(sales[:1], 11, 1000, LEASE_SECONDS, deadline)
+    assert not deadline.allows(world.guard_batches.request_seconds + world.retry.longest_seconds)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(14.9, NotClaimed), (15.0, Claimed), (30.0, Claimed)])
+def test_a_round_that_fits_is_not_too_long_for_the_claim_s_share(
+    world: World, seconds: float, expected: type[ClaimResult]
+) -> None:
+    sale = world.sale()
+    result = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, world.deadline(seconds))[sale.key]
+    assert isinstance(result, expected)
+    assert bool(world.client.requests) == bool(world.guard_item(sale)) == (expected is Claimed)
 
 
 def test_no_time_for_a_single_request(world: World) -> None:

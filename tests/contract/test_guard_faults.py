@@ -54,7 +54,7 @@ from tests.fakes.faulty_dynamodb import (
 LEASE_SECONDS: Final = 30.0
 LAPSE_SECONDS: Final = LEASE_SECONDS + 1
 # Longer than a lease: an attempt may be frozen, or clocks may disagree, and nothing must depend on either.
-CLAIM_SECONDS: Final = 150.0
+CLAIM_SECONDS: Final = 300.0
 DAY_SECONDS: Final = 24 * 3600.0
 
 SALES: Final = tuple(sale(sale_id=f"sale-{number}") for number in range(8))

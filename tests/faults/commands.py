@@ -8,13 +8,16 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.engines.fixtures import emulator
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.figures import Figures, as_table
+
+if TYPE_CHECKING:
+    from tests.faults.world import World
 
 SEED_VARIABLE: Final = "FAULTS_SEED"
 DEFAULT_SEED: Final = 20_260_315
@@ -57,6 +60,14 @@ def end(figures: Figures) -> None:
     sys.exit(1 if figures.problems else 0)
 
 
+def end_of_controls(figures: Mapping[str, Figures]) -> None:
+    """End the process: with 1 when a naive writer was not caught."""
+    missed = [name for name, one in figures.items() if not one.lost and not one.doubled]
+    for name in missed:
+        tell(f"not caught: {name}")
+    sys.exit(1 if missed else 0)
+
+
 def wire_command() -> None:
     """Run ``python -m tests.faults.wire``."""
     # Imported here: plans imports wire, whose command this is.
@@ -67,10 +78,16 @@ def wire_command() -> None:
     parser.add_argument("--all-pairs", action="store_true", help="pairs of faults over two deliveries")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to play pairs")
     parser.add_argument("--seed", type=int, default=seed_of_environment(), help="decides the order of the pairs")
+    parser.add_argument("--control", action="store_true", help="play the same with two naive writers instead")
     options = parser.parse_args()
     total, rows = Figures(), []
     with quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
         world = World.create(endpoint)
+        if options.control:
+            seconds = options.seconds if options.all_pairs else None
+            controls = _wire_controls(world, proxy, options.seed, seconds)
+            tell_table([figures.row(name) for name, figures in controls.items()])
+            end_of_controls(controls)
         if options.all_pairs:
             pairs = all_pairs(options.seed)
             total, played = play_pairs(world, proxy, pairs, options.seconds)
@@ -84,19 +101,50 @@ def wire_command() -> None:
     end(total)
 
 
+def _wire_controls(world: World, proxy: FaultProxy, seed: int, seconds: float | None) -> dict[str, Figures]:
+    """Play single events with each naive writer: every fault, or pairs of them for so many seconds."""
+    from tests.faults.naive_writer import mark_first, mark_last  # noqa: PLC0415
+    from tests.faults.plans import (  # noqa: PLC0415
+        REQUESTS_OF_A_NAIVE_WRITER,
+        all_pairs,
+        play_everything,
+        play_pairs,
+    )
+    from tests.faults.wire import Shape  # noqa: PLC0415
+
+    found: dict[str, Figures] = {}
+    for name, writer in (("marks first", mark_first), ("marks last", mark_last)):
+        if seconds is None:
+            played = play_everything(world, proxy, writer, [Shape.DIRECT])
+            found[f"control: {name}"] = sum((figures for _, figures in played), Figures())
+        else:
+            pairs = all_pairs(seed, REQUESTS_OF_A_NAIVE_WRITER)
+            figures, number = play_pairs(world, proxy, pairs, seconds, writer)
+            found[f"control: {name}, {number:,} pairs"] = figures
+    return found
+
+
 def outage_command() -> None:
     """Run ``python -m tests.faults.outage``."""
+    from tests.faults.naive_writer import mark_first  # noqa: PLC0415
     from tests.faults.outage import TROUBLES, go_through  # noqa: PLC0415
+    from tests.faults.wire import Shape, carousel_sync  # noqa: PLC0415
     from tests.faults.world import World  # noqa: PLC0415
 
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.outage")
+    parser.add_argument("--control", action="store_true", help="go through the same with a naive writer instead")
+    control = parser.parse_args().control
+    subject, shape = (mark_first, Shape.DIRECT) if control else (carousel_sync, Shape.BATCH)
     total, rows = Figures(), []
     with quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
         world = World.create(endpoint)
         for trouble in TROUBLES:
-            outage = go_through(world, proxy, trouble, seed_of_environment())
+            outage = go_through(world, proxy, trouble, seed_of_environment(), subject, shape)
             rows.append(outage.row())
             total += outage.figures
     tell_table(rows)
+    if control:
+        end_of_controls({"marks first": total})
     end(total)
 
 

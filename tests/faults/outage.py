@@ -5,12 +5,14 @@ python -m tests.faults.outage
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lambda_fn.dynamodb import STATEMENT_LIMIT
 from tests.faults.fault_proxy import PASS, Fault, FaultProxy, Policy, Request, Service
 from tests.faults.figures import Figures
 from tests.faults.kinds import ANSWER_LOST, LATE, REFUSALS, REFUSED, THROTTLED
@@ -30,6 +32,7 @@ INVOCATION_SECONDS: Final = 5.0
 """What an invocation is given: a twelfth of the deployed function's time, with requests cut short accordingly."""
 PATIENT_INVOCATION_SECONDS: Final = 30.0
 SALES_OF_A_BATCH: Final = 10
+CLAIMS_THROTTLED: Final = 5
 _SLOW_SECONDS: Final = 0.15
 _UNAVAILABLE: Final = next(refusal for refusal in REFUSALS if refusal.status == 503)
 
@@ -39,7 +42,8 @@ class Trouble:
     """A service in trouble.
 
     ``spares_sales`` and ``spares_poison`` tell whether such events can, and therefore have to, be finished meanwhile;
-    None where that is a matter of luck.
+    None where that is a matter of luck. ``size`` is how many sales a batch has, ``stuck`` how many of them can't be
+    finished all the same.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Trouble:
     spares_sales: bool | None
     spares_poison: bool | None = True
     batches: int = 2
+    size: int = SALES_OF_A_BATCH
+    stuck: int = 0
 
     @property
     def request_seconds(self) -> float:
@@ -81,6 +87,18 @@ def _commits(fault: Fault) -> Callable[[random.Random], Policy]:
     return lambda _: policy
 
 
+def _of_the_last_claims(_: random.Random) -> Policy:
+    """Fail the claims of the sales beyond the first request's, and each look at how they stand."""
+
+    def policy(_number: int, request: Request) -> Fault:
+        if request.action == "BatchGetItem" and b"IDEMPOTENCY#" in request.body:
+            return THROTTLED
+        is_claim = request.action == "BatchExecuteStatement"
+        return THROTTLED if is_claim and len(json.loads(request.body)["Statements"]) < STATEMENT_LIMIT else PASS
+
+    return policy
+
+
 def _wait() -> None:
     threading.Event().wait(_SLOW_SECONDS)
 
@@ -95,6 +113,14 @@ TROUBLES: Final = (
     Trouble("DynamoDB is slow", _always(Service.DYNAMODB, _SLOW), spares_sales=True),
     Trouble("DynamoDB answers too late", _always(Service.DYNAMODB, LATE), spares_sales=False),
     Trouble("DynamoDB refuses connections", _always(Service.DYNAMODB, REFUSED), spares_sales=False),
+    Trouble(
+        "DynamoDB throttles some claims and all looks at them",
+        _of_the_last_claims,
+        spares_sales=True,
+        batches=1,
+        size=STATEMENT_LIMIT + CLAIMS_THROTTLED,
+        stuck=CLAIMS_THROTTLED,
+    ),
     Trouble("Catalog is slow", _always(Service.CATALOG, _SLOW), spares_sales=True),
     Trouble("Catalog answers too late", _always(Service.CATALOG, LATE), spares_sales=False),
     Trouble("Catalog refuses connections", _always(Service.CATALOG, REFUSED), spares_sales=False),
@@ -125,7 +151,7 @@ class OutageFigures:
     def unnecessary(self) -> list[str]:
         """What was given back without need."""
         found = []
-        if self.trouble.spares_sales and self.sales_given_back:
+        if self.trouble.spares_sales and self.sales_given_back > self.trouble.stuck * self.trouble.batches:
             found.append(f"{self.trouble.name}: {self.sales_given_back} sales were given back")
         if self.trouble.spares_poison and self.poison_given_back:
             found.append(f"{self.trouble.name}: {self.poison_given_back} poisoned events were given back")
@@ -160,7 +186,7 @@ def go_through(
     bench = Bench(world.with_a_new_table(), proxy, subject, invocation_seconds=seconds, pause_factor=1.0)
     handler = bench.cold(trouble.request_seconds)
     policy = trouble.policy(random.Random(seed))
-    rounds = [bench.round(shape, SALES_OF_A_BATCH) for _ in range(trouble.batches)]
+    rounds = [bench.round(shape, trouble.size) for _ in range(trouble.batches)]
     requests = failed = sales_back = poison_back = 0
     for current in rounds:
         invocation = bench.deliver(current, handler, policy)

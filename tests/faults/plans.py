@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from tests.faults.fault_proxy import Fault, FaultProxy, Service
@@ -20,9 +20,10 @@ REQUESTS_OF_A_FRESH_PROCESS: Final = 5
 """The catalog's configuration, the table's head, claim, look-up, the head's manifest list; then as a warm one's."""
 ROUNDS_FOR_A_TABLE: Final = 40
 """A table's metadata grows with each snapshot; a new one is cheaper than reading a long history again and again."""
-# The most requests of a first delivery and of one that takes over, poison included.
-_FIRST_REQUESTS: Final = {Shape.BATCH: 11, Shape.DIRECT: 9}
-_SECOND_REQUESTS: Final = {Shape.BATCH: 13, Shape.DIRECT: 11}
+REQUESTS: Final[Mapping[Shape, tuple[int, int]]] = {Shape.BATCH: (11, 13), Shape.DIRECT: (9, 11)}
+"""The most requests of a first delivery and of one that takes over, poison included."""
+REQUESTS_OF_A_NAIVE_WRITER: Final[Mapping[Shape, tuple[int, int]]] = {Shape.DIRECT: (12, 12)}
+"""The same of a writer that takes single events, and appends with Table.append."""
 
 
 def play_every_request(bench: Bench, fault: Fault, shape: Shape) -> int:
@@ -50,18 +51,20 @@ def play_overtaken(bench: Bench, fault: Fault, shape: Shape) -> int:
     raise AssertionError(f"More than {MOST_REQUESTS} requests: {bench.figures}")
 
 
-def play_everything(world: World, proxy: FaultProxy, subject: Subject = carousel_sync) -> Iterator[tuple[str, Figures]]:
+def play_everything(
+    world: World, proxy: FaultProxy, subject: Subject = carousel_sync, shapes: Collection[Shape] = tuple(Shape)
+) -> Iterator[tuple[str, Figures]]:
     """Play every kind of fault at every request of every shape, from fresh processes and from warm ones."""
     for fault in KINDS:
         bench = Bench(world.with_a_new_table(), proxy, subject)
-        for shape in Shape:
+        for shape in shapes:
             requests = play_every_request(bench, fault, shape)
             play_fresh_processes(bench, fault, shape, requests + REQUESTS_OF_A_FRESH_PROCESS)
         bench.check_letters()
         yield fault.name, bench.figures
     for fault in (OVERTAKEN_BEFORE, OVERTAKEN_AFTER):
         bench = Bench(world.with_a_new_table(), proxy, subject)
-        for shape in Shape:
+        for shape in shapes:
             play_overtaken(bench, fault, shape)
         bench.check_letters()
         yield fault.name, bench.figures
@@ -75,25 +78,25 @@ class Pair(NamedTuple):
     second: tuple[int, Fault]
 
 
-def all_pairs(seed: int) -> list[Pair]:
+def all_pairs(seed: int, requests: Mapping[Shape, tuple[int, int]] = REQUESTS) -> list[Pair]:
     """Return every pair, in an order that the seed decides."""
     pairs = [
         Pair(shape, (one, kind), (other, other_kind))
-        for shape in (Shape.BATCH, Shape.DIRECT)
-        for one, kind, other, other_kind in itertools.product(
-            range(_FIRST_REQUESTS[shape]), KINDS, range(_SECOND_REQUESTS[shape]), KINDS
-        )
+        for shape, (first, second) in requests.items()
+        for one, kind, other, other_kind in itertools.product(range(first), KINDS, range(second), KINDS)
     ]
     random.Random(seed).shuffle(pairs)
     return pairs
 
 
-def play_pairs(world: World, proxy: FaultProxy, pairs: list[Pair], seconds: float) -> tuple[Figures, int]:
+def play_pairs(
+    world: World, proxy: FaultProxy, pairs: list[Pair], seconds: float, subject: Subject = carousel_sync
+) -> tuple[Figures, int]:
     """Play pairs until the time is over. Returns the figures, and how many pairs were played."""
     figures, played = Figures(), 0
     until = time.monotonic() + seconds
     while played < len(pairs) and time.monotonic() < until:
-        bench = Bench(world.with_a_new_table(), proxy)
+        bench = Bench(world.with_a_new_table(), proxy, subject)
         for pair in pairs[played : played + ROUNDS_FOR_A_TABLE]:
             if time.monotonic() >= until:
                 break

@@ -62,6 +62,13 @@ def test_a_delivery_may_be_overtaken_at_any_request(bench: Bench, fault: Fault) 
     assert bench.figures.problems == {}
 
 
+def test_a_writer_that_marks_last_is_caught_doubling_where_it_is_overtaken(world: World, proxy: FaultProxy) -> None:
+    bench = Bench(world.with_a_new_table(), proxy, mark_last)
+    play_overtaken(bench, OVERTAKEN_BEFORE, Shape.DIRECT)
+    note([bench.figures.row("marks last, overtaken")])
+    assert len(bench.figures.doubled) > 0
+
+
 def test_a_writer_that_marks_first_is_caught_losing(world: World, proxy: FaultProxy) -> None:
     bench = Bench(world.with_a_new_table(), proxy, mark_first)
     for fault in (kinds.DROPPED, kinds.REFUSALS[-1]):

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ops.dead_letters import Letter, member_as_written
+from ops.dead_letters import Letter
+from ops.json_text import member_as_written
 from tests.builders import body
 
 ENVELOPE = {
