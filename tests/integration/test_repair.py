@@ -14,8 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.ports import Landed, NotKnownToHaveLanded
+from lambda_fn.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
 from ops import cli
+from ops.conditional_writes import ConditionalWrites
+from ops.dedupe import leave_one, rows_of
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import STATE_DIR_VARIABLE
 from ops.repair import IS_PROCESSED, Repair
@@ -23,6 +27,7 @@ from ops.target import Target
 from ops.verify import verify_target
 from tests.builders import event
 from tests.integration.damage import DAMAGES, Stores, change_fact, delete_item
+from tests.tables import TableUnderTest
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,35 @@ def test_a_released_claim_keeps_its_attempts_and_the_next_delivery_lands_the_sal
     report = verify_target(stores.target)
     assert report.consistent
     assert f"{lost.tenant_id}/lost" not in report.released_claims
+
+
+def delete_open_claims(stores: Stores) -> None:
+    """The control: what is commonly done about claims that nobody completes."""
+    for claim in stores.client.scan(TableName=stores.settings.guard_table, ConsistentRead=True)["Items"]:
+        if claim["status"] == {"S": "IN_PROGRESS"}:
+            stores.client.delete_item(
+                TableName=stores.settings.guard_table, Key={name: claim[name] for name in ("pk", "sk")}
+            )
+
+
+@pytest.mark.parametrize(("mend", "rows"), [(Stores.repair, 1), (delete_open_claims, 2)])
+def test_an_attempt_that_wakes_after_its_claim_was_mended(
+    stores: Stores, mend: Callable[[Stores], object], rows: int
+) -> None:
+    """After a repair it finds itself fenced; where its claim was deleted, nothing tells it, and the sale is doubled."""
+    (landed,) = stores.land()
+    sale = replace(landed, sale_id="stalled")
+    deadline = Deadline.after(SystemClock(), 60)
+    stalled = TableUnderTest(stores.settings.catalog, stores.settings.namespace).writer().begin(77, deadline)
+    stores.open_claim(sale, attempt=77)
+    mend(stores)
+    given = event(tenantId=sale.tenant_id, saleId="stalled", embedding=[0.5, 1.25])
+    assert stores.deliver(stores.application(), [given]) == []
+    woken = stalled.append([sale], (), deadline)
+    assert isinstance(woken, NotKnownToHaveLanded if rows == 1 else Landed)
+    assert rows_of(stores.target.load_table(), sale.key).number == rows
+    assert len(verify_target(stores.target).doubled_rows) == rows - 1
+    leave_one(stores.target, sale.key)
 
 
 def test_a_sale_that_lands_after_its_claim_was_released_is_completed(stores: Stores) -> None:
@@ -201,6 +235,41 @@ def test_a_claim_that_is_taken_over_before_it_is_released_is_left(stores: Stores
     assert stores.repair().changes == 1
 
 
+class Unconditional(ConditionalWrites):
+    """The control: the same changes, on no condition."""
+
+    def _try(self, request: Callable[..., Any], **parameters: Any) -> bool:
+        condition = parameters.pop("ConditionExpression")
+        update = parameters.get("UpdateExpression", "")
+        for given in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+            used = {name: value for name, value in parameters.pop(given, {}).items() if name in update}
+            parameters |= {given: used} if used else {}
+        assert condition
+        request(**parameters)
+        return True
+
+
+@pytest.mark.parametrize("damage", [delete_item, change_fact])
+def test_changes_on_no_condition_are_caught(
+    stores: Stores, own_stack: LocalStack, damage: Callable[[Stores, Sale], None]
+) -> None:
+    (sale,) = stores.land()
+    other = stores.client.get_item(**stores.item_of(sale))["Item"] | {"salePrice": {"N": "2"}}
+    damage(stores, sale)
+    report = verify_target(stores.target)
+
+    def write() -> None:
+        stores.client.put_item(TableName=stores.settings.projection_table, Item=other)
+
+    target = with_interposed(own_stack, "put_item" if damage is delete_item else "update_item", write)
+    repair = Repair(target, report, dry_run=False)
+    settings = target.settings
+    client = target.client("dynamodb")
+    repair._writes = Unconditional(client, settings.projection_table, settings.guard_table, dry_run=False)
+    assert repair.run().changes == 1
+    assert stores.client.get_item(**stores.item_of(sale))["Item"] != other, "what somebody wrote meanwhile is lost"
+
+
 @pytest.mark.parametrize("damage", [delete_item, change_fact])
 def test_an_item_that_changes_before_it_is_written_is_left(
     stores: Stores, own_stack: LocalStack, damage: Callable[[Stores, Sale], None]
@@ -220,8 +289,10 @@ def test_an_item_that_changes_before_it_is_written_is_left(
     assert stores.repair().items_corrected == [f"{sale.tenant_id}/{sale.sale_id}"]
 
 
-def test_an_item_is_not_written_from_a_row_that_is_gone(stores: Stores, own_stack: LocalStack) -> None:
-    (sale,) = stores.land()
+def test_an_item_is_not_written_from_a_row_that_is_gone(
+    stores: Stores, own_stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sale, of_the_control) = stores.land(2)
     delete_item(stores, sale)
     report = verify_target(stores.target)
     target = with_interposed(own_stack, "batch_get_item", lambda: stores.delete_row(sale))
@@ -230,6 +301,17 @@ def test_an_item_is_not_written_from_a_row_that_is_gone(stores: Stores, own_stac
     assert "Item" not in stores.client.get_item(**stores.item_of(sale))
     stores.append_row(sale)
     assert stores.repair().changes == 1
+
+    # The control: without a look at the history the item is written, and an event that comes again is taken for a
+    # duplicate of a row that is not there.
+    sale = of_the_control
+    delete_item(stores, sale)
+    report = verify_target(stores.target)
+    target = with_interposed(own_stack, "batch_get_item", lambda: stores.delete_row(sale))
+    monkeypatch.setattr("ops.repair.rows_may_be_gone", lambda *_: False)
+    Repair(target, report, dry_run=False).run()
+    assert verify_target(stores.target).missing_rows == [f"{sale.tenant_id}/{sale.sale_id}"]
+    stores.append_row(sale)
 
 
 def test_damage_of_every_kind_is_mended_while_writers_run(stores: Stores) -> None:

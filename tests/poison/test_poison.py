@@ -1,17 +1,22 @@
-"""Every entry of the corpus gets the reason that it must get, and what is accepted can be stored."""
+"""Every entry of the corpus gets the reason that it must get, and what is accepted can be stored.
+
+The control: a reader as it is commonly written is caught in each way.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from lambda_fn import event
 from lambda_fn.delivery import deliveries_of_batch, delivery_of_event
-from lambda_fn.event import parse_event, parse_message
 from lambda_fn.ports import Delivery, Reason, Rejection
 from lambda_fn.sale import Sale
 from tests.builders import FIRST_SEEN
+from tests.poison import naive_reader
 from tests.poison.corpus import CORPUS
 from tests.poison.entry import Entry
 from tests.poison.stores import Stores
@@ -30,10 +35,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     return Stores(tmp_path_factory.mktemp("poison"))
 
 
-def delivered(entry: Entry) -> Delivery:
+def delivered(entry: Entry, reader: Any = event) -> Delivery:
     if entry.direct:
-        return parse_event("1", entry.content, "the body", FIRST_SEEN)
-    return parse_message("1", entry.content, FIRST_SEEN)
+        delivery: Delivery = reader.parse_event("1", entry.content, "the body", FIRST_SEEN)
+    else:
+        delivery = reader.parse_message("1", entry.content, FIRST_SEEN)
+    return delivery
 
 
 def test_the_corpus_is_large_and_has_something_of_everything() -> None:
@@ -65,6 +72,22 @@ def test_it_is_accepted_and_can_be_stored(entry: Entry, stores: Stores) -> None:
     assert isinstance(delivery.content, Sale), delivery.content
     assert delivery.body == ("the body" if entry.direct else entry.content)
     stores.hold(delivery.content)
+
+
+def test_a_naive_reader_is_caught() -> None:
+    caught: Counter[str] = Counter()
+    for entry in REJECTED:
+        try:
+            content = delivered(entry, naive_reader).content
+        except Exception:
+            caught["raises"] += 1
+            continue
+        if isinstance(content, Sale):
+            caught["accepts"] += 1
+        elif content.detail not in DETAILS:
+            caught["tells what may be a value"] += 1
+    print(f"of {len(REJECTED)}: {dict(caught)}")  # noqa: T201
+    assert min(caught[way] for way in ("raises", "accepts", "tells what may be a value")) > 0
 
 
 def test_all_of_them_in_one_batch() -> None:

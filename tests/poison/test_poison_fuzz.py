@@ -1,15 +1,21 @@
-"""Beyond the corpus: whatever is delivered becomes a sale or a rejection that holds none of its values."""
+"""Beyond the corpus: whatever is delivered becomes a sale or a rejection that holds none of its values.
+
+The control: a reader as it is commonly written is caught by what is generated, of every kind.
+"""
 
 from __future__ import annotations
 
 import json
 import string
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import lambda_fn.event
 from lambda_fn.delivery import delivery_of_event
 from lambda_fn.event import parse_event, parse_message
 from lambda_fn.guard.items import guard_key
@@ -19,6 +25,7 @@ from lambda_fn.projection.item import item_of, sale_of
 from lambda_fn.sale import Sale
 from schemas.sales_history import SCHEMA
 from tests.builders import FIRST_SEEN, event
+from tests.poison import naive_reader
 from tests.poison.vocabulary import DETAILS, FIELDS, FORBIDDEN_IN_A_MESSAGE
 
 many = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
@@ -123,12 +130,12 @@ def check_storable(sale: Sale) -> None:
     assert rows.num_rows == 1
 
 
-def check_text(text: str) -> None:
-    check(parse_message("message-1", text, FIRST_SEEN), text)
+def check_text(text: str, reader: Any = lambda_fn.event) -> None:
+    check(reader.parse_message("message-1", text, FIRST_SEEN), text)
 
 
-def check_decoded(document: object) -> None:
-    check(parse_event("message-1", document, "the body", FIRST_SEEN), "the body")
+def check_decoded(document: object, reader: Any = lambda_fn.event) -> None:
+    check(reader.parse_event("message-1", document, "the body", FIRST_SEEN), "the body")
 
 
 @many
@@ -188,6 +195,31 @@ def test_both_deliveries_agree(document: dict[str, Any]) -> None:
     elif isinstance(queued, Sale):
         assert isinstance(direct, Rejection)
         assert direct.detail.endswith("has more digits than a double carries exactly")
+
+
+@pytest.mark.parametrize(
+    "generated",
+    [
+        pytest.param(changed_events().map(json.dumps), id="changed events"),
+        pytest.param(damaged_texts(), id="damaged texts"),
+        pytest.param(doubled_names(), id="names that come twice"),
+        pytest.param(any_text, id="any text"),
+    ],
+)
+def test_a_naive_reader_is_caught(generated: st.SearchStrategy[str]) -> None:
+    caught: list[str] = []
+
+    @settings(many, max_examples=200, database=None, derandomize=True)
+    @given(generated)
+    def collect(text: str) -> None:
+        try:
+            check_text(text, naive_reader)
+        except Exception as error:
+            caught.append(type(error).__name__)
+
+    collect()
+    print(Counter(caught))  # noqa: T201
+    assert caught
 
 
 def test_the_strategies_reach_both_ends() -> None:
