@@ -73,8 +73,10 @@ _FINDINGS: Final = (
     _Finding(
         "doubled_rows",
         "Doubled rows",
-        "The table has more than one row of the sale: something other than the function has written to it. "
-        "carousel-sync dedupe TENANT SALE shows its rows, and leaves one of them with --yes.",
+        "The table has more than one row of the sale: something other than the function has written to it, or a "
+        "producer has used the sale's id again, more than a day later, for another product or day. "
+        "carousel-sync dedupe TENANT SALE shows its rows, and leaves one of them with --yes; where their facts differ, "
+        "--keep NUMBER says which.",
     ),
     _Finding(
         "missing_items",
