@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS
 from lambda_fn.sale import Sale
