@@ -21,7 +21,7 @@ from lambda_fn.ports import Landed
 from lambda_fn.sale import Sale
 
 WRITERS: Final = 8
-APPENDS: Final = 64
+APPENDS: Final = 96
 """In all, whether by one writer or by eight."""
 DELAY_MILLISECONDS: Final = 25
 SALES: Final = 5
@@ -140,6 +140,7 @@ def _write(stand: Stand, stores: Stores, kind: str, writers: int) -> Done:
     appends = APPENDS // writers
     work = [sales_of_one_partition(SALES) for _ in range(appends)]
     append = _our_append(stand, stores) if kind == "ours" else _plain_append(stand, stores)
+    append(sales_of_one_partition(SALES))  # The first one opens connections, whether there are one or eight writers.
     if writers == WRITERS:
         _wait()
     started = time.monotonic()

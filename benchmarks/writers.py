@@ -16,10 +16,10 @@ from pyiceberg.table import Table
 from requests.adapters import HTTPAdapter
 
 from benchmarks.latency_proxy import Passed
-from benchmarks.stand import Stand, Stores, body_of, wired
+from benchmarks.stand import Stand, Stores, body_of, quiet, wired
 from catalog_config.connect import connect
-from lambda_fn.iceberg import staging
 from lambda_fn.iceberg.rows import arrow_table
+from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.ports import AppendResult, Landed, SalesTable
 from lambda_fn.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
@@ -48,9 +48,15 @@ class OurWriter:
         self._table: SalesTable = wired(settings).process._sync_sales._table
 
     def append(self, sales: Sequence[Sale]) -> AppendResult:
-        """Commit the sales as one snapshot; the answer tells whether they landed, and after how many conflicts."""
+        """Commit the sales as one snapshot; the answer tells whether they landed, and after how many conflicts.
+
+        What the function does after its work is part of it: manifests are merged when it is this commit's turn.
+        """
         deadline = Deadline.after(self._clock, _INVOCATION_SECONDS)
-        return self._table.begin(new_attempt_id(), deadline).append(sales, (), deadline)
+        with quiet():
+            result = self._table.begin(new_attempt_id(), deadline).append(sales, (), deadline)
+            self._table.merge_manifests(deadline)
+        return result
 
 
 class PlainWriter:
@@ -94,7 +100,7 @@ class Floor:
         ]
         document = json.loads(body_of(self._commit))
         metadata = self._table.refresh().metadata
-        next_number = staging.next_sequence_number(metadata)
+        next_number = next_sequence_number(metadata)
         attempt_id = new_attempt_id()
         for requirement in document["requirements"]:
             if requirement["type"] == "assert-ref-snapshot-id":

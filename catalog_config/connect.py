@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
@@ -14,6 +13,7 @@ from requests.adapters import BaseAdapter
 
 from catalog_config import glue, local, rest, s3_tables
 from catalog_config.config import CatalogConfig, CatalogKind
+from catalog_config.table_answers import TableAnswers
 
 CATALOG_NAME: Final = "carousel"
 
@@ -53,7 +53,8 @@ def catalog_properties(config: CatalogConfig) -> dict[str, str]:
 def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None = None) -> Catalog:
     """Open the catalog. A REST catalog makes one request (its configuration).
 
-    ``table_answered`` is told the size in bytes of every answer of a REST catalog that carries a table's metadata.
+    A writer, which knows the table's history, passes ``table_answered``. It is told the size in bytes of every answer
+    of a REST catalog that carries the table's metadata, and commits are answered without the snapshots before them.
     Raises requests' and pyiceberg's own errors when the catalog can't be reached; nothing is left behind.
     """
     properties = catalog_properties(config)
@@ -78,17 +79,11 @@ class TimeoutRestCatalog(RestCatalog):
 
     def _create_session(self) -> Session:
         session = super()._create_session()
-        if self._table_answered is not None:
-            session.hooks["response"].append(self._measure)
         timeout = (float(self.properties[CONNECT_TIMEOUT]), float(self.properties[READ_TIMEOUT]))
         for prefix, adapter in list(session.adapters.items()):
-            session.mount(prefix, _TimeoutAdapter(adapter, timeout))
+            answering = TableAnswers(adapter, self._table_answered) if self._table_answered else adapter
+            session.mount(prefix, _TimeoutAdapter(answering, timeout))
         return session
-
-    def _measure(self, answer: Response, *_: object, **__: object) -> None:
-        # A table is loaded from, and committed to, .../tables/NAME; both answers carry its whole metadata.
-        if self._table_answered is not None and answer.ok and "/tables/" in urlsplit(answer.url).path:
-            self._table_answered(len(answer.content))
 
 
 class _TimeoutAdapter(BaseAdapter):

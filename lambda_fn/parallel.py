@@ -17,6 +17,10 @@ class Parallel(Protocol):
         """Run them all, wait for all, and raise the first exception, if any, only then."""
         ...
 
+    def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
+        """Run two functions, wait for both, and return what the first returned."""
+        ...
+
 
 class Threads:
     """A pool of threads, for requests that wait on the network."""
@@ -36,6 +40,15 @@ class Threads:
             future.exception()
         return [future.result() for future in futures]
 
+    def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
+        """Run two functions, wait for both, and return what the first returned."""
+        future = self._pool.submit(function)
+        try:
+            beside()
+        finally:
+            future.exception()
+        return future.result()
+
 
 class InTurn:
     """One after the other, in the caller's thread."""
@@ -43,3 +56,9 @@ class InTurn:
     def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
         """Run them all, in order."""
         return [function(argument) for argument in arguments]
+
+    def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
+        """Run the first, then the second; return what the first returned."""
+        answer = function()
+        beside()
+        return answer

@@ -180,9 +180,21 @@ class AppendAttempt(Protocol):
         """
         ...
 
+    def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
+        """Do all of an append of these sales but its commit. Changes nothing that anybody can see; never fails."""
+        ...
+
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         """Commit the sales as one snapshot that names the fenced attempts in its summary."""
         ...
+
+
+@dataclass(frozen=True)
+class ManifestMerge:
+    """So many manifests were merged into one, or were not: then the failure says why, and they are as they were."""
+
+    manifests: int
+    failure: str = ""
 
 
 class SalesTable(Protocol):
@@ -190,6 +202,10 @@ class SalesTable(Protocol):
 
     def begin(self, attempt_id: int, deadline: Deadline) -> AppendAttempt:
         """Pin the head. Raises TableMissing, or StoreUnavailable when the head can't be read."""
+        ...
+
+    def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
+        """Merge small manifests after a commit, when it is its turn and time is left. Never raises."""
         ...
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.parallel import Parallel
 from lambda_fn.ports import (
     AlreadyCompleted,
     AppendAttempt,
@@ -70,6 +71,7 @@ class SyncSales:
         telemetry: Telemetry,
         clock: Clock,
         retry: Retry,
+        parallel: Parallel,
         new_attempt_id: Callable[[], int],
     ) -> None:
         self._guard = guard
@@ -78,6 +80,7 @@ class SyncSales:
         self._telemetry = telemetry
         self._clock = clock
         self._retry = retry
+        self._parallel = parallel
         self._new_attempt_id = new_attempt_id
 
     def sync(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Fate]:
@@ -90,6 +93,7 @@ class SyncSales:
             self._steps(sales, fates, deadline)
         except StoreUnavailable as error:
             fates.update({sale.key: Open(str(error)) for sale in sales if sale.key not in fates})
+        self._merge_manifests(deadline)
         return fates
 
     def _steps(self, sales: Sequence[Sale], fates: dict[SaleKey, Fate], deadline: Deadline) -> None:
@@ -100,8 +104,11 @@ class SyncSales:
         # 3. Claim each sale's guard.
         claimed, held = self._claim(sales, attempt, fates, deadline)
 
-        # 4. Look at the projection: what is there landed long ago, and its guard has expired since.
-        claimed, completions = self._look_at_projection(claimed, deadline)
+        # 4. Look at the projection: what is there landed long ago, and its guard has expired since. Most often nothing
+        # is there, and by then the files of the append are ready.
+        claimed, completions = self._parallel.both(
+            lambda: self._look_at_projection(claimed, deadline), lambda: self._prepare(attempt, claimed, deadline)
+        )
 
         # 5. Resolve take-overs: an earlier attempt may have landed the sale.
         unvouched = [claim.sale for claim in claimed if self._is_unvouched(claim.sale)]
@@ -130,6 +137,16 @@ class SyncSales:
         for claim in claimed:
             fates.setdefault(claim.sale.key, Open("the projection item or the guard could not be written in time"))
 
+    def _merge_manifests(self, deadline: Deadline) -> None:
+        """Keep the table's metadata small, once the sales are done: nothing here concerns them any more."""
+        merge = self._table.merge_manifests(deadline)
+        if merge is None:
+            return
+        if merge.failure:
+            self._telemetry.warning("[CarouselSync] Manifests not merged", count=merge.manifests, cause=merge.failure)
+        else:
+            self._telemetry.info("[CarouselSync] Manifests merged", count=merge.manifests)
+
     def _claim(
         self, sales: Sequence[Sale], attempt: AppendAttempt, fates: dict[SaleKey, Fate], deadline: Deadline
     ) -> tuple[list[Claimed], list[Sale]]:
@@ -157,6 +174,11 @@ class SyncSales:
         stored = self._projection.find([claim.sale for claim in claimed], deadline)
         completions = [Completion(key, sale.payload_hash, None) for key, sale in stored.items()]
         return [claim for claim in claimed if claim.sale.key not in stored], completions
+
+    def _prepare(self, attempt: AppendAttempt, claimed: Sequence[Claimed], deadline: Deadline) -> None:
+        """Do what can be done of the append before it is known what it has to carry, where that is likely."""
+        if claimed and not any(claim.earlier_attempts or self._is_unvouched(claim.sale) for claim in claimed):
+            attempt.prepare([claim.sale for claim in claimed], deadline)
 
     def _is_unvouched(self, sale: Sale) -> bool:
         """Whether a missing item says nothing, because it would have expired: then only the table can tell."""

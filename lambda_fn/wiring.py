@@ -118,6 +118,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         telemetry=telemetry,
         clock=clock,
         retry=retry,
+        parallel=parallel,
         new_attempt_id=new_attempt_id,
     )
     queues = _client("sqs", session, settings)

@@ -46,9 +46,10 @@ class TableUnderTest:
         return self.catalog().load_table(self.identifier)
 
     def store(self, wrap: Wrap = lambda catalog: catalog, clock: Clock | None = None) -> PyIcebergStore:
-        return PyIcebergStore(
-            lambda: wrap(self.catalog()), self.identifier, InTurn(), clock or SystemClock(), REQUEST_SECONDS
-        )
+        def open_catalog() -> Catalog:
+            return wrap(connect(self.config, lambda _size_bytes: None))
+
+        return PyIcebergStore(open_catalog, self.identifier, InTurn(), clock or SystemClock(), REQUEST_SECONDS)
 
     def writer(self, wrap: Wrap = lambda catalog: catalog, seed: int = 1) -> IcebergSalesTable:
         """Return a writer with a store of its own, as another process would have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
@@ -10,31 +11,26 @@ from typing import Any, Final, cast
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
-from pyiceberg.manifest import ManifestFile, read_manifest_list
+from pyiceberg.manifest import ManifestEntry, ManifestFile, read_manifest_list
 from pyiceberg.table import Table
-from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
-from pyiceberg.table.snapshots import Snapshot
-from pyiceberg.table.update import (
-    AddSnapshotUpdate,
-    AssertRefSnapshotId,
-    AssertTableUUID,
-    SetSnapshotRefUpdate,
-    TableRequirement,
-    TableUpdate,
-)
+from pyiceberg.table.snapshots import Snapshot, Summary
 
-from lambda_fn.errors import StoreUnavailable, TableMissing
-from lambda_fn.iceberg import staging
+from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
+from lambda_fn.iceberg import manifest_merging, staging
 from lambda_fn.iceberg.history import SnapshotNode, read_fenced, write_fenced
-from lambda_fn.iceberg.staging import NewFile, StagedFiles
-from lambda_fn.iceberg.store import CommitAnswer, Committed, NotSent, StagedAppend, TableState, Unknown
+from lambda_fn.iceberg.memory_file import NewFile
+from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
+from lambda_fn.iceberg.staging import ManifestList, StagedFiles
+from lambda_fn.iceberg.store import CommitAnswer, Committed, Merging, NotSent, StagedAppend, TableState, Unknown
 from lambda_fn.parallel import Parallel
 from lambda_fn.ports import NO_SNAPSHOT
-from lambda_fn.retry import Clock
+from lambda_fn.retry import Clock, Deadline
 from lambda_fn.sale import Sale, SaleKey
 
 # A scan filters by the ids it looks for; beyond this many, the filter itself would be the cost.
 SCAN_IDS_LIMIT: Final = 1000
+# To read manifests, to upload two files, to commit, and some of the first as they are more than run side by side.
+MERGING_REQUESTS: Final = 5
 
 # pyiceberg's type hints describe the models behind these, not the arguments that its documentation gives them.
 _equal: Final[Callable[[str, Any], BooleanExpression]] = cast("Any", EqualTo)
@@ -42,10 +38,15 @@ _in: Final[Callable[[str, Sequence[str]], BooleanExpression]] = cast("Any", In)
 
 
 class PyIcebergState:
-    """The table as one answer of the catalog showed it."""
+    """The table as one answer of the catalog showed it.
 
-    def __init__(self, table: Table) -> None:
+    The answer to a commit is not read for the history that it repeats: that is the history on which the commit was
+    made, and the snapshot itself. A snapshot that has expired meanwhile stays in it, which only makes it tell more.
+    """
+
+    def __init__(self, table: Table, history: Mapping[int, SnapshotNode] | None = None) -> None:
         self.table = table
+        self._history = history
 
     @property
     def head(self) -> int:
@@ -56,7 +57,13 @@ class PyIcebergState:
     @cached_property
     def snapshots(self) -> Mapping[int, SnapshotNode]:
         """Every retained snapshot."""
+        if self._history is not None:
+            return self._history
         return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
+
+    def followed_by(self, table: Table, snapshot: Snapshot) -> PyIcebergState:
+        """Return the state after a commit on this one."""
+        return PyIcebergState(table, {**self.snapshots, snapshot.snapshot_id: _node(snapshot)})
 
 
 class PyIcebergStaged:
@@ -100,7 +107,7 @@ class PyIcebergStore:
 
     @property
     def commit_seconds(self) -> float:
-        """The longest that ``commit`` can take: a manifest list to read, the uploads side by side, the commit."""
+        """What ``commit`` needs at the least: a manifest list to read, the uploads side by side, the commit."""
         return 3 * self._request_seconds
 
     def load(self) -> PyIcebergState:
@@ -117,26 +124,27 @@ class PyIcebergStore:
         """Make the data files and the manifest of one append. Sends nothing."""
         return PyIcebergStaged(staging.stage(cast("PyIcebergState", state).table, sales, attempt_id))
 
-    def commit(self, state: TableState, staged: StagedAppend, fenced: Collection[int]) -> CommitAnswer:
+    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
+        """Upload what is staged, ahead of a commit on the state's head. What fails is left to the commit."""
+        with suppress(Exception):
+            self._upload(cast("PyIcebergState", state), cast("PyIcebergStaged", staged).files, deadline)
+
+    def commit(
+        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
+    ) -> CommitAnswer:
         """Upload what is staged, then commit it as a compare-and-set on the state's head."""
-        table, files = cast("PyIcebergState", state).table, cast("PyIcebergStaged", staged).files
+        judged, files = cast("PyIcebergState", state), cast("PyIcebergStaged", staged).files
+        table = judged.table
         try:
-            existing = self._manifests_of(table)
-            manifest_list = staging.manifest_list(table, files, existing)
-            self._parallel.map(lambda file: _upload(table, file), [*files.pending, manifest_list])
-            files.pending.clear()
+            listed = self._upload(judged, files, deadline)
         except Exception as error:
             return NotSent(_describe(error))
-        requirements, updates = self._compare_and_set(table, files, manifest_list.location, fenced)
-        try:
-            answer = self._opened().commit_table(table, requirements, updates)
-        except Exception as error:
-            return Unknown(_describe(error))
-        committed = Table(
-            table.name(), answer.metadata, answer.metadata_location, table.io, table.catalog, dict(table.config)
-        )
-        self._manifests = (files.attempt_id, self._manifests_after(files, table, existing))
-        return Committed(PyIcebergState(committed))
+        files.list_manifests(None)
+        summary = staging.summary(table, files, write_fenced(fenced))
+        answer = self._send(judged, files.attempt_id, listed.file.location, summary, files.schema_id)
+        if isinstance(answer, Committed):
+            self._manifests = (files.attempt_id, self._manifests_after(files, table, listed.existing))
+        return answer
 
     def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
         """Read which of the sales have a row at the state's head. Raises StoreUnavailable."""
@@ -154,6 +162,33 @@ class PyIcebergStore:
             raise self._unavailable("could not be scanned", error) from error
         return found
 
+    def merge_manifests(self, state: TableState, deadline: Deadline) -> Merging | None:
+        """Merge small manifests of the state's head into one, in a snapshot of its own. None when it is not due."""
+        head = cast("PyIcebergState", state)
+        table, metadata = head.table, head.table.metadata
+        if self._manifests[0] != head.head or not deadline.allows(MERGING_REQUESTS * self._request_seconds):
+            return None
+        existing = self._manifests[1]
+        chosen = manifest_merging.due(existing, next_sequence_number(metadata) - 1, metadata.properties)
+        if not chosen:
+            return None
+        snapshot_id = metadata.new_snapshot_id()
+        try:
+            read = self._parallel.map(lambda manifest: self._entries(table, manifest, deadline), chosen)
+            entries = [entry for some in read for entry in some]
+            merged, file = manifest_merging.merge(table, entries, chosen[0].partition_spec_id, snapshot_id)
+            kept = [manifest for manifest in existing if manifest not in chosen]
+            listed = staging.manifest_list(table, snapshot_id, [merged, *kept])
+            self._parallel.map(lambda new: self._put(table, new, deadline), [file, listed])
+        except Exception as error:
+            return Merging(len(chosen), NotSent(_describe(error)))
+        summary = manifest_merging.summary(table, len(chosen), len(kept), len(entries))
+        return Merging(len(chosen), self._send(head, snapshot_id, listed.location, summary, metadata.current_schema_id))
+
+    def _entries(self, table: Table, manifest: ManifestFile, deadline: Deadline) -> list[ManifestEntry]:
+        self._check_time(deadline, f"read {manifest.manifest_path}")
+        return manifest.fetch_manifest_entry(table.io)
+
     def _opened(self) -> Catalog:
         if self._catalog is None:
             self._catalog = self._open_catalog()
@@ -168,44 +203,58 @@ class PyIcebergStore:
             self._manifests = (head.snapshot_id, tuple(read_manifest_list(table.io.new_input(head.manifest_list))))
         return self._manifests[1]
 
-    def _compare_and_set(
-        self, table: Table, files: StagedFiles, manifest_list: str, fenced: Collection[int]
-    ) -> tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]:
-        metadata = table.metadata
-        snapshot = Snapshot(
-            snapshot_id=files.attempt_id,
-            parent_snapshot_id=metadata.current_snapshot_id,
-            sequence_number=staging.next_sequence_number(metadata),
-            # Another writer's clock may be ahead; a history that goes back in time is refused by some catalogs.
-            timestamp_ms=max(int(self._clock.now() * 1000), metadata.last_updated_ms),
-            manifest_list=manifest_list,
-            summary=staging.summary(table, files, write_fenced(fenced)),
-            schema_id=files.schema_id,
+    def _upload(self, state: PyIcebergState, files: StagedFiles, deadline: Deadline) -> ManifestList:
+        """Upload what still has to be; return the manifest list for a commit on this head."""
+        listed = files.manifest_list
+        if listed is None or listed.head != state.head:
+            existing = self._manifests_of(state.table)
+            file = staging.manifest_list(state.table, files.attempt_id, [files.manifest, *existing])
+            listed = ManifestList(state.head, file, existing)
+            files.list_manifests(listed)
+
+        def upload(file: NewFile) -> None:
+            self._put(state.table, file, deadline)
+            del files.pending[file.location]
+
+        self._parallel.map(upload, list(files.pending.values()))
+        return listed
+
+    def _put(self, table: Table, file: NewFile, deadline: Deadline) -> None:
+        """Upload a file.
+
+        Many partitions are more files than are sent side by side. Where storage does not answer, each of them waits
+        for its time-out, and the last would be minutes late: so each begins only if there is time for it.
+        """
+        self._check_time(deadline, f"upload {file.location}")
+        with table.io.new_output(file.location).create(overwrite=True) as stream:
+            stream.write(file.content)
+
+    def _check_time(self, deadline: Deadline, action: str) -> None:
+        """Raise OutOfTime unless there is time for one request, for the commit after it, and for its judgement."""
+        if not deadline.allows(2 * self._request_seconds + self.load_seconds):
+            raise OutOfTime(f"No time is left to {action}.")
+
+    def _send(
+        self, state: PyIcebergState, snapshot_id: int, manifest_list: str, summary: Summary, schema_id: int
+    ) -> Committed | Unknown:
+        table = state.table
+        snapshot = snapshot_on_head(table.metadata, snapshot_id, manifest_list, summary, schema_id, self._clock.now())
+        requirements, updates = compare_and_set(table.metadata, snapshot)
+        try:
+            answer = self._opened().commit_table(table, requirements, updates)
+        except Exception as error:
+            return Unknown(_describe(error))
+        committed = Table(
+            table.name(), answer.metadata, answer.metadata_location, table.io, table.catalog, dict(table.config)
         )
-        requirements: tuple[TableRequirement, ...] = (
-            AssertTableUUID(uuid=metadata.table_uuid),
-            AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
-        )
-        updates: tuple[TableUpdate, ...] = (
-            AddSnapshotUpdate(snapshot=snapshot),
-            SetSnapshotRefUpdate(
-                ref_name=MAIN_BRANCH,
-                type=SnapshotRefType.BRANCH,
-                snapshot_id=files.attempt_id,
-                # A branch with its own retention would disable the snapshot management of S3 Tables.
-                max_ref_age_ms=None,
-                max_snapshot_age_ms=None,
-                min_snapshots_to_keep=None,
-            ),
-        )
-        return requirements, updates
+        return Committed(state.followed_by(committed, snapshot))
 
     def _manifests_after(
         self, files: StagedFiles, table: Table, existing: Sequence[ManifestFile]
     ) -> Sequence[ManifestFile]:
         """Return the manifests of the snapshot that was just committed, as its manifest list has them."""
         added = files.manifest
-        added.sequence_number = added.min_sequence_number = staging.next_sequence_number(table.metadata)
+        added.sequence_number = added.min_sequence_number = next_sequence_number(table.metadata)
         return (added, *existing)
 
     def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
@@ -217,11 +266,6 @@ def _node(snapshot: Snapshot) -> SnapshotNode:
     properties = snapshot.summary.additional_properties if snapshot.summary is not None else {}
     sequence_number = snapshot.sequence_number or 0
     return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, read_fenced(properties))
-
-
-def _upload(table: Table, file: NewFile) -> None:
-    with table.io.new_output(file.location).create(overwrite=True) as stream:
-        stream.write(file.content)
 
 
 def _partitions(sales: Sequence[Sale]) -> Iterable[tuple[tuple[str, int, int], list[Sale]]]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, TableState, TableStore, Unknown
-from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution
+from lambda_fn.iceberg.store import Committed, StagedAppend, TableState, TableStore, Unknown
+from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
 from lambda_fn.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
@@ -34,6 +34,23 @@ class IcebergSalesTable:
         """Pin the head. Raises TableMissing, or StoreUnavailable when the head can't be read."""
         state = self._known or self.load(deadline)
         return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, state)
+
+    def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
+        """Merge small manifests after a commit, when it is its turn and time is left; None when there is nothing to do.
+
+        Never raises. A merge that fails leaves the manifests as they were, and perhaps files that nothing references.
+        """
+        if self._known is None:
+            return None
+        merging = self._store.merge_manifests(self._known, deadline)
+        if merging is None:
+            return None
+        if isinstance(merging.answer, Committed):
+            self.remember(merging.answer.state)
+            return ManifestMerge(merging.manifests)
+        if isinstance(merging.answer, Unknown):
+            self.remember(None)
+        return ManifestMerge(merging.manifests, merging.answer.cause)
 
     def load(self, deadline: Deadline) -> TableState:
         """Read the head, and remember it. Raises TableMissing, or StoreUnavailable after a few tries."""
@@ -67,6 +84,7 @@ class IcebergAppendAttempt:
         self._attempt_id = attempt_id
         self._pin = pinned.head
         self._judged = pinned
+        self._prepared: tuple[list[SaleKey], StagedAppend] | None = None
 
     @property
     def attempt_id(self) -> int:
@@ -106,13 +124,23 @@ class IcebergAppendAttempt:
         present = self._scan(state, undecided, deadline)
         return Resolution({key: landed_in.get(key) for key in present})
 
+    def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
+        """Stage the sales, and upload their files, on the pinned head: all of an append but its commit.
+
+        A failure is left to the append, and raises nothing. Files that no commit comes to reference are left behind;
+        S3 Tables removes them.
+        """
+        staged = self._store.stage(self._judged, sales, self._attempt_id)
+        self._prepared = ([sale.key for sale in sales], staged)
+        self._store.upload(self._judged, staged, deadline)
+
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         """Commit the sales as one snapshot that names the fenced attempts in its summary.
 
         A failure is an answer, and raises nothing. It leaves files behind that no commit references: S3 Tables
         removes them, and deleting one here could break a commit that takes effect late.
         """
-        staged = self._store.stage(self._judged, sales, self._attempt_id)
+        staged = self._staged_for(sales)
         conflicts = 0
         unanswered = False
         gave_up = GiveUp.OUT_OF_TIME
@@ -123,7 +151,7 @@ class IcebergAppendAttempt:
                 return judgement
             if not staged.fits(self._judged):
                 staged = self._store.stage(self._judged, sales, self._attempt_id)
-            answer = self._store.commit(self._judged, staged, fenced)
+            answer = self._store.commit(self._judged, staged, fenced, deadline)
             if isinstance(answer, Committed):
                 self._table.remember(answer.state)
                 return Landed(self._attempt_id, conflicts)
@@ -134,6 +162,11 @@ class IcebergAppendAttempt:
             return judgement
         self._table.remember(None)
         return NotKnownToHaveLanded(gave_up, conflicts)
+
+    def _staged_for(self, sales: Sequence[Sale]) -> StagedAppend:
+        if self._prepared is not None and self._prepared[0] == [sale.key for sale in sales]:
+            return self._prepared[1]
+        return self._store.stage(self._judged, sales, self._attempt_id)
 
     def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
         """Judge a commit whose answer was not success, by what the table says now.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,6 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
-from pyiceberg.io import InputFile, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import (
     MetricModeTypes,
     MetricsMode,
@@ -37,7 +35,9 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.typedef import Record
 
+from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
 from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD, arrow_table
+from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.sale import Sale
 
 FORMAT_VERSION: Final = 2
@@ -46,18 +46,20 @@ PARQUET_CODEC: Final = "zstd"
 
 
 @dataclass(frozen=True)
-class NewFile:
-    """A file that is made and not uploaded yet."""
+class ManifestList:
+    """The manifest list of a snapshot on top of one head, whose ``existing`` manifests it carries on."""
 
-    location: str
-    content: bytes
+    head: int
+    file: NewFile
+    existing: Sequence[ManifestFile]
 
 
 @dataclass
 class StagedFiles:
     """The data files and the manifest of one append, under the schema and partition spec that they were made with.
 
-    ``pending`` are those still to be uploaded. A manifest list is no part of it: each try to commit needs its own.
+    ``pending`` are those still to be uploaded, by location. ``manifest_list`` is for the next try to commit, and for
+    no other: an older try of the same attempt may still take effect, and needs its own.
     """
 
     attempt_id: int
@@ -65,7 +67,16 @@ class StagedFiles:
     spec_id: int
     data_files: tuple[DataFile, ...]
     manifest: ManifestFile
-    pending: list[NewFile] = field(default_factory=list)
+    pending: dict[str, NewFile] = field(default_factory=dict)
+    manifest_list: ManifestList | None = None
+
+    def list_manifests(self, manifest_list: ManifestList | None) -> None:
+        """Use this manifest list for the next try; one that was made before and not uploaded never has to be."""
+        if self.manifest_list is not None:
+            self.pending.pop(self.manifest_list.file.location, None)
+        if manifest_list is not None:
+            self.pending[manifest_list.file.location] = manifest_list.file
+        self.manifest_list = manifest_list
 
 
 def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
@@ -79,38 +90,30 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
         content, statistics = _parquet(arrow_table(members, schema))
         data_files.append(_data_file(metadata, location, len(content), partition, statistics))
         pending.append(NewFile(location, content))
-    manifest_file = _MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
+    manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
     with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
         for data_file in data_files:
             writer.add_entry(_added(attempt_id, data_file))
     manifest = writer.to_manifest_file()
     pending.append(manifest_file.as_new_file())
-    return StagedFiles(attempt_id, schema.schema_id, spec.spec_id, tuple(data_files), manifest, pending)
+    by_location = {file.location: file for file in pending}
+    return StagedFiles(attempt_id, schema.schema_id, spec.spec_id, tuple(data_files), manifest, by_location)
 
 
-def manifest_list(table: Table, staged: StagedFiles, existing: Iterable[ManifestFile]) -> NewFile:
-    """Make the manifest list of a snapshot that adds the staged files to the table's head.
-
-    Its name is new each time: an older try of the same attempt may still take effect, and would need its own.
-    """
-    name = f"snap-{staged.attempt_id}-{uuid.uuid4()}.avro"
-    output = _MemoryFile(table.location_provider().new_metadata_location(name))
+def manifest_list(table: Table, snapshot_id: int, manifests: Sequence[ManifestFile]) -> NewFile:
+    """Make the manifest list of a snapshot on top of the table's head. Its name is new each time."""
+    output = MemoryFile(table.location_provider().new_metadata_location(f"snap-{snapshot_id}-{uuid.uuid4()}.avro"))
     metadata = table.metadata
     with write_manifest_list(
         FORMAT_VERSION,
         output,
-        staged.attempt_id,
+        snapshot_id,
         metadata.current_snapshot_id,
         next_sequence_number(metadata),
         AVRO_CODEC,
     ) as writer:
-        writer.add_manifests([staged.manifest, *existing])
+        writer.add_manifests(list(manifests))
     return output.as_new_file()
-
-
-def next_sequence_number(metadata: TableMetadata) -> int:
-    """Return the sequence number of the next snapshot (Iceberg specification, "Sequence Numbers")."""
-    return (getattr(metadata, "last_sequence_number", None) or 0) + 1
 
 
 def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) -> Summary:
@@ -215,40 +218,3 @@ def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:
         file_sequence_number=None,
         data_file=data_file,
     )
-
-
-class _MemoryFile(OutputFile):
-    """A file under construction; pyiceberg's writers ask for its length when they are done."""
-
-    def __init__(self, location: str) -> None:
-        super().__init__(location)
-        self._content = b""
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def exists(self) -> bool:
-        return False
-
-    def to_input_file(self) -> InputFile:
-        raise FileNotFoundError(self.location)
-
-    def create(self, overwrite: bool = False) -> OutputStream:
-        return _MemoryStream(self)
-
-    def keep(self, content: bytes) -> None:
-        self._content = content
-
-    def as_new_file(self) -> NewFile:
-        return NewFile(self.location, self._content)
-
-
-class _MemoryStream(io.BytesIO):
-    def __init__(self, file: _MemoryFile) -> None:
-        super().__init__()
-        self._file = file
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.keep(self.getvalue())
-        super().close()

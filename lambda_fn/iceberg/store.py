@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lambda_fn.iceberg.history import SnapshotNode
+from lambda_fn.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 
 
@@ -56,6 +57,14 @@ class Unknown:
 CommitAnswer = Committed | NotSent | Unknown
 
 
+@dataclass(frozen=True)
+class Merging:
+    """How merging so many manifests into one ended."""
+
+    manifests: int
+    answer: CommitAnswer
+
+
 class TableStore(Protocol):
     """An Iceberg table behind a catalog. One request each, none of which is repeated by itself."""
 
@@ -66,7 +75,7 @@ class TableStore(Protocol):
 
     @property
     def commit_seconds(self) -> float:
-        """The longest that ``commit`` can take, uploads included."""
+        """What ``commit`` needs at the least to be sure of its end; with many files it stops earlier of itself."""
         ...
 
     def load(self) -> TableState:
@@ -77,10 +86,20 @@ class TableStore(Protocol):
         """Make the data files and the manifest of one append. Sends nothing."""
         ...
 
-    def commit(self, state: TableState, staged: StagedAppend, fenced: Collection[int]) -> CommitAnswer:
+    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
+        """Upload what is staged, ahead of a commit on the state's head. What fails is left to the commit."""
+        ...
+
+    def commit(
+        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
+    ) -> CommitAnswer:
         """Upload what is staged, then commit it as a compare-and-set on the state's head. A failure is an answer."""
         ...
 
     def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
         """Read which of the sales have a row at the state's head. Raises StoreUnavailable."""
+        ...
+
+    def merge_manifests(self, state: TableState, deadline: Deadline) -> Merging | None:
+        """Merge small manifests of the state's head into one, in a snapshot of its own. None when it is not due."""
         ...

@@ -14,19 +14,16 @@ from typing import Final
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import ManifestFile, read_manifest_list
 from pyiceberg.table import Table
-from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
-from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import (
-    AddSnapshotUpdate,
-    AssertRefSnapshotId,
-    AssertTableUUID,
-    SetSnapshotRefUpdate,
     TableRequirement,
     TableUpdate,
 )
 
 from lambda_fn.iceberg import staging
-from lambda_fn.iceberg.staging import NewFile, StagedFiles
+from lambda_fn.iceberg.memory_file import NewFile
+from lambda_fn.iceberg.snapshots import compare_and_set, snapshot_on_head
+from lambda_fn.iceberg.staging import StagedFiles
 from ops.table_rows import read_rows
 from tests.tables import TableUnderTest
 
@@ -61,14 +58,14 @@ def compact(table: TableUnderTest, snapshot_id: int, figures: CompactionFigures)
         return
     sales = [row.sale for row in read_rows(loaded, lambda _done, _of: None)]
     staged = staging.stage(loaded, sales, snapshot_id)
-    for file in staged.pending:
+    for file in staged.pending.values():
         _upload(loaded, file)
     for _ in range(TRIES):
         manifests = _manifests(loaded)
         if not replaced <= manifests.keys():
             return  # Somebody else has compacted the same files.
         kept = [manifest for path, manifest in manifests.items() if path not in replaced]
-        manifest_list = staging.manifest_list(loaded, staged, kept)
+        manifest_list = staging.manifest_list(loaded, snapshot_id, [staged.manifest, *kept])
         _upload(loaded, manifest_list)
         try:
             catalog.commit_table(loaded, *_replacement(loaded, staged, manifest_list.location))
@@ -96,29 +93,8 @@ def _upload(table: Table, file: NewFile) -> None:
 def _replacement(
     table: Table, staged: StagedFiles, manifest_list: str
 ) -> tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]:
-    metadata = table.metadata
-    snapshot = Snapshot(
-        snapshot_id=staged.attempt_id,
-        parent_snapshot_id=metadata.current_snapshot_id,
-        sequence_number=staging.next_sequence_number(metadata),
-        timestamp_ms=max(int(time.time() * 1000), metadata.last_updated_ms),
-        manifest_list=manifest_list,
-        summary=Summary(Operation.REPLACE),
-        schema_id=staged.schema_id,
+    summary = Summary(Operation.REPLACE)
+    snapshot = snapshot_on_head(
+        table.metadata, staged.attempt_id, manifest_list, summary, staged.schema_id, time.time()
     )
-    requirements: tuple[TableRequirement, ...] = (
-        AssertTableUUID(uuid=metadata.table_uuid),
-        AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
-    )
-    updates: tuple[TableUpdate, ...] = (
-        AddSnapshotUpdate(snapshot=snapshot),
-        SetSnapshotRefUpdate(
-            ref_name=MAIN_BRANCH,
-            type=SnapshotRefType.BRANCH,
-            snapshot_id=staged.attempt_id,
-            max_ref_age_ms=None,
-            max_snapshot_age_ms=None,
-            min_snapshots_to_keep=None,
-        ),
-    )
-    return requirements, updates
+    return compare_and_set(table.metadata, snapshot)

@@ -54,7 +54,7 @@ class Stores:
         assert set(guard.complete([completion], deadline)) == {sale.key}
 
     def _make_row(self, sale: Sale) -> None:
-        (parquet, _) = stage(self._table, [sale], ATTEMPT).pending
+        (parquet, _) = stage(self._table, [sale], ATTEMPT).pending.values()
         (row,) = pq.read_table(pa.BufferReader(parquet.content)).to_pylist()
         texts = (row["tenant_id"], row["product_id"], row["sale_id"], row["category"], row["brand"], row["description"])
         assert texts == (sale.tenant_id, sale.product_id, sale.sale_id, sale.category, sale.brand, sale.description)

@@ -19,6 +19,7 @@ from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, Table
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.projection.dynamodb import projection_table
 from lambda_fn.projection.item import projection_key
+from lambda_fn.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.simulation.process import Process, Request, TimedOut
@@ -239,7 +240,12 @@ class SimulatedTableStore:
     def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> Staged:
         return Staged(frozenset(member.key for member in sales), attempt_id)
 
-    def commit(self, state: TableState, staged: StagedAppend, fenced: Collection[int]) -> CommitAnswer:
+    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
+        """Files that no snapshot references change nothing."""
+
+    def commit(
+        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
+    ) -> CommitAnswer:
         assert isinstance(staged, Staged)
         ids = "+".join(sorted(key.sale_id for key in staged.sales))
         text = f"commits sale {ids} as {staged.attempt_id} on {state.head}" + (
@@ -256,6 +262,9 @@ class SimulatedTableStore:
             self._clock.sleep(1)
             return Unknown("no answer")
         return answer
+
+    def merge_manifests(self, state: TableState, deadline: Deadline) -> None:
+        """To every other attempt a merge is what a compaction is, which the world makes at any moment."""
 
     def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
         def present() -> set[SaleKey]:

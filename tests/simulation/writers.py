@@ -76,6 +76,7 @@ class Protocolled:
             telemetry=Silent(),
             clock=self.clock,
             retry=self.retry,
+            parallel=InTurn(),
             new_attempt_id=self.new_attempt_id,
         )
 
@@ -104,8 +105,10 @@ class Protocolled:
 
 
 class _ForgetsFences(SimulatedTableStore):
-    def commit(self, state: TableState, staged: StagedAppend, fenced: Collection[int]) -> CommitAnswer:
-        return super().commit(state, staged, ())
+    def commit(
+        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
+    ) -> CommitAnswer:
+        return super().commit(state, staged, (), deadline)
 
 
 class FencesNotWritten(Protocolled):
@@ -292,7 +295,7 @@ class CheckAndSetThenAppend:
             self._guard.put(marks, deadline)
         except StoreUnavailable:
             return set()
-        if not new or self._append(new):
+        if not new or self._append(new, deadline):
             self._projection.put([item_of(sale) for sale in new], deadline)
             return {sale.key for sale in sales}
         if self.releases_on_failure:
@@ -300,12 +303,13 @@ class CheckAndSetThenAppend:
                 self._released.dynamodb.tables[GUARD.name].pop(guard_key(sale.key), None)
         return {sale.key for key, sale in wanted.items() if key in seen}
 
-    def _append(self, sales: Sequence[Sale]) -> bool:
+    def _append(self, sales: Sequence[Sale], deadline: Deadline) -> bool:
         try:
             for _ in range(5):
                 state = self._store.load()
                 self._snapshot_id += 1
-                answer = self._store.commit(state, self._store.stage(state, sales, self._snapshot_id), ())
+                staged = self._store.stage(state, sales, self._snapshot_id)
+                answer = self._store.commit(state, staged, (), deadline)
                 if isinstance(answer, Committed):
                     return True
                 if answer.cause != "409":

@@ -223,6 +223,12 @@ class Appends:
     def resolve(self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline) -> Resolution:
         return Resolution()
 
+    def merge_manifests(self, deadline: Deadline) -> None:
+        """There are no manifests."""
+
+    def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
+        """Nothing to stage."""
+
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         self.rows.extend(sales)
         return Landed(self.attempt_id)
@@ -295,6 +301,7 @@ def test_no_fact_of_a_sale_reaches_a_log(telemetry: PowertoolsTelemetry, output:
         telemetry=telemetry,
         clock=clock,
         retry=retry,
+        parallel=InTurn(),
         new_attempt_id=lambda: 5,
     )
     process = ProcessDeliveries(sync_sales, projection, Keeps(), telemetry)

@@ -1,0 +1,59 @@
+"""A new snapshot of the table, and the request that makes it the head: a compare-and-set."""
+
+from __future__ import annotations
+
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.snapshots import Snapshot, Summary
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    SetSnapshotRefUpdate,
+    TableRequirement,
+    TableUpdate,
+)
+
+
+def next_sequence_number(metadata: TableMetadata) -> int:
+    """Return the sequence number of the next snapshot (Iceberg specification, "Sequence Numbers")."""
+    return (getattr(metadata, "last_sequence_number", None) or 0) + 1
+
+
+def snapshot_on_head(
+    metadata: TableMetadata, snapshot_id: int, manifest_list: str, summary: Summary, schema_id: int, now: float
+) -> Snapshot:
+    """Return a snapshot whose parent is the table's head. ``now`` is in seconds since the Unix epoch."""
+    return Snapshot(
+        snapshot_id=snapshot_id,
+        parent_snapshot_id=metadata.current_snapshot_id,
+        sequence_number=next_sequence_number(metadata),
+        # Another writer's clock may be ahead; a history that goes back in time is refused by some catalogs.
+        timestamp_ms=max(int(now * 1000), metadata.last_updated_ms),
+        manifest_list=manifest_list,
+        summary=summary,
+        schema_id=schema_id,
+    )
+
+
+def compare_and_set(
+    metadata: TableMetadata, snapshot: Snapshot
+) -> tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]:
+    """Return what a commit requires and changes: the snapshot becomes the head if the head is still its parent."""
+    requirements: tuple[TableRequirement, ...] = (
+        AssertTableUUID(uuid=metadata.table_uuid),
+        AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
+    )
+    updates: tuple[TableUpdate, ...] = (
+        AddSnapshotUpdate(snapshot=snapshot),
+        SetSnapshotRefUpdate(
+            ref_name=MAIN_BRANCH,
+            type=SnapshotRefType.BRANCH,
+            snapshot_id=snapshot.snapshot_id,
+            # A branch with its own retention would disable the snapshot management of S3 Tables.
+            max_ref_age_ms=None,
+            max_snapshot_age_ms=None,
+            min_snapshots_to_keep=None,
+        ),
+    )
+    return requirements, updates
