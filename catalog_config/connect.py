@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.rest import RestCatalog
-from pyiceberg.io import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+from pyiceberg.catalog.rest import EMPTY_BODY_SHA256, SIGV4_REGION, SIGV4_SERVICE, RestCatalog
+from pyiceberg.io import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
 from requests import PreparedRequest, Response, Session
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
-from catalog_config import glue, local, rest, s3_tables
+from catalog_config import aws, glue, local, rest, s3_tables
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.table_answers import TableAnswers
 
@@ -63,19 +66,24 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
         from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
 
         return SqlCatalog(CATALOG_NAME, **properties)
-    return TimeoutRestCatalog(CATALOG_NAME, table_answered, **properties)
+    return SigningRestCatalog(CATALOG_NAME, table_answered, **properties)
 
 
-class TimeoutRestCatalog(RestCatalog):
-    """pyiceberg's REST catalog, with a time-out on every request.
+class SigningRestCatalog(RestCatalog):
+    """pyiceberg's REST catalog, with a time-out on every request, and with the project's one SDK session.
 
-    pyiceberg sets none and offers no property for one, and a catalog asks for its configuration while it is being
-    constructed: creating the session is the only place early enough.
+    pyiceberg sets no time-out and offers no property for one, and a catalog asks for its configuration while it is
+    being constructed: creating the session is the only place early enough. To sign, it would import boto3 and make
+    two sessions of it.
     """
 
     def __init__(self, name: str, table_answered: Callable[[int], None] | None = None, /, **properties: str) -> None:
         self._table_answered = table_answered
         super().__init__(name, **properties)
+
+    def _init_sigv4(self, session: Session) -> None:
+        # Called where pyiceberg's own does the same. Should a later version not call it any more, that one signs.
+        session.mount(self.uri, _SigningAdapter(self.properties))
 
     def _create_session(self) -> Session:
         session = super()._create_session()
@@ -84,6 +92,32 @@ class TimeoutRestCatalog(RestCatalog):
             answering = TableAnswers(adapter, self._table_answered) if self._table_answered else adapter
             session.mount(prefix, _TimeoutAdapter(answering, timeout))
         return session
+
+
+class _SigningAdapter(HTTPAdapter):
+    """Signs each request with AWS Signature Version 4 (AWS Identity and Access Management User Guide).
+
+    Without retries: the project has one retry loop; another would spend time that the deadline does not know of.
+    """
+
+    def __init__(self, properties: Mapping[str, str]) -> None:
+        super().__init__(max_retries=0)
+        self._credentials = aws.credentials(
+            properties.get(AWS_ACCESS_KEY_ID), properties.get(AWS_SECRET_ACCESS_KEY), properties.get(AWS_SESSION_TOKEN)
+        )
+        self._service, self._region = properties[SIGV4_SERVICE], properties[SIGV4_REGION]
+
+    def add_headers(self, request: PreparedRequest, **options: Any) -> None:
+        # Proxies may change this header, so it is not signed.
+        request.headers.pop("connection", None)
+        if not request.body:
+            request.headers["x-amz-content-sha256"] = EMPTY_BODY_SHA256
+        url, _, query = str(request.url).partition("?")
+        signed = AWSRequest(
+            method=request.method, url=url, params=dict(parse_qsl(query)), data=request.body, headers=request.headers
+        )
+        SigV4Auth(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(signed)
+        request.headers.update(signed.headers)
 
 
 class _TimeoutAdapter(BaseAdapter):

@@ -10,12 +10,11 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from pyiceberg.io import (
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN,
     S3_ACCESS_KEY_ID,
     S3_SECRET_ACCESS_KEY,
     S3_SESSION_TOKEN,
@@ -27,14 +26,9 @@ from pyiceberg.io import (
 )
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
+from catalog_config.aws import credentials
 from catalog_config.connect import CONNECT_TIMEOUT, ENDPOINT_URL, READ_TIMEOUT, REGION
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-# As many as one commit sends at the same time, and room for a reader beside it.
-POOL_CONNECTIONS: Final = 32
-_MISSING: Final = frozenset({"NoSuchKey", "NoSuchBucket", "404"})
+from catalog_config.s3_objects import S3Objects
 
 
 class S3FileIO(FileIO):
@@ -46,23 +40,23 @@ class S3FileIO(FileIO):
 
     def __init__(self, properties: Properties = EMPTY_DICT) -> None:
         super().__init__(properties)
-        self._client = _client(
-            properties.get(REGION),
+        self._objects = _objects(
+            properties[REGION],
             properties.get(ENDPOINT_URL),
-            properties.get(S3_ACCESS_KEY_ID) or properties.get("client.access-key-id"),
-            properties.get(S3_SECRET_ACCESS_KEY) or properties.get("client.secret-access-key"),
-            properties.get(S3_SESSION_TOKEN) or properties.get("client.session-token"),
-            float(properties.get(CONNECT_TIMEOUT, 2.0)),
-            float(properties.get(READ_TIMEOUT, 10.0)),
+            properties.get(S3_ACCESS_KEY_ID) or properties.get(AWS_ACCESS_KEY_ID),
+            properties.get(S3_SECRET_ACCESS_KEY) or properties.get(AWS_SECRET_ACCESS_KEY),
+            properties.get(S3_SESSION_TOKEN) or properties.get(AWS_SESSION_TOKEN),
+            float(properties[CONNECT_TIMEOUT]),
+            float(properties[READ_TIMEOUT]),
         )
 
     def new_input(self, location: str) -> InputFile:
         """Return a file to read."""
-        return _S3Object(location, self._client)
+        return _S3Object(location, self._objects)
 
     def new_output(self, location: str) -> OutputFile:
         """Return a file to write."""
-        return _NewS3Object(location, self._client)
+        return _NewS3Object(location, self._objects)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Refuse: a file whose commit is not known to have failed for good is never deleted by a writer."""
@@ -70,69 +64,43 @@ class S3FileIO(FileIO):
 
 
 @lru_cache(maxsize=8)
-def _client(
-    region: str | None,
+def _objects(
+    region: str,
     endpoint_url: str | None,
     access_key_id: str | None,
     secret_access_key: str | None,
     session_token: str | None,
     connect_timeout_seconds: float,
     read_timeout_seconds: float,
-) -> S3Client:
-    """Return one client for each way of reaching S3: pyiceberg makes a new FileIO each time it loads the table."""
-    session = boto3.Session(
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
-        aws_session_token=session_token,
-        region_name=region,
-    )
-    config = Config(
-        connect_timeout=connect_timeout_seconds,
-        read_timeout=read_timeout_seconds,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=POOL_CONNECTIONS,
-        s3={"addressing_style": "path"} if endpoint_url else {},
-    )
-    return session.client("s3", endpoint_url=endpoint_url, config=config)
-
-
-def _bucket_and_key(location: str) -> tuple[str, str]:
-    parts = urlsplit(location, allow_fragments=False)
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return parts.netloc, path.lstrip("/")
+) -> S3Objects:
+    """Return one pool of connections for each way of reaching S3: a table that is loaded anew has a new FileIO."""
+    signing = credentials(access_key_id, secret_access_key, session_token)
+    return S3Objects(region, endpoint_url, signing, connect_timeout_seconds, read_timeout_seconds)
 
 
 class _S3Object(InputFile):
-    def __init__(self, location: str, client: S3Client) -> None:
+    def __init__(self, location: str, objects: S3Objects) -> None:
         super().__init__(location)
-        self._bucket, self._key = _bucket_and_key(location)
-        self._client = client
+        self._objects = objects
 
     def __len__(self) -> int:
-        return self._client.head_object(Bucket=self._bucket, Key=self._key)["ContentLength"]
+        return self._objects.size_bytes(self.location)
 
     def exists(self) -> bool:
         try:
             len(self)
-        except self._client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                return False
-            raise
+        except FileNotFoundError:
+            return False
         return True
 
     def open(self, seekable: bool = True) -> InputStream:
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key)
-        except self._client.exceptions.NoSuchKey as error:
-            raise FileNotFoundError(self.location) from error
-        return io.BytesIO(answer["Body"].read())
+        return io.BytesIO(self._objects.get(self.location))
 
 
 class _NewS3Object(OutputFile):
-    def __init__(self, location: str, client: S3Client) -> None:
+    def __init__(self, location: str, objects: S3Objects) -> None:
         super().__init__(location)
-        self._bucket, self._key = _bucket_and_key(location)
-        self._client = client
+        self._objects = objects
 
     def __len__(self) -> int:
         return len(self.to_input_file())
@@ -141,7 +109,7 @@ class _NewS3Object(OutputFile):
         return self.to_input_file().exists()
 
     def to_input_file(self) -> InputFile:
-        return _S3Object(self.location, self._client)
+        return _S3Object(self.location, self._objects)
 
     def create(self, overwrite: bool = False) -> OutputStream:
         if not overwrite and self.exists():
@@ -149,7 +117,7 @@ class _NewS3Object(OutputFile):
         return _Upload(self)
 
     def put(self, content: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=self._key, Body=content)
+        self._objects.put(self.location, content)
 
 
 class _Upload(io.BytesIO):

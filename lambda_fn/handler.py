@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambda_fn.wiring import LambdaContext, application
+from lambda_fn.startup import nothing_is_garbage
+
+with nothing_is_garbage():
+    from lambda_fn.wiring import LambdaContext, application
 
 
 def handler(event: Any, context: LambdaContext | None) -> dict[str, Any]:

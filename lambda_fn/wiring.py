@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final, Protocol
 
-import boto3
 from botocore.config import Config
 
+from catalog_config import aws
 from catalog_config.connect import connect
 from lambda_fn.dead_letters.sqs import SQSDeadLetters
 from lambda_fn.delivery import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
@@ -29,6 +30,7 @@ from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
 from lambda_fn.redelivery import SQSRedelivery
 from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
 from lambda_fn.settings import Settings
+from lambda_fn.startup import nothing_is_garbage
 from lambda_fn.sync_sales import SyncSales
 from lambda_fn.telemetry import PowertoolsTelemetry
 
@@ -85,7 +87,8 @@ class Application:
 @lru_cache(maxsize=1)
 def application() -> Application:
     """Return the application of this process, made at the first call. Raises ConfigurationError."""
-    return build(Settings.from_environment(os.environ))
+    with nothing_is_garbage():
+        return build(Settings.from_environment(os.environ))
 
 
 def build(settings: Settings, clock: Clock | None = None) -> Application:
@@ -96,9 +99,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     telemetry = PowertoolsTelemetry(settings.stage)
     request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
 
-    # One session for both clients: each session would parse the SDK's own data once more.
-    session: Any = boto3.Session(region_name=settings.region)
-    tables = _client("dynamodb", session, settings)
+    tables = _client("dynamodb", settings)
     batched = partial(Batches, tables, retry=retry, parallel=parallel, request_seconds=request_seconds)
     guard_batches = batched(guard_table(settings.guard_table), throttled=telemetry.throttled)
     projection_batches = batched(projection_table(settings.projection_table), throttled=telemetry.throttled)
@@ -121,7 +122,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         parallel=parallel,
         new_attempt_id=new_attempt_id,
     )
-    queues = _client("sqs", session, settings)
+    queues: Any = _AtFirstUse(lambda: _client("sqs", settings))
     dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
     return Application(
         process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
@@ -136,7 +137,21 @@ def new_attempt_id() -> int:
     return random.SystemRandom().randrange(1, 2**63)
 
 
-def _client(service: str, session: Any, settings: Settings) -> Any:
+class _AtFirstUse:
+    """Stands for a client that few invocations need, and makes it when one does: a cold start should not wait."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def _client(service: str, settings: Settings) -> Any:
     """Make a client that tries once: the project has one retry loop, and it knows the deadline.
 
     What is sent is built by this code alone; the SDK's check of every attribute against its model would cost more than
@@ -149,4 +164,4 @@ def _client(service: str, session: Any, settings: Settings) -> Any:
         max_pool_connections=WORKERS,
         parameter_validation=False,
     )
-    return session.client(service, endpoint_url=settings.endpoint_url, config=config)
+    return aws.client(service, settings.region, settings.endpoint_url, config)

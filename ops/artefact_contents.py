@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-AWS_SERVICES: Final = frozenset({"dynamodb", "s3", "sqs"})
+from catalog_config import aws
+
+AWS_SERVICES: Final = frozenset(aws.SERVICES)
 """The services that the function has clients of. Its credentials come from the environment, not from a service."""
 
 _SDK_FILES: Final = frozenset({"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"})
@@ -64,8 +66,6 @@ LEFT_OUT: Final = (
         kept=AWS_SERVICES | _SDK_FILES,
     ),
     LeftOut("botocore/data/*/*/examples-1.json", "Examples for the documentation of the clients"),
-    LeftOut("boto3/data", "Models of boto3's resources; the function uses clients"),
-    LeftOut("boto3/examples", "Examples for the documentation of the resources"),
     # --- dependencies of parts that are not used ---
     LeftOut("hive_metastore", "Hive's catalog"),
     LeftOut("fb303", "Hive's catalog"),

@@ -34,14 +34,18 @@ class IcebergRestServer:
     s3_endpoint: str
 
 
-def emulator(folder: Path) -> AbstractContextManager[ServerProcess]:
-    """Run the AWS emulator, in memory. ``folder`` takes its log and temporary files."""
+def emulator(folder: Path, *, verifies_signatures: bool = False) -> AbstractContextManager[ServerProcess]:
+    """Run the AWS emulator, in memory. ``folder`` takes its log and temporary files.
+
+    It takes any signature, unless it is told to verify those of its IAM users.
+    """
     port = free_port()
     environment = {
         "AWS_DEFAULT_REGION": REGION,
         "MINISTACK_REGION": REGION,
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
+        "AUTH": str(verifies_signatures).lower(),
     }
     command = [sys.executable, "-m", "ministack"]
     return running(

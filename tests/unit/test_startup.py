@@ -1,0 +1,128 @@
+"""What a cold start does not do: each of these has once cost tens of milliseconds of CPU."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_fn.startup import nothing_is_garbage
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    "STAGE": "test",
+    "AWS_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "TABLE_BUCKET_ARN": "arn:aws:s3tables:eu-west-1:000000000000:bucket/lake",
+    "GUARD_TABLE": "guard",
+    "PROJECTION_TABLE": "projection",
+    "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1:9/letters",
+}
+NOT_NEEDED = {"boto3", "s3transfer", "rich", "click", "fsspec", "sqlalchemy", "numpy", "pandas", "duckdb"}
+
+# Everything but the requests: imports, wiring, and the table's file access, which the first load would make.
+START = """
+import gc, json, os, sys
+from botocore.session import Session
+
+sessions, clients, data = [], [], []
+
+def noting(function, note):
+    def noted(self, *arguments, **keywords):
+        note(*arguments)
+        return function(self, *arguments, **keywords)
+    return noted
+
+Session.__init__ = noting(Session.__init__, lambda *_: sessions.append(1))
+Session.create_client = noting(Session.create_client, lambda service, *_: clients.append(service))
+
+def collections():
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+before = collections()
+import lambda_fn.handler
+collected = collections() - before
+
+from catalog_config import aws, connect
+aws._FileLoader.load_file = noting(aws._FileLoader.load_file, lambda path: data.append(path.split("/data/")[-1]))
+lambda_fn.handler.application()
+from catalog_config.s3_file_io import S3FileIO
+from lambda_fn.settings import Settings
+S3FileIO(connect.catalog_properties(Settings.from_environment(os.environ).catalog))
+
+print(json.dumps({
+    "sessions": len(sessions), "clients": clients, "data": data, "modules": sorted(sys.modules),
+    "collected": collected, "collects": gc.isenabled(), "frozen": gc.get_freeze_count(),
+}))
+"""
+
+
+@cache
+def start() -> dict[str, Any]:
+    """Start in a fresh interpreter, and tell what it took."""
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_one_session_of_the_sdk_serves_every_client() -> None:
+    assert start()["sessions"] == 1
+
+
+def test_only_dynamodb_has_a_client_before_one_is_needed() -> None:
+    assert start()["clients"] == ["dynamodb"]
+
+
+def test_the_sdks_data_is_read_once_and_of_no_other_service() -> None:
+    data = start()["data"]
+    assert len(data) == len(set(data))
+    services = {path.partition("/")[0] for path in data if "/" in path}
+    assert services == {"dynamodb"}
+
+
+def test_what_no_event_needs_is_not_imported() -> None:
+    modules = set(start()["modules"])
+    assert {"botocore", "pyarrow", "pyiceberg"} <= modules
+    assert not modules & NOT_NEEDED
+
+
+def test_no_garbage_is_looked_for_while_importing_and_everything_imported_is_left_out_later() -> None:
+    told = start()
+    assert told["collected"] == 0
+    assert told["collects"]
+    assert told["frozen"] > 100_000
+
+
+def break_while_starting() -> None:
+    with nothing_is_garbage():
+        assert not gc.isenabled()
+        raise ValueError("broken")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_left_as_it_was(enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ValueError, match="broken"):
+            break_while_starting()
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+        gc.unfreeze()
