@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import jmespath  # type: ignore[import-untyped]
@@ -21,17 +21,30 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from ops.local_stack.state import PROJECT_ROOT
 from ops.target import Target
 
-_BLOCK: Final = re.compile(r"^```[a-z]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^ *```[a-z]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_SUBSTITUTION: Final = re.compile(r"\$\(([^()]+)\)")
 _NOT_THE_OPERATIONS: Final = frozenset({"query", "output", "region"})
 
 
-def commands_of(path: Path) -> list[str]:
+def commands_of(text: str) -> list[str]:
     """Return every command of a page's code blocks, one line each, in their order; comments are left out."""
     commands: list[str] = []
-    for block in _BLOCK.findall(path.read_text()):
+    for block in _BLOCK.findall(text):
         lines = [line.strip() for line in block.replace("\\\n", " ").splitlines()]
         commands += [re.sub(r" {2,}", " ", line) for line in lines if line and not line.startswith("#")]
     return commands
+
+
+def expanded(target: Target, command: str) -> str:
+    """Carry out what stands in ``$(...)``, which is an aws command that prints one text, or date."""
+
+    def printed(match: re.Match[str]) -> str:
+        if match[1].startswith("aws "):
+            return str(run_aws(target, match[1]))
+        assert match[1].startswith("date "), command
+        return subprocess.run(["/bin/sh", "-c", match[1]], capture_output=True, text=True, check=True).stdout.strip()
+
+    return _SUBSTITUTION.sub(printed, command)
 
 
 def request_of(target: Target, command: str) -> tuple[Any, str, dict[str, Any], dict[str, str]]:
@@ -62,7 +75,7 @@ def request_of(target: Target, command: str) -> tuple[Any, str, dict[str, Any], 
 
 def run_aws(target: Target, command: str) -> Any:
     """Carry a command out, every page of it, and return what the CLI prints as JSON (after ``--query``)."""
-    client, name, request, own = request_of(target, command)
+    client, name, request, own = request_of(target, expanded(target, command))
     method = xform_name(name)
     if client.can_paginate(method):
         answer = client.get_paginator(method).paginate(**request).build_full_result()

@@ -167,7 +167,7 @@ def test_options_that_make_no_sense_are_exit_code_2(stack: LocalStack, arguments
 
 
 def commands() -> list[str]:
-    return commands_of(PAGE)
+    return commands_of(PAGE.read_text())
 
 
 def test_every_command_of_the_page_finds_the_example(target: Target) -> None:
