@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.io import FileIO, OutputFile
+from pyiceberg.table import Table
 from requests.exceptions import ConnectionError as RequestConnectionError
 from requests.exceptions import ReadTimeout
+
+from tests.fakes.clock import FakeClock
 
 Commit = Callable[[], Any]
 Fault = Callable[[Commit], Any]
@@ -74,3 +78,54 @@ def faulty(*faults: Fault) -> Callable[[Catalog], Catalog]:
     """Return what wraps a catalog so that its commits meet the faults in turn."""
     remaining = list(faults)
     return lambda catalog: FaultyCatalog(catalog, remaining)  # type: ignore[return-value]
+
+
+class Uploads:
+    """Wraps a catalog so that its tables' uploads are counted, take a while on a clock, or fail at first.
+
+    ``ends`` are the moments at which files were stored, on the monotonic clock.
+    """
+
+    def __init__(self, clock: FakeClock, seconds: float = 0.0, failing: int = 0) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.failing = failing
+        self.ends: list[float] = []
+
+    def __call__(self, catalog: Catalog) -> Catalog:
+        return _CatalogWithFiles(catalog, self)  # type: ignore[return-value]
+
+    def begin(self) -> None:
+        """Meet the fate of one upload."""
+        if self.failing:
+            self.failing -= 1
+            raise RequestConnectionError("connection refused")
+        self.clock.advance(self.seconds)
+        self.ends.append(self.clock.monotonic())
+
+
+class _CatalogWithFiles:
+    def __init__(self, inner: Catalog, uploads: Uploads) -> None:
+        self._inner = inner
+        self._uploads = uploads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def load_table(self, identifier: Any) -> Table:
+        table = self._inner.load_table(identifier)
+        table.io = _CountedFiles(table.io, self._uploads)  # type: ignore[assignment]
+        return table
+
+
+class _CountedFiles:
+    def __init__(self, inner: FileIO, uploads: Uploads) -> None:
+        self._inner = inner
+        self._uploads = uploads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def new_output(self, location: str) -> OutputFile:
+        self._uploads.begin()
+        return self._inner.new_output(location)

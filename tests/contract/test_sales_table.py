@@ -18,10 +18,12 @@ from lambda_fn.ports import NO_SNAPSHOT, Claimed, GiveUp, Landed, NotKnownToHave
 from lambda_fn.retry import Deadline, SystemClock
 from schemas.sales_history import EMBEDDING_ELEMENT_ID
 from tests.builders import sale
-from tests.catalogs import Held, answer_lost, faulty, first_do, never_sent
+from tests.catalogs import Held, Uploads, answer_lost, faulty, first_do, never_sent
+from tests.fakes.clock import FakeClock
 from tests.tables import REQUEST_SECONDS, TABLE, TableUnderTest
 
 SALE_ID_FIELD = 3
+MANIFEST_AND_LIST = 2
 
 
 def soon() -> Deadline:
@@ -279,4 +281,55 @@ def test_the_deadline_ends_the_tries(sqlite_table: TableUnderTest) -> None:
     attempt = writer.begin(1, soon())
     result = attempt.append([sale(sale_id="a")], (), Deadline.after(SystemClock(), 1))
     assert result == NotKnownToHaveLanded(GiveUp.OUT_OF_TIME)
+    assert sqlite_table.sale_ids() == []
+
+
+def test_an_append_that_was_prepared_sends_nothing_but_its_commit(table: TableUnderTest) -> None:
+    uploads = Uploads(FakeClock())
+    attempt = table.writer(uploads).begin(1, soon())
+    sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
+    attempt.prepare(sales, soon())
+    assert len(uploads.ends) == len(sales) + MANIFEST_AND_LIST
+    assert attempt.append(sales, (), soon()) == Landed(1)
+    assert len(uploads.ends) == len(sales) + MANIFEST_AND_LIST
+    assert table.sale_ids() == ["a", "b"]
+
+
+def test_what_could_not_be_uploaded_ahead_is_uploaded_with_the_commit(table: TableUnderTest) -> None:
+    uploads = Uploads(FakeClock(), failing=2)
+    attempt = table.writer(uploads).begin(1, soon())
+    sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
+    attempt.prepare(sales, soon())
+    assert not uploads.ends
+    attempt.prepare(sales, soon())
+    assert not uploads.ends
+    assert attempt.append(sales, (), soon()) == Landed(1)
+    assert table.sale_ids() == ["a", "b"]
+
+
+def test_an_append_of_other_sales_than_were_prepared_carries_what_it_is_given(table: TableUnderTest) -> None:
+    attempt = table.writer().begin(1, soon())
+    attempt.prepare([sale(sale_id="a"), sale(sale_id="b")], soon())
+    assert attempt.append([sale(sale_id="b")], (), soon()) == Landed(1)
+    assert table.sale_ids() == ["b"]
+
+
+def test_a_prepared_append_lands_on_the_head_of_somebody_else(table: TableUnderTest) -> None:
+    attempt = table.writer().begin(2, soon())
+    attempt.prepare([sale(sale_id="b")], soon())
+    assert land(table.writer(), 1, "a") == Landed(1)
+    assert attempt.append([sale(sale_id="b")], (), soon()) == Landed(2, conflicts=1)
+    assert table.sale_ids() == ["a", "b"]
+
+
+def test_many_files_leave_time_for_the_commit_and_its_judgement(sqlite_table: TableUnderTest) -> None:
+    clock = FakeClock()
+    uploads = Uploads(clock, seconds=REQUEST_SECONDS)
+    given_seconds = 8 * REQUEST_SECONDS
+    attempt = sqlite_table.writer(uploads).begin(1, soon())
+    sales = [sale(sale_id=str(number), tenant_id=f"t{number}") for number in range(12)]
+    result = attempt.append(sales, (), Deadline.after(clock, given_seconds))
+    assert result == NotKnownToHaveLanded(GiveUp.STAGING_FAILED)
+    assert uploads.ends
+    assert max(uploads.ends) <= given_seconds - 2 * REQUEST_SECONDS
     assert sqlite_table.sale_ids() == []

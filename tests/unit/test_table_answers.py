@@ -1,0 +1,87 @@
+"""Answers about a table: their size is told, and those to commits come without the history."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from requests import PreparedRequest, Request, Response
+from requests.adapters import BaseAdapter
+
+from catalog_config.table_answers import TableAnswers, without_history
+
+TABLE_URL = "http://catalog/iceberg/v1/bucket/namespaces/n/tables/sales"
+
+
+def metadata() -> dict[str, Any]:
+    return {
+        "table-uuid": "u",
+        "refs": {"main": {"snapshot-id": 3, "type": "branch"}, "audit": {"snapshot-id": 1, "type": "tag"}},
+        "snapshots": [{"snapshot-id": number, "manifest-list": f"s3://m{number}"} for number in (1, 2, 3)],
+        "snapshot-log": [{"snapshot-id": 1}],
+        "metadata-log": [{"metadata-file": "s3://old"}],
+        "properties": {"some": "thing"},
+    }
+
+
+class Answers(BaseAdapter):
+    """Gives the same answer to every request."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        super().__init__()
+        self._body = body
+        self._status = status
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
+        response = Response()
+        response.status_code = self._status
+        response.url = request.url or ""
+        response.raw = Raw(self._body)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+class Raw(io.BytesIO):
+    """A body as urllib3 hands it out."""
+
+    def read(self, size: int | None = -1, decode_content: bool = False) -> bytes:
+        return super().read(size)
+
+
+def asked(method: str, url: str, body: bytes, status: int = 200) -> tuple[bytes, list[int]]:
+    sizes: list[int] = []
+    adapter = TableAnswers(Answers(body, status), sizes.append)
+    return adapter.send(Request(method, url).prepare()).content, sizes
+
+
+def test_an_answer_to_a_commit_keeps_what_a_branch_or_a_tag_points_to() -> None:
+    body = json.dumps({"metadata-location": "s3://new", "metadata": metadata()}).encode()
+    content, sizes = asked("POST", TABLE_URL, body)
+    short = json.loads(content)
+    assert short["metadata-location"] == "s3://new"
+    assert [one["snapshot-id"] for one in short["metadata"].pop("snapshots")] == [1, 3]
+    assert (short["metadata"].pop("snapshot-log"), short["metadata"].pop("metadata-log")) == ([], [])
+    assert short["metadata"] == {name: metadata()[name] for name in ("table-uuid", "refs", "properties")}
+    assert sizes == [len(body)], "the size is that of the whole"
+
+
+def test_a_loaded_table_keeps_its_history() -> None:
+    body = json.dumps({"metadata": metadata()}).encode()
+    assert asked("GET", TABLE_URL, body) == (body, [len(body)])
+
+
+@pytest.mark.parametrize(("url", "status"), [("http://catalog/iceberg/v1/config", 200), (TABLE_URL, 409)])
+def test_other_answers_go_through_untouched(url: str, status: int) -> None:
+    body = json.dumps({"metadata": metadata()}).encode()
+    assert asked("POST", url, body, status) == (body, [])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"metadata": 1}', b'{"metadata": {"refs": {"main": 1}}}']
+)
+def test_what_is_no_metadata_is_left_to_the_reader(body: bytes) -> None:
+    assert without_history(body) == body
