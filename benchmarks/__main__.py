@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import append, artefact, contention, decode, fresh, growth, handler_batch
+from benchmarks import append, artefact, claims, contention, decode, fresh, growth, handler_batch
 from benchmarks.measuring import Bench
 from benchmarks.picture import draw
 from benchmarks.report import Row, as_markdown, as_table, write_json
@@ -26,6 +26,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "append": append.time_of_one_append,
     "batch": handler_batch.whole_batch,
     "direct": handler_batch.direct_event,
+    "claims": claims.ways_to_claim,
     "decode": decode.events_per_second,
     "growth": growth.commit_by_commit,
     "contention": contention.eight_writers,
