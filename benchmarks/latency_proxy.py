@@ -18,7 +18,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+
+from ops.bench.wire import addressee
 
 HOST: Final = "127.0.0.1"
 OWN: Final = "/_proxy/"
@@ -161,18 +162,6 @@ def message(first_line: str, headers: Headers, length: str, body: bytes) -> byte
     """Return a request or an answer as it goes over the wire."""
     kept = [f"{name}: {value}" for name, value in headers.items() if name not in _OF_THE_CONNECTION]
     return "\r\n".join([first_line, *kept, f"content-length: {length}", "", ""]).encode("latin-1") + body
-
-
-def addressee(method: str, path: str, headers: Headers) -> tuple[str, str]:
-    """Return whom a request is for, and what it asks."""
-    target = headers.get("x-amz-target", "")
-    if target:
-        return target.split("_")[0].split(".")[0].lower().removeprefix("amazon"), target.rpartition(".")[2]
-    parts = urlsplit(path)
-    if parts.path.startswith("/iceberg"):
-        return "catalog", method
-    multipart = "uploads" in parts.query or "uploadId" in parts.query
-    return "s3", f"{method} multipart" if multipart else method
 
 
 async def main(port: int, server_port: int) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ops import dedupe, demo, dlq, evolve, query, sales, send, simulate, verify
+from ops.bench import commands as bench
 from ops.doctor.command import doctor
 from ops.local_stack import commands as local
 
@@ -52,6 +53,7 @@ app.command()(demo.demo)
 app.add_typer(local.app, name="local")
 app.add_typer(evolve.app, name="evolve")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -65,3 +66,15 @@ def readable_errors() -> Iterator[None]:
         stderr.print("[bold red]Error:[/]", end=" ")
         stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(EXIT_FAILED) from error
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Let a hang-up or a polite kill end the command as Ctrl-C does, so that what it has started is stopped."""
+    names = (signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

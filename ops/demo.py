@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,7 +21,15 @@ from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
 from ops import queues, simulate, verify
 from ops.consistency import Report
-from ops.console import EXIT_FAILED, progress_bar, readable_errors, stderr, stdout, working_on
+from ops.console import (
+    EXIT_FAILED,
+    interrupted_by_signals,
+    progress_bar,
+    readable_errors,
+    stderr,
+    stdout,
+    working_on,
+)
 from ops.dead_letter_queue import looking_through
 from ops.duckdb_table import open_sales
 from ops.event_bus import DEFAULT_BUS, EventBus
@@ -52,7 +57,7 @@ def demo() -> None:
     """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="carousel-demo-"))
-    with readable_errors(), _stopped_by_signals():
+    with readable_errors(), interrupted_by_signals():
         try:
             with LocalStack(folder) as stack:
                 success = _run(stack)
@@ -212,15 +217,3 @@ def _last_full_month(today: date) -> date:
 def _heading(number: int, title: str, explanation: str) -> None:
     stdout.print(f"\n[bold cyan]{number}. {title}[/]")
     stdout.print(explanation, style="dim")
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Let a hang-up or a polite kill end the demo as Ctrl-C does, so that the stack is stopped."""
-    names = (signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

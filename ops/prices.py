@@ -63,7 +63,7 @@ _MILLION: Final = 1_000_000
 _LIST: Final = (
     ("lambda_request", "0.20", _MILLION, "requests", _LAMBDA, REGION, date(2026, 10, 1)),
     ("lambda_gb_second", "13.3334", _MILLION, "GB-seconds", _LAMBDA, REGION, date(2026, 10, 1)),
-    ("eventbridge_event", "1.00", _MILLION, "custom events of up to 64 KB", _EVENTS, OTHER_REGION, date(2026, 6, 30)),
+    ("eventbridge_event", "1.00", _MILLION, "custom events of up to 64 KB", _EVENTS, OTHER_REGION, date(2026, 3, 13)),
     ("sqs_request", "0.40", _MILLION, "requests of up to 64 KB", _SQS, REGION, date(2026, 9, 11)),
     ("dynamodb_write", "0.705", _MILLION, "write request units", _DYNAMODB, REGION, date(2026, 9, 11)),
     ("dynamodb_read", "0.1415", _MILLION, "read request units", _DYNAMODB, REGION, date(2026, 9, 11)),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import typer
 from pyiceberg.exceptions import ValidationError
@@ -42,6 +42,8 @@ from ops.console import (
 from ops.repair import Repair, Repairs
 from ops.table_rows import files_of, read_rows
 from ops.target import Target, resolve
+
+Stored = TypeVar("Stored", StoredSale, StoredClaim)
 
 NAMES_FOR_PEOPLE: Final = 20
 EXIT_INTERRUPTED: Final = 130
@@ -128,10 +130,11 @@ def verify(
         raise typer.Exit(EXIT_FAILED)
 
 
-def verify_target(target: Target) -> Report:
+def verify_target(target: Target, only: Collection[str] | None = None) -> Report:
     """Read the three stores and compare them, with progress on standard error.
 
-    Raises TableMissing, ConfigurationError and StoreUnavailable. A head that moved meanwhile is told on standard error.
+    ``only`` leaves out all sales but these (by ``ops.consistency.name_of``). Raises TableMissing, ConfigurationError
+    and StoreUnavailable. A head that moved meanwhile is told on standard error.
     """
     with _progress() as (progress, task), readable_file_errors():
         table = target.load_table()
@@ -143,7 +146,7 @@ def verify_target(target: Target) -> Report:
         rows = (sale_of_row(row.sale, row.derived_well) for row in read_rows(table, show_files))
         items = _items(target, settings.projection_table, progress, task)
         claims = _claims(target, settings.guard_table, progress, task)
-        report = compare(rows, items, claims, time.time())
+        report = compare(_only(rows, only), _only(items, only), _only(claims, only), time.time())
         newer = target.load_table()
         moved = newer.metadata_location != table.metadata_location
         if moved and report.missing_rows:
@@ -156,6 +159,10 @@ def verify_target(target: Target) -> Report:
             style="yellow",
         )
     return report
+
+
+def _only(stored: Iterator[Stored], names: Collection[str] | None) -> Iterator[Stored]:
+    return stored if names is None else (one for one in stored if name_of(one.key) in names)
 
 
 def _repaired(target: Target, report: Report, *, dry_run: bool) -> Repairs:

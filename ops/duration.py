@@ -1,0 +1,37 @@
+"""How long a batch takes in Lambda, estimated from CPU time measured on another machine.
+
+Nothing here was measured in Lambda. The function's own metric Duration says it better, once there is one:
+``carousel-sync cost --milliseconds-per-batch``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Measured with `carousel-sync bench local` on a core of a machine that others used too, see docs/performance.md.
+CPU_MILLISECONDS_OF_A_BATCH: Final = 30.0
+CPU_MILLISECONDS_OF_A_SALE: Final = 0.5
+CPU_MILLISECONDS_OF_1000_NUMBERS: Final = 0.3
+LOG_BYTES_OF_A_BATCH: Final = 1500.0
+LOG_BYTES_OF_A_SALE: Final = 80.0
+WAITING_MILLISECONDS: Final = 200.0
+"""An allowance, not a measurement: nine rounds of requests, one after the other, of some twenty milliseconds each."""
+
+FULL_CORE_MB: Final = 1769
+"""AWS Lambda Developer Guide, "Configure Lambda function memory": here a function has one whole core."""
+
+
+def cpu_milliseconds(sales: float, embedding: int) -> float:
+    """Return the CPU time of a batch of so many sales on a whole core."""
+    of_a_sale = CPU_MILLISECONDS_OF_A_SALE + CPU_MILLISECONDS_OF_1000_NUMBERS * embedding / 1000
+    return CPU_MILLISECONDS_OF_A_BATCH + sales * of_a_sale
+
+
+def lambda_milliseconds(cpu: float, memory_mb: int) -> float:
+    """Return how long Lambda runs for so much CPU time (milliseconds): below 1,769 MB it gives a part of a core."""
+    return cpu * max(1.0, FULL_CORE_MB / memory_mb) + WAITING_MILLISECONDS
+
+
+def log_bytes(sales: float) -> float:
+    """Return what a batch logs."""
+    return LOG_BYTES_OF_A_BATCH + sales * LOG_BYTES_OF_A_SALE
