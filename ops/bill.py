@@ -37,6 +37,8 @@ REMOVAL_DAYS: Final = 13
 COMPACTED_FILE_BYTES: Final = 512 * 1024**2
 # A manifest and a manifest list; the service writes metadata.json at the commit.
 METADATA_PUTS: Final = 2
+GETS_PER_COMMIT: Final = 1.0
+"""An allowance: a warm commit reads nothing, one after a lost race, or the first of a process, a few times."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
 
@@ -182,6 +184,7 @@ def _s3_tables(workload: Workload, lines: _Lines) -> None:
     commits, files = workload.commits, workload.commits * workload.partitions_per_commit
     puts = files + commits * METADATA_PUTS + commits
     lines.add("S3 Tables", "uploads and commits", puts, "s3_tables_put")
+    lines.add("S3 Tables", "reads, an allowance of one a commit", commits * GETS_PER_COMMIT, "s3_tables_get")
     month_bytes = workload.events * workload.sizes.row_bytes
     lines.add("S3 Tables", "compaction, by file", files, "s3_tables_compacted_object")
     lines.add("S3 Tables", "compaction, by GB", month_bytes / GB, "s3_tables_compacted_gb")

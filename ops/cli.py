@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops import dedupe, demo, dlq, evolve, query, sales, send, simulate, verify
+from ops import cost, dedupe, demo, dlq, evolve, query, sales, send, simulate, size, verify
 from ops.bench import commands as bench
 from ops.doctor.command import doctor
 from ops.local_stack import commands as local
@@ -50,6 +50,8 @@ app.command()(verify.verify)
 app.command()(doctor)
 app.command()(dedupe.dedupe)
 app.command()(demo.demo)
+app.command()(cost.cost)
+app.command()(size.size)
 app.add_typer(local.app, name="local")
 app.add_typer(evolve.app, name="evolve")
 app.add_typer(dlq.app, name="dlq")
