@@ -11,6 +11,8 @@ from ops.svg import COLOURS, FAINT, LEFT, RIGHT, TOP, WIDTH, Scale, line, plot, 
 
 _BARS: Final = 24
 _BOTTOM: Final = 360
+# As many as the axis has steps: no number between two batches.
+_TICKS: Final = 6
 _STYLE: Final = (
     "body{font-family:system-ui,sans-serif;color:#0f172a;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td{padding:.2rem 1rem .2rem 0;border-bottom:1px solid #e2e8f0}"
@@ -38,7 +40,7 @@ def histogram(seconds: Sequence[float]) -> str:
     counts = [0] * _BARS
     for value in milliseconds:
         counts[min(_BARS - 1, int(value / width))] += 1
-    up = Scale(max(counts), _BOTTOM, TOP + 40)
+    up = Scale(max(*counts, _TICKS), _BOTTOM, TOP + 40)
     parts = plot(across, up, _BOTTOM)
     for number, count in enumerate(counts):
         if count:
