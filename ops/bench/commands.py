@@ -130,7 +130,19 @@ def measured(setup: Setup, target: Target, folder: Path) -> Figures:
             prepared.payloads, setup.concurrency, target.environment, lambda so_far: _look(progress, task, so_far)
         )
     after = target.load_table()
-    return Figures(setup, course, _outcome(target, prepared.sales, before, after))
+    return Figures(setup, course, outcome_of(target, prepared.sales, before, after))
+
+
+def outcome_of(target: Target, names: frozenset[str], before: Table, after: Table) -> Outcome:
+    """Look at what is stored of the sales, and at what has been added to the table."""
+    commits = len(after.snapshots()) - len(before.snapshots())
+    return Outcome(
+        names=names,
+        report=verify_target(target, only=names),
+        commits=commits,
+        data_files=_data_files(after) - _data_files(before),
+        snapshot_bytes=(_metadata_bytes(after) - _metadata_bytes(before)) / max(1, commits),
+    )
 
 
 def cost_of_a_million(figures: Figures) -> Bill:
@@ -146,17 +158,6 @@ def cost_of_a_million(figures: Figures) -> Bill:
         partitions_per_commit=figures.outcome.data_files / max(1, figures.outcome.commits),
     )
     return bill(workload, LIST_PRICES)
-
-
-def _outcome(target: Target, sales: frozenset[str], before: Table, after: Table) -> Outcome:
-    commits = len(after.snapshots()) - len(before.snapshots())
-    return Outcome(
-        sales=len(sales),
-        report=verify_target(target, only=sales),
-        commits=commits,
-        data_files=_data_files(after) - _data_files(before),
-        snapshot_bytes=(_metadata_bytes(after) - _metadata_bytes(before)) / max(1, commits),
-    )
 
 
 def _data_files(table: Table) -> int:

@@ -28,16 +28,21 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is stored in the end. ``sales`` are the distinct ones that were delivered.
+    """What is stored in the end. ``names`` are those of the distinct sales that were delivered.
 
     ``snapshot_bytes`` is what one retained snapshot adds to the table's metadata.json, 0 when it can't be told.
     """
 
-    sales: int
+    names: frozenset[str]
     report: Report
     commits: int
     data_files: int
     snapshot_bytes: float
+
+    @property
+    def sales(self) -> int:
+        """How many distinct sales were delivered."""
+        return len(self.names)
 
     @property
     def exactly_once(self) -> bool:

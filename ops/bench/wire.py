@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-_METHODS: Final = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
-# A request's head: the body may follow in the same piece.
+_REQUEST_LINE: Final = re.compile(rb"[A-Z]+ \S+ HTTP/1\.1\r\n")
+# The body may follow in the same piece.
 _HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -42,7 +43,8 @@ class RequestCounter:
         return dict(counts)
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "http.client.send" and isinstance(arguments[1], bytes) and arguments[1].startswith(_METHODS):
+        # Heads and bodies come this way, and bodies need not be bytes.
+        if event == "http.client.send" and isinstance(arguments[1], bytes) and _REQUEST_LINE.match(arguments[1]):
             self._counts[name_of_request(arguments[1])] += 1
 
 

@@ -1,0 +1,52 @@
+"""What the calculators take from template.yaml by heart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cfnlint.decode  # type: ignore[import-untyped]
+import pytest
+
+from lambda_fn.projection.item import item_of
+from ops.bench.worker import INVOCATION_SECONDS
+from ops.bill import REMOVAL_DAYS
+from ops.sale_sizes import LEFT_OUT_OF_GSI1
+from ops.sizing import LONGEST_BATCH_SECONDS, REDELIVERY_HOURS
+from tests import builders
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    decoded, problems = cfnlint.decode.decode(str(TEMPLATE))
+    assert not problems
+    found: dict[str, Any] = json.loads(json.dumps(decoded))["Resources"]
+    return found
+
+
+def test_the_index_by_tenant_and_date_leaves_out_what_the_calculator_leaves_out(resources: dict[str, Any]) -> None:
+    (gsi1, gsi2) = resources["ProjectionTable"]["Properties"]["GlobalSecondaryIndexes"]
+    carried = {"PK", "SK", "GSI1PK", "GSI1SK", *gsi1["Projection"]["NonKeyAttributes"]}
+    every_fact = builders.sale(
+        condition="c",
+        description="d",
+        vendor_id="v",
+        image_s3_key="i",
+        embedding_id="e",
+        days_to_sell=1,
+        embedding=builders.embedding(2, 1),
+    )
+    assert item_of(every_fact).keys() - carried == LEFT_OUT_OF_GSI1
+    assert gsi2["Projection"] == {"ProjectionType": "ALL"}
+
+
+def test_times_are_those_of_the_template(resources: dict[str, Any]) -> None:
+    assert resources["SyncFunction"]["Properties"]["Timeout"] == INVOCATION_SECONDS == 2 * LONGEST_BATCH_SECONDS
+    queue = resources["BufferQueue"]["Properties"]
+    redelivery_seconds = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert redelivery_seconds <= REDELIVERY_HOURS * 3600
+    removal = resources["TableBucket"]["Properties"]["UnreferencedFileRemoval"]
+    assert removal["UnreferencedDays"] + removal["NoncurrentDays"] == REMOVAL_DAYS
