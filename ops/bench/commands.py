@@ -179,7 +179,7 @@ def _queue_arn(target: Target) -> str:
 def _live() -> Progress:
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TextColumn("{task.fields[state]}"),
         TimeElapsedColumn(),
@@ -191,8 +191,8 @@ def _look(progress: Progress, task: TaskID, course: Course) -> None:
     middle = latencies(sorted(one.seconds for one in course.invocations))["p50"]
     conflicts = sum(one.conflicts for one in course.invocations)
     state = (
-        f"{course.settled / course.seconds:,.0f}/s, p50 {1000 * middle:,.0f} ms, {conflicts} conflicts, "
-        f"{course.given_back:,} given back"
+        f"{course.settled / course.seconds:,.0f}/s, p50 {middle:,.1f} s, {conflicts} conflicts, "
+        f"{course.given_back:,} back"
     )
     progress.update(task, completed=course.settled, state=state)
 
