@@ -1,8 +1,8 @@
 """What a month costs: from the number of sales and their sizes to lines with quantity and price. Pure arithmetic.
 
 Every event is taken for a new sale that is settled at its first delivery. Left out, because they depend on more than
-this: free allowances, data transfer, queries, retries and duplicates, cold starts, alarms, the versions of
-metadata.json, and taxes.
+this: free allowances, data transfer, queries, retries and duplicates, cold starts, old versions of metadata.json,
+taxes.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ GETS_PER_COMMIT: Final = 1.0
 """An allowance: a warm commit reads nothing, one after a lost race, or the first of a process, a few times."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
+ALARMS: Final = 10
+"""Of template.yaml, each on one metric."""
 
 
 @dataclass(frozen=True)
@@ -202,3 +204,4 @@ def _cloudwatch(workload: Workload, lines: _Lines) -> None:
     lines.add("CloudWatch", "logs taken in", logged, "logs_ingested")
     lines.add("CloudWatch", "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage")
     lines.add("CloudWatch", "custom metrics", CUSTOM_METRICS, "metric")
+    lines.add("CloudWatch", "alarms", ALARMS, "alarm")

@@ -181,7 +181,7 @@ def show_caveats(prices: Prices) -> None:
     borrowed = f" None was found for {REGION} of {names}: those of another region stand in." if names else ""
     stdout.print(
         f"List prices in {REGION}, looked up on {LOOKED_UP} in public copies of AWS's price list: check them on AWS's "
-        f"pricing pages.{borrowed} No free allowances, discounts, data transfer, queries, retries, alarms or taxes. "
+        f"pricing pages.{borrowed} No free allowances, discounts, data transfer, queries, retries or taxes. "
         "Lambda's time is an estimate unless it was given.",
         style="dim",
         highlight=False,

@@ -77,6 +77,7 @@ _LIST: Final = (
     ("s3_tables_compacted_gb", "0.005", 1, "GB", _S3, OTHER_REGION, date(2026, 6, 24)),
     ("logs_ingested", "0.57", 1, "GB", _CLOUDWATCH, REGION, date(2026, 9, 22)),
     ("logs_storage", "0.03", 1, "GB-months", _CLOUDWATCH, REGION, date(2026, 9, 22)),
+    ("alarm", "0.10", 1, "alarm metrics a month", _CLOUDWATCH, REGION, date(2026, 9, 22)),
     ("metric", "0.30", 1, "custom metrics a month", _CLOUDWATCH, REGION, date(2026, 9, 22)),
 )
 LIST_PRICES: Final[Prices] = {

@@ -11,7 +11,7 @@ import pytest
 
 from lambda_fn.projection.item import item_of
 from ops.bench.worker import INVOCATION_SECONDS
-from ops.bill import REMOVAL_DAYS
+from ops.bill import ALARMS, REMOVAL_DAYS
 from ops.sale_sizes import LEFT_OUT_OF_GSI1
 from ops.sizing import LONGEST_BATCH_SECONDS, REDELIVERY_HOURS
 from tests import builders
@@ -50,3 +50,9 @@ def test_times_are_those_of_the_template(resources: dict[str, Any]) -> None:
     assert redelivery_seconds <= REDELIVERY_HOURS * 3600
     removal = resources["TableBucket"]["Properties"]["UnreferencedFileRemoval"]
     assert removal["UnreferencedDays"] + removal["NoncurrentDays"] == REMOVAL_DAYS
+
+
+def test_each_alarm_is_billed_once(resources: dict[str, Any]) -> None:
+    alarms = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) == ALARMS
+    assert all("MetricName" in alarm and "Metrics" not in alarm for alarm in alarms)
