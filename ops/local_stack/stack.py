@@ -89,7 +89,9 @@ class LocalStack:
                     f"other: carousel-sync local down, then carousel-sync local up --stage {self.stage}"
                 )
             mode = DeliveryMode(delivery_mode or running.delivery_mode)
-            wanted = deployment.prepare(root, {"Stage": self.stage, "DeliveryMode": mode.value})
+            # The emulator has no schema registry.
+            parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
+            wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
                 target = target_of(running)
                 deployment.deploy(target, wanted)

@@ -1,14 +1,23 @@
-"""The template as data."""
+"""The template as data, and the metrics that the function really emits."""
 
 from __future__ import annotations
 
 import json
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 
+from lambda_fn.settings import Settings
+from lambda_fn.wiring import build
+from ops.local_stack.stack import LocalStack
+from tests.builders import event
+
+Emitted = tuple[str, str, tuple[str, ...]]
+"""Namespace, metric, and the names of the dimensions under which it exists."""
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 
@@ -24,3 +33,39 @@ def template() -> dict[str, Any]:
 def resources(template: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = template["Resources"]
     return found
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    records = [
+        {"messageId": f"message-{number}", "body": text, "eventSource": "aws:sqs", "attributes": {}}
+        for number, text in enumerate(bodies)
+    ]
+    return {"Records": records}
+
+
+def metrics_of(text: str) -> set[Emitted]:
+    """Read CloudWatch's embedded metric format."""
+    found: set[Emitted] = set()
+    for line in text.splitlines():
+        for group in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
+            for dimensions in group["Dimensions"]:
+                names = tuple(sorted(dimensions))
+                found.update((group["Namespace"], metric["Name"], names) for metric in group["Metrics"])
+    return found
+
+
+@pytest.fixture
+def emitted(stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> set[Emitted]:
+    """Everything that the function emits for a new, a repeated and an invalid sale, and without its table."""
+    target = stack.target()
+    queues = target.client("sqs")
+    # A queue of its own: other tests look for their letters in the stack's.
+    letters = queues.create_queue(QueueName=f"letters-{uuid.uuid4().hex}")["QueueUrl"]
+    settings: Settings = replace(target.settings, catalog=target.catalog_config, dead_letter_queue_url=letters)
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    good, bad = event(tenantId=tenant, unknown=1), event(tenantId=tenant, saleId="bad", salePrice="much")
+    given = batch(json.dumps(good), json.dumps(good), json.dumps(bad), "no JSON")
+    assert build(settings).handle(given, None) == {"batchItemFailures": []}
+    assert build(replace(settings, table="missing")).handle(given, None)["batchItemFailures"]
+    queues.delete_queue(QueueUrl=letters)
+    return metrics_of(capsys.readouterr().out)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lambda_fn.settings import Settings
 from lambda_fn.telemetry import NAMESPACE
-from lambda_fn.wiring import build
-from ops.local_stack.stack import LocalStack
-from tests.builders import event
+from tests.infrastructure.conftest import Emitted
 
 ALARMS = {
     "FunctionErrors",
@@ -37,8 +32,6 @@ OF_SERVICES = {
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
 }
-
-Emitted = tuple[str, str, tuple[str, ...]]
 
 
 def alarms_of(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -89,38 +82,6 @@ def named_by_alarms(resources: dict[str, Any]) -> set[Emitted]:
         )
         for alarm in alarms_of(resources).values()
     }
-
-
-def batch(*bodies: str) -> dict[str, Any]:
-    records = [
-        {"messageId": f"message-{number}", "body": text, "eventSource": "aws:sqs", "attributes": {}}
-        for number, text in enumerate(bodies)
-    ]
-    return {"Records": records}
-
-
-def metrics_of(text: str) -> set[Emitted]:
-    """Read CloudWatch's embedded metric format."""
-    found: set[Emitted] = set()
-    for line in text.splitlines():
-        for group in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
-            for dimensions in group["Dimensions"]:
-                names = tuple(sorted(dimensions))
-                found.update((group["Namespace"], metric["Name"], names) for metric in group["Metrics"])
-    return found
-
-
-@pytest.fixture
-def emitted(stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> set[Emitted]:
-    """Everything that the function emits for a new, a repeated and an invalid sale, and without its table."""
-    target = stack.target()
-    settings: Settings = replace(target.settings, catalog=target.catalog_config)
-    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
-    good, bad = event(tenantId=tenant, unknown=1), event(tenantId=tenant, saleId="bad", salePrice="much")
-    given = batch(json.dumps(good), json.dumps(good), json.dumps(bad), "no JSON")
-    assert build(settings).handle(given, None) == {"batchItemFailures": []}
-    assert build(replace(settings, table="missing")).handle(given, None)["batchItemFailures"]
-    return metrics_of(capsys.readouterr().out)
 
 
 def test_every_metric_that_an_alarm_names_is_emitted(resources: dict[str, Any], emitted: set[Emitted]) -> None:

@@ -1,0 +1,136 @@
+"""The template's switches: what each of them changes, and that what they need comes with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lambda_fn.event import EVENT_SOURCE
+from lambda_fn.sale import EVENT_TYPE
+from ops.event_schema import as_text, schema, written_in
+from ops.local_stack.deployment import prepare
+from ops.local_stack.state import PROJECT_ROOT
+from tests.infrastructure.conftest import TEMPLATE
+
+NOTHING = {"Ref": "AWS::NoValue"}
+KEY = {"Fn::GetAtt": ["EncryptionKey", "Arn"]}
+ALIAS = {"Ref": "SyncFunction.Alias"}
+
+
+def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name]["Properties"]
+    return found
+
+
+def test_events_go_to_the_published_version(resources: dict[str, Any]) -> None:
+    # SnapStart takes its snapshot of a published version, and $LATEST never starts from one.
+    function = properties(resources, "SyncFunction")
+    assert function["AutoPublishAlias"] == "live"
+    assert function["AutoPublishAliasAllProperties"] is True
+    assert properties(resources, "BufferQueueMapping")["FunctionName"] == ALIAS
+    assert properties(resources, "DirectInvocationPermission")["FunctionName"] == ALIAS
+    assert properties(resources, "AsynchronousInvocation")["Qualifier"] == "live"
+    (target,) = properties(resources, "SaleRule")["Targets"]
+    assert target["Arn"]["Fn::If"][2] == ALIAS
+
+
+def test_switches_of_the_function(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    function = properties(resources, "SyncFunction")
+    assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+    assert function["Tracing"] == {"Ref": "Tracing"}
+    assert function["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, NOTHING]
+    }
+    parameters = template["Parameters"]
+    assert {name: parameters[name]["Default"] for name in ("SnapStart", "Tracing", "ReservedConcurrency")} == {
+        "SnapStart": "None",
+        "Tracing": "PassThrough",
+        "ReservedConcurrency": 0,
+    }
+
+
+def test_the_key_encrypts_every_store_and_the_log(resources: dict[str, Any]) -> None:
+    bucket = properties(resources, "TableBucket")["EncryptionConfiguration"]["Fn::If"]
+    assert bucket == [
+        "HasCustomerManagedKey",
+        {"SSEAlgorithm": "aws:kms", "KMSKeyArn": KEY},
+        {"SSEAlgorithm": "AES256"},
+    ]
+    for table in ("GuardTable", "ProjectionTable"):
+        with_key = properties(resources, table)["SSESpecification"]["Fn::If"][1]
+        assert with_key == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}
+    for queue in ("BufferQueue", "DeadLetterQueue"):
+        assert properties(resources, queue)["KmsMasterKeyId"] == {"Fn::If": ["HasCustomerManagedKey", KEY, NOTHING]}
+    assert properties(resources, "LogGroup")["KmsKeyId"] == {"Fn::If": ["HasCustomerManagedKey", KEY, NOTHING]}
+    assert resources["EncryptionKey"]["Condition"] == "HasCustomerManagedKey"
+
+
+def test_the_services_may_use_the_key_and_only_for_this_stage(resources: dict[str, Any]) -> None:
+    statements = properties(resources, "EncryptionKey")["KeyPolicy"]["Statement"]
+    services = {
+        json.dumps(statement["Principal"]["Service"]): statement
+        for statement in statements
+        if "Service" in statement["Principal"]
+    }
+    assert services.keys() == {
+        '"events.amazonaws.com"',
+        '"maintenance.s3tables.amazonaws.com"',
+        '{"Fn::Sub": "logs.${AWS::Region}.amazonaws.com"}',
+    }
+    for statement in services.values():
+        assert "${Stage}" in json.dumps(statement["Condition"])
+        assert not [action for action in statement["Action"] if "*" in action]
+    for name in ("events.amazonaws.com", "maintenance.s3tables.amazonaws.com"):
+        assert set(services[f'"{name}"']["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    # Whoever is named by "*" has to come through DynamoDB, and from this account.
+    (anybody,) = (statement for statement in statements if statement["Principal"] == {"AWS": "*"})
+    assert anybody["Condition"]["StringEquals"].keys() == {"kms:CallerAccount", "kms:ViaService"}
+
+
+def test_production_is_protected_from_deletion(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    assert template["Conditions"]["Production"] == {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}
+    for table in ("GuardTable", "ProjectionTable"):
+        assert properties(resources, table)["DeletionProtectionEnabled"] == {"Fn::If": ["Production", True, False]}
+
+
+def test_the_archive_keeps_what_the_rule_picks(resources: dict[str, Any]) -> None:
+    archive = resources["SaleArchive"]
+    assert archive["Condition"] == "HasArchive"
+    assert archive["Properties"]["EventPattern"] == properties(resources, "SaleRule")["EventPattern"]
+    assert archive["Properties"]["RetentionDays"] == {"Ref": "ArchiveDays"}
+
+
+def test_what_can_be_tagged_is_tagged(resources: dict[str, Any]) -> None:
+    tags: list[dict[str, Any]] = [
+        {"Key": "project", "Value": "carousel-sync"},
+        {"Key": "stage", "Value": {"Ref": "Stage"}},
+    ]
+    for name in ("GuardTable", "ProjectionTable", "BufferQueue", "DeadLetterQueue", "LogGroup", "SyncRole"):
+        assert properties(resources, name)["Tags"] == tags
+    assert properties(resources, "SyncFunction")["Tags"] == {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def test_the_published_schema_is_that_of_the_function() -> None:
+    assert written_in(TEMPLATE.read_text()) == as_text(), "python -m ops.event_schema --write"
+
+
+def test_the_published_schema_is_of_the_event_that_the_rule_picks(resources: dict[str, Any]) -> None:
+    content = json.loads(properties(resources, "SaleSchema")["Content"])
+    assert content == schema()
+    assert properties(resources, "SaleSchema")["SchemaName"] == f"{EVENT_SOURCE}@{EVENT_TYPE}"
+    detail = content["definitions"]["detail"]
+    assert set(detail["required"]) == {
+        "tenantId",
+        "productId",
+        "category",
+        "brand",
+        "listedPrice",
+        "salePrice",
+        "soldDate",
+    }
+    assert detail["properties"]["tenantId"]["maxLength"] == 128
+    assert detail["properties"]["daysToSell"]["anyOf"][0]["maximum"] == 36_500
+
+
+def test_the_embedded_stack_deploys_this_very_template() -> None:
+    assert prepare(PROJECT_ROOT, {}).template == TEMPLATE.read_text()
