@@ -31,6 +31,10 @@ _TIMEOUTS: Final = Config(
 )
 
 
+FUNCTION_ALIAS: Final = "live"
+"""The alias of the published version that events are delivered to (template.yaml, AutoPublishAlias)."""
+
+
 def function_name(stage: str) -> str:
     """Return the name that template.yaml gives the function."""
     return f"bg-remover-{stage}-carouselToS3TablesSync"

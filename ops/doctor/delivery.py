@@ -11,6 +11,7 @@ from lambda_fn.sale import EVENT_TYPE
 from ops.doctor.account import DEPLOY_AGAIN
 from ops.doctor.finding import Check, Finding, judged
 from ops.doctor.stage import Stage
+from ops.target import FUNCTION_ALIAS
 
 EVENTS: Final = "events.amazonaws.com"
 # Lambda Developer Guide, "Using Lambda with Amazon SQS": the queue's visibility time-out, in time-outs of the function.
@@ -38,7 +39,8 @@ def rule(stage: Stage) -> Finding:
 def target(stage: Stage) -> Finding:
     """Whether the rule hands over to the right place, and keeps what it can't hand over."""
     targets = stage.client("events").list_targets_by_rule(Rule=stage.rule, EventBusName=stage.bus)["Targets"]
-    wanted = stage.configuration["FunctionArn"] if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
+    alias = f"{stage.configuration['FunctionArn']}:{FUNCTION_ALIAS}"
+    wanted = alias if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
 
     def faults() -> Iterator[tuple[str, str]]:
@@ -89,8 +91,10 @@ def dead_letter_queue(stage: Stage) -> Finding:
 def mapping(stage: Stage) -> Finding:
     """Whether the queue's messages reach the function, and only failed ones come back."""
     queue = stage.queue(stage.buffer_queue)["QueueArn"]
-    answer = stage.client("lambda").list_event_source_mappings(FunctionName=stage.function, EventSourceArn=queue)
-    found = [one for one in answer["EventSourceMappings"] if one["EventSourceArn"] == queue]
+    # Not by the function's name: Lambda lists a mapping to an alias under the alias only.
+    answer = stage.client("lambda").list_event_source_mappings(EventSourceArn=queue)
+    alias = f"{stage.configuration['FunctionArn']}:{FUNCTION_ALIAS}"
+    found = [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == alias]
 
     def faults() -> Iterator[tuple[str, str]]:
         if not found:
@@ -149,7 +153,9 @@ def _allows_rule(statement: Mapping[str, Any], rule_arn: str) -> bool:
 
 def _may_invoke(stage: Stage) -> bool:
     try:
-        policy = json.loads(stage.client("lambda").get_policy(FunctionName=stage.function)["Policy"])
+        policy = json.loads(
+            stage.client("lambda").get_policy(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)["Policy"]
+        )
     except stage.client("lambda").exceptions.ResourceNotFoundException:
         return False
     return any(

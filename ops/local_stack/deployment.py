@@ -19,7 +19,7 @@ STACK_NAME: Final = "carousel-sync-{stage}"
 _ARTEFACT_BUCKET: Final = "carousel-sync-artefacts"
 _DEPLOY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
-_CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+_CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,12 @@ def choose_port(port: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-def start(directory: Path, port: int, token: str) -> int:
+def start(directory: Path, port: int, token: str, *, enforce_rights: bool = False) -> int:
     """Start the emulator in its own session and return its process id at once.
 
-    Everything that it writes is below ``directory``. The caller waits with :func:`wait_until_healthy`.
+    Everything that it writes is below ``directory``. The caller waits with :func:`wait_until_healthy`. With
+    ``enforce_rights`` it checks signatures and IAM policies of everybody but the stack's own key pair; the function
+    then runs as its role.
     """
     folders = {name: directory / name for name in _FOLDERS}
     for folder in folders.values():
@@ -97,6 +99,7 @@ def start(directory: Path, port: int, token: str) -> int:
         "S3_DATA_DIR": str(folders["s3"]),
         "STATE_DIR": str(folders["persisted"]),
         "PYTHONUNBUFFERED": "1",
+        "AUTH": "true" if enforce_rights else "false",
     }
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     # posix_spawn and not subprocess: the process outlives this one on purpose, and nobody holds an object for it.

@@ -57,11 +57,12 @@ class LocalStack:
     """An emulator with template.yaml deployed on it, whose state lives in a folder.
 
     Two folders are two stacks. As a context manager it is brought down at the end, whatever happened; entering it does
-    not bring it up.
+    not bring it up. ``enforce_rights`` has an emulator that it starts check IAM policies.
     """
 
-    def __init__(self, state_dir: Path | None = None, stage: str = "dev") -> None:
+    def __init__(self, state_dir: Path | None = None, stage: str = "dev", *, enforce_rights: bool = False) -> None:
         self.directory = state.state_directory(state_dir)
+        self._enforce_rights = enforce_rights
         self.stage = stage
 
     def up(
@@ -176,7 +177,7 @@ class LocalStack:
 
     def _start_once(self, port: int) -> StackState:
         token = f"carousel-{secrets.token_hex(8)}"
-        pid = emulator.start(self.directory, port, token)
+        pid = emulator.start(self.directory, port, token, enforce_rights=self._enforce_rights)
         started = StackState(pid=pid, port=port, token=token, stage=self.stage)
         # Saved before it answers: whatever interrupts the wait, down finds the process.
         state.save(self.directory, started)

@@ -23,7 +23,7 @@ from ops.doctor.run import CHECKS, examine
 from ops.doctor.stage import Stage
 from ops.local_stack.stack import DeliveryMode, LocalStack
 from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
-from ops.target import Target
+from ops.target import FUNCTION_ALIAS, Target
 
 Change = AbstractContextManager[None]
 DRAIN_SECONDS = 60.0
@@ -455,9 +455,9 @@ def test_a_healthy_stage_with_direct_delivery_has_none_either_until_the_rule_may
         target = stack.target()
         assert not_ok(Stage(target)) == {}
         client, name = target.client("lambda"), Stage(target).function
-        statements = json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
+        statements = json.loads(client.get_policy(FunctionName=name, Qualifier=FUNCTION_ALIAS)["Policy"])["Statement"]
         for statement in statements:
-            client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+            client.remove_permission(FunctionName=name, Qualifier=FUNCTION_ALIAS, StatementId=statement["Sid"])
         assert "may not invoke the function" in not_ok(Stage(target))["rule target"].seen
 
 

@@ -1,0 +1,167 @@
+"""What the function may do: each allowed action, on which resource, and the code that needs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from ops.local_stack.state import PROJECT_ROOT
+
+
+class Right(NamedTuple):
+    """An action on a resource, as the template writes it."""
+
+    action: str
+    resource: str
+
+
+def arn_of(resource: str, attribute: str = "Arn") -> str:
+    return json.dumps({"Fn::GetAtt": [resource, attribute]})
+
+
+GUARD, PROJECTION = arn_of("GuardTable"), arn_of("ProjectionTable")
+BUCKET, TABLE = (
+    arn_of("TableBucket", "TableBucketARN"),
+    json.dumps({"Fn::Sub": "${TableBucket.TableBucketARN}/table/*"}),
+)
+BUFFER, LETTERS, LOG, KEY = (
+    arn_of("BufferQueue"),
+    arn_of("DeadLetterQueue"),
+    arn_of("LogGroup"),
+    arn_of("EncryptionKey"),
+)
+EVERYTHING = json.dumps("*")
+
+DYNAMODB, GUARD_CODE = "lambda_fn/dynamodb.py", "lambda_fn/guard/dynamodb.py"
+STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "catalog_config/s3_file_io.py"
+# The Lambda service acts with the function's role where no code of ours does: it polls the queue and writes the log
+# (Lambda Developer Guide, "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
+TEMPLATE = "template.yaml"
+NEEDED = {
+    # A PartiQL statement needs its own action in a batch, too (DynamoDB Developer Guide, "IAM policies with PartiQL").
+    Right("dynamodb:PartiQLInsert", GUARD): (GUARD_CODE, "INSERT INTO"),
+    Right("dynamodb:PartiQLUpdate", GUARD): (GUARD_CODE, "UPDATE "),
+    Right("dynamodb:BatchGetItem", GUARD): (GUARD_CODE, "self._batches.get("),
+    Right("dynamodb:BatchWriteItem", GUARD): (GUARD_CODE, "self._batches.put("),
+    Right("dynamodb:BatchGetItem", PROJECTION): ("lambda_fn/projection/dynamodb.py", "self._batches.get("),
+    Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/dynamodb.py", "self._batches.put("),
+    # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint": which operation of the
+    # catalog needs which action.
+    Right("s3tables:GetTableBucket", BUCKET): ("catalog_config/connect.py", "TimeoutRestCatalog("),
+    Right("s3tables:GetNamespace", BUCKET): (STORE, ".load_table("),
+    Right("s3tables:GetTable", TABLE): (STORE, ".load_table("),
+    Right("s3tables:GetTableMetadataLocation", TABLE): (STORE, ".load_table("),
+    Right("s3tables:UpdateTableMetadataLocation", TABLE): (STORE, ".commit_table("),
+    Right("s3tables:GetTableData", TABLE): (FILES, "get_object("),
+    Right("s3tables:PutTableData", TABLE): (FILES, "put_object("),
+    Right("sqs:ReceiveMessage", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
+    Right("sqs:DeleteMessage", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
+    Right("sqs:GetQueueAttributes", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
+    Right("sqs:ChangeMessageVisibility", BUFFER): ("lambda_fn/redelivery.py", "change_message_visibility_batch("),
+    Right("sqs:SendMessage", LETTERS): ("lambda_fn/dead_letters/sqs.py", "send_message_batch("),
+    Right("logs:CreateLogStream", LOG): (TEMPLATE, "LoggingConfig:"),
+    Right("logs:PutLogEvents", LOG): (TEMPLATE, "LoggingConfig:"),
+    Right("kms:Decrypt", KEY): (TEMPLATE, "KmsMasterKeyId:"),
+    Right("kms:GenerateDataKey", KEY): (TEMPLATE, "KmsMasterKeyId:"),
+    Right("xray:PutTraceSegments", EVERYTHING): (TEMPLATE, "Tracing: !Ref Tracing"),
+    Right("xray:PutTelemetryRecords", EVERYTHING): (TEMPLATE, "Tracing: !Ref Tracing"),
+}
+# What a client of ours calls, and the action that it needs (Service Authorization Reference).
+CALLS = {
+    "batch_get_item": {"dynamodb:BatchGetItem"},
+    "batch_write_item": {"dynamodb:BatchWriteItem"},
+    "batch_execute_statement": {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
+    "send_message_batch": {"sqs:SendMessage"},
+    "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
+}
+
+
+def statements(resources: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yield each statement of the role with the condition under which it is there."""
+    for policy in resources["SyncRole"]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "Fn::If" in statement:
+                condition, there, otherwise = statement["Fn::If"]
+                assert otherwise == {"Ref": "AWS::NoValue"}
+                yield condition, there
+            else:
+                yield None, statement
+
+
+def several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def rights(resources: dict[str, Any]) -> list[Right]:
+    return [
+        Right(action, json.dumps(resource))
+        for _, statement in statements(resources)
+        for action in several(statement["Action"])
+        for resource in several(statement["Resource"])
+    ]
+
+
+def test_every_right_is_known_with_the_code_that_needs_it(resources: dict[str, Any]) -> None:
+    assert sorted(rights(resources)) == sorted(NEEDED)
+
+
+@pytest.mark.parametrize("right", NEEDED, ids=lambda right: right.action)
+def test_the_code_that_needs_a_right_is_there(right: Right) -> None:
+    path, fragment = NEEDED[right]
+    assert fragment in (PROJECT_ROOT / path).read_text()
+
+
+def test_every_call_of_a_client_has_its_right(resources: dict[str, Any]) -> None:
+    sources = [path.read_text() for path in (PROJECT_ROOT / "lambda_fn").rglob("*.py")]
+    called = {name for source in sources for name in re.findall(r"_client\.(\w+)\(", source)}
+    assert called == CALLS.keys()
+    allowed = {right.action for right in rights(resources)}
+    assert set().union(*CALLS.values()) <= allowed
+
+
+def test_no_action_is_a_wildcard_and_nothing_is_granted_by_others(resources: dict[str, Any]) -> None:
+    role = resources["SyncRole"]["Properties"]
+    assert "ManagedPolicyArns" not in role
+    assert "Policies" not in resources["SyncFunction"]["Properties"]
+    assert not [right for right in rights(resources) if "*" in right.action]
+    assert {statement["Effect"] for _, statement in statements(resources)} == {"Allow"}
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_resources_are_named_but_for_two(resources: dict[str, Any]) -> None:
+    for condition, statement in statements(resources):
+        for resource in several(statement["Resource"]):
+            if "*" not in json.dumps(resource):
+                continue
+            if resource == "*":
+                # X-Ray knows no resources for these actions.
+                assert condition == "HasTracing"
+                continue
+            # A table's ARN ends in an id that is made up after the stack; its names are held by the conditions.
+            assert json.dumps(resource) == TABLE
+            assert statement["Condition"] == {
+                "StringEqualsIfExists": {
+                    "s3tables:namespace": "pricing_intelligence",
+                    "s3tables:tableName": "sales_history",
+                }
+            }
+
+
+def test_rights_of_options_come_with_the_options(resources: dict[str, Any]) -> None:
+    optional = {statement["Sid"]: condition for condition, statement in statements(resources) if condition}
+    assert optional == {"UseTheKey": "HasCustomerManagedKey", "SendTraces": "HasTracing"}
+
+
+def test_each_function_has_a_role_of_its_own(resources: dict[str, Any]) -> None:
+    roles = [
+        json.dumps(resource["Properties"]["Role"])
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    assert len(set(roles)) == len(roles)
+    assert roles == [arn_of("SyncRole")]
