@@ -134,9 +134,6 @@ def _sending_faults(stage: Stage, name: str, queue: Mapping[str, str]) -> Iterat
     policy = json.loads(queue.get("Policy") or "{}")
     if not any(_allows_rule(one, stage.event_rule["Arn"]) for one in policy.get("Statement", [])):
         yield f"the policy of {name} does not let rule {stage.rule} send to it", DEPLOY_AGAIN
-    # Amazon EventBridge User Guide, "Amazon SQS permissions": the AWS managed key's policy can't be extended.
-    if queue.get("KmsMasterKeyId") == "alias/aws/sqs":
-        yield f"{name} is encrypted with a key that the event bus may not use", DEPLOY_AGAIN
 
 
 def _allows_rule(statement: Mapping[str, Any], rule_arn: str) -> bool:

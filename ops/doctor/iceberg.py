@@ -54,9 +54,10 @@ def schema(stage: Stage) -> Finding:
         "The table was made by something else. Do not drop it: set ICEBERG_TABLE to another name, or repair the schema."
     )
 
+    version = table.properties.get(SCHEMA_VERSION_PROPERTY, "unknown")
+
     def faults() -> Iterator[tuple[str, str]]:
-        version = int(table.properties.get(SCHEMA_VERSION_PROPERTY, "0"))
-        if version < SCHEMA_VERSION:
+        if not version.isdecimal() or int(version) < SCHEMA_VERSION:
             yield f"its schema has version {version}, the code needs {SCHEMA_VERSION}", apply
         present = {column.field_id: column for column in table.schema().fields}
         for wanted in SCHEMA.fields:
@@ -66,7 +67,7 @@ def schema(stage: Stage) -> Finding:
             elif (column.name, column.field_type) != (wanted.name, wanted.field_type):
                 yield f"field id {wanted.field_id} is '{column}' instead of '{wanted}'", other
 
-    return judged(f"{'.'.join(table.name())}, schema version {SCHEMA_VERSION}, {len(SCHEMA.fields)} columns", faults())
+    return judged(f"{'.'.join(table.name())}, schema version {version}, {len(table.schema().fields)} columns", faults())
 
 
 def maintenance(stage: Stage) -> Finding:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as ConnectionFailed
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
 from lambda_fn.errors import CarouselSyncError
-from ops.doctor import account, delivery, function, iceberg, state, tables
+from ops.doctor import account, delivery, encryption, function, iceberg, state, tables
 from ops.doctor.finding import Check, Finding, Status
 from ops.doctor.stage import CannotTell, NotThere, Stage
 from ops.target import CATALOG_FAILURES
@@ -17,6 +18,7 @@ from ops.target import CATALOG_FAILURES
 CHECKS: Final = (
     *account.CHECKS,
     *delivery.CHECKS,
+    *encryption.CHECKS,
     account.PUT_EVENTS,
     *function.CHECKS,
     *tables.CHECKS,
@@ -56,11 +58,20 @@ _OWNERS: Final = {
 }
 
 
+NOT_BEGUN: Final = Finding(Status.NOT_CHECKED, f"it needs what check {account.CREDENTIALS.name!r} could not read")
+
+
 def examine(stage: Stage, begun: Callable[[Check], None] = lambda _: None) -> Iterator[tuple[Check, Finding]]:
-    """Carry out every check and yield what it finds, in order. Changes nothing, and raises nothing that AWS raises."""
+    """Carry out every check and yield what it finds, in order. Changes nothing, and raises nothing that AWS raises.
+
+    Without credentials, or where AWS can't be reached, only the first is carried out.
+    """
+    stopped = False
     for check in CHECKS:
         begun(check)
-        yield check, carry_out(check, stage)
+        finding = NOT_BEGUN if stopped else carry_out(check, stage)
+        stopped = stopped or (check is account.CREDENTIALS and finding.status is Status.FAILURE)
+        yield check, finding
 
 
 def carry_out(check: Check, stage: Stage) -> Finding:
@@ -73,11 +84,18 @@ def carry_out(check: Check, stage: Stage) -> Finding:
         return Finding(Status.NOT_CHECKED, str(error))
     except ClientError as error:
         return _refused(check, stage, error)
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        status = Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
-        return Finding(status, str(error), account.CREDENTIALS.if_missing)
-    except (BotoCoreError, CarouselSyncError, *CATALOG_FAILURES) as error:
+    except BotoCoreError as error:
+        return _not_answered(check, error)
+    except (CarouselSyncError, *CATALOG_FAILURES) as error:
         return Finding(Status.NOT_CHECKED, f"{type(error).__name__}: {error}")
+
+
+def _not_answered(check: Check, error: BotoCoreError) -> Finding:
+    """Return why the SDK had no answer: there are no credentials, or nobody was reached."""
+    reached = not isinstance(error, ConnectionFailed | HTTPClientError)
+    network = "Check the network, the proxy (HTTPS_PROXY) and the region (AWS_REGION)."
+    status = Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
+    return Finding(status, str(error), account.CREDENTIALS.if_missing if reached else network)
 
 
 def _refused(check: Check, stage: Stage, error: ClientError) -> Finding:
@@ -95,7 +113,7 @@ def _refused(check: Check, stage: Stage, error: ClientError) -> Finding:
         return Finding(
             Status.NOT_CHECKED,
             f"these credentials may not {error.operation_name}: {message}",
-            "Run it with a role that may read this (docs/deployment.md).",
+            "Allow it, or use a role that may read everything of the stage.",
         )
     return Finding(Status.NOT_CHECKED, f"{error.operation_name} failed with {code}: {message}")
 

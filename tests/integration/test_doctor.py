@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -19,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from ops import queues
 from ops.doctor.finding import Finding, Status, exit_code
-from ops.doctor.run import CHECKS, examine
+from ops.doctor.run import CHECKS, carry_out, examine
 from ops.doctor.stage import Stage
 from ops.local_stack.stack import DeliveryMode, LocalStack
 from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
@@ -104,7 +105,7 @@ def queue(name: str, **attributes: str) -> Callable[[Stage], Change]:
         before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
         yield
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: before[name] for name in attributes})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: before.get(name, "") for name in attributes})
 
     return change
 
@@ -210,6 +211,24 @@ def table_renamed(stage: Stage) -> Iterator[None]:
             yield
 
 
+def own_key(*, enabled: bool, services: list[str]) -> Callable[[Stage], Change]:
+    """The queues are encrypted with a key of the account."""
+
+    @contextmanager
+    def change(stage: Stage) -> Iterator[None]:
+        kms = stage.client("kms")
+        statement = {"Effect": "Allow", "Action": ["kms:GenerateDataKey*", "kms:Decrypt"], "Resource": "*"}
+        statements = [{**statement, "Principal": {"Service": service}} for service in services]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        key = kms.create_key(Policy=policy)["KeyMetadata"]["KeyId"]
+        if not enabled:
+            kms.disable_key(KeyId=key)
+        with queue("dead_letter_queue", KmsMasterKeyId=key, SqsManagedSseEnabled="false")(stage):
+            yield
+
+    return change
+
+
 @contextmanager
 def dead_letter(stage: Stage) -> Iterator[None]:
     url = queue_url(stage, stage.dead_letter_queue)
@@ -297,6 +316,27 @@ MISCONFIGURATIONS: dict[str, tuple[Callable[[Stage], Change], str, str, str, set
         queue("dead_letter_queue", MessageRetentionPeriod="86400"),
         "dead-letter queue",
         "1.0 days instead of 14",
+        "Deploy",
+        set(),
+    ),
+    "the queue's key is disabled": (
+        own_key(enabled=False, services=["events.amazonaws.com"]),
+        "encryption",
+        "is Disabled",
+        "aws kms enable-key --key-id",
+        set(),
+    ),
+    "the queue's key does not let the event bus in": (
+        own_key(enabled=True, services=["sns.amazonaws.com"]),
+        "encryption",
+        "does not let the event bus kms:GenerateDataKey and kms:Decrypt",
+        "Deploy",
+        set(),
+    ),
+    "the queue's key is the one that AWS manages": (
+        queue("dead_letter_queue", KmsMasterKeyId="alias/aws/sqs"),
+        "encryption",
+        "the event bus may not use",
         "Deploy",
         set(),
     ),
@@ -425,7 +465,11 @@ def test_a_misconfiguration_is_reported_by_its_check_with_a_remedy(target: Targe
     wanted = Status.WARNING if check in WARNINGS else Status.FAILURE
     assert found[check].status is wanted
     assert exit_code(found.values()) == (1 if wanted is Status.WARNING else 2)
-    assert not_ok(Stage(fresh(target))) == {}
+    assert [one.status for one in looked_again(target, check)] == [Status.OK]
+
+
+def looked_again(target: Target, name: str) -> list[Finding]:
+    return [carry_out(check, Stage(fresh(target))) for check in CHECKS if check.name == name]
 
 
 def fresh(target: Target, session: boto3.Session | None = None) -> Target:
@@ -459,6 +503,11 @@ def test_a_healthy_stage_with_direct_delivery_has_none_either_until_the_rule_may
         for statement in statements:
             client.remove_permission(FunctionName=name, Qualifier=FUNCTION_ALIAS, StatementId=statement["Sid"])
         assert "may not invoke the function" in not_ok(Stage(target))["rule target"].seen
+
+
+def test_a_key_that_lets_the_event_bus_in_is_ok(target: Target) -> None:
+    with own_key(enabled=True, services=["events.amazonaws.com"])(Stage(target)):
+        assert [one.status for one in looked_again(target, "encryption")] == [Status.OK]
 
 
 # --- what can't be read ----------------------------------------------------------------------------------------------
@@ -511,7 +560,17 @@ def test_without_credentials_the_first_line_says_how_to_sign_in(
     found = findings(Stage(fresh(target, boto3.Session())))
     assert found["credentials"].status is Status.FAILURE
     assert "Sign in" in found["credentials"].remedy
-    assert found["guard table"].status is Status.NOT_CHECKED
+    assert {finding.status for name, finding in found.items() if name != "credentials"} == {Status.NOT_CHECKED}
+
+
+def test_where_aws_does_not_answer_only_the_first_check_is_tried(target: Target) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = fresh(target)
+        nobody.endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        found = findings(Stage(nobody))
+    assert found.pop("credentials").status is Status.FAILURE
+    assert {finding.status for finding in found.values()} == {Status.NOT_CHECKED}
 
 
 # --- rights to put events --------------------------------------------------------------------------------------------

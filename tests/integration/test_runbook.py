@@ -17,7 +17,7 @@ from ops.cli import app
 from ops.dead_letter_queue import looking_through
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
-from ops.target import Target, function_name
+from ops.target import Target
 from tests.aws_cli import commands_of, run_aws
 from tests.builders import body
 
@@ -95,7 +95,7 @@ def send(target: Target, text: str) -> None:
 def placeholder(target: Target, name: str) -> str:
     """Return what stands for one of the page's words in capitals, as the command before it tells it."""
     if name == "UUID":
-        mappings = target.client("lambda").list_event_source_mappings(FunctionName=function_name(target.stage))
+        mappings = target.client("lambda").list_event_source_mappings()
         return str(mappings["EventSourceMappings"][0]["UUID"])
     # What an earlier command has sent back is rejected again, and is a letter again.
     assert queues.wait_until_empty(target, queues.buffer_queue_url(target), DRAIN_SECONDS)
