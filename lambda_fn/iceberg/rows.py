@@ -43,12 +43,18 @@ VALUE_OF_FIELD: Final[dict[int, Callable[[Sale], Any]]] = {
 
 def arrow_table(sales: Sequence[Sale], schema: Schema) -> pa.Table:
     """Return the sales as rows of a table with this schema; a column that this code does not know is null."""
-    arrow_schema = schema_to_pyarrow(schema)
-    columns = [
-        _column(sales, field.field_id, arrow_field.type)
-        for field, arrow_field in zip(schema.fields, arrow_schema, strict=True)
-    ]
+    return arrow_rows(sales, schema_to_pyarrow(schema))
+
+
+def arrow_rows(sales: Sequence[Sale], arrow_schema: pa.Schema) -> pa.Table:
+    """Return the same for a schema that ``schema_to_pyarrow`` has translated."""
+    columns = [_column(sales, field_id_of(field), field.type) for field in arrow_schema]
     return pa.Table.from_arrays(columns, schema=arrow_schema)
+
+
+def field_id_of(column: pa.Field) -> int:
+    """Return a column's Iceberg field id."""
+    return int(column.metadata[b"PARQUET:field_id"])
 
 
 def _column(sales: Sequence[Sale], field_id: int, arrow_type: pa.DataType) -> pa.Array:

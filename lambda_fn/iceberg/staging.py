@@ -17,6 +17,7 @@ from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
+    schema_to_pyarrow,
 )
 from pyiceberg.manifest import (
     DataFile,
@@ -36,7 +37,7 @@ from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summa
 from pyiceberg.typedef import Record
 
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
-from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD, arrow_table
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD, arrow_rows, field_id_of
 from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.sale import Sale
 
@@ -83,12 +84,13 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     """Make one Parquet file for each partition among the sales, and one manifest that lists them."""
     metadata, schema, spec = table.metadata, table.schema(), table.spec()
     locations = table.location_provider()
+    columns = _Columns.of(metadata)
     data_files: list[DataFile] = []
     pending: list[NewFile] = []
     for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
         location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
-        content, statistics = _parquet(arrow_table(members, schema))
-        data_files.append(_data_file(metadata, location, len(content), partition, statistics))
+        content, statistics = _parquet(arrow_rows(members, columns.arrow_schema))
+        data_files.append(_data_file(columns, spec.spec_id, location, len(content), partition, statistics))
         pending.append(NewFile(location, content))
     manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
     with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
@@ -129,23 +131,28 @@ def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) ->
 def _by_partition(
     sales: Sequence[Sale], schema: Schema, spec: PartitionSpec
 ) -> Iterable[tuple[Record, Sequence[Sale]]]:
-    values = [_partition_value(schema, spec_field) for spec_field in spec.fields]
-    groups: dict[tuple[Any, ...], list[Sale]] = {}
+    """Group the sales. Their values are few: each is transformed once, and not for each sale."""
+    values_of = [VALUE_OF_FIELD[spec_field.source_id] for spec_field in spec.fields]
+    same_values: dict[tuple[Any, ...], list[Sale]] = {}
     for sale in sales:
-        groups.setdefault(tuple(value(sale) for value in values), []).append(sale)
+        same_values.setdefault(tuple([value_of(sale) for value_of in values_of]), []).append(sale)
+    transforms = [_transform(schema, spec_field) for spec_field in spec.fields]
+    groups: dict[tuple[Any, ...], list[Sale]] = {}
+    for values, members in same_values.items():
+        partition = tuple(transform(value) for transform, value in zip(transforms, values, strict=True))
+        groups.setdefault(partition, []).extend(members)
     return [(Record(*partition), members) for partition, members in groups.items()]
 
 
-def _partition_value(schema: Schema, spec_field: PartitionField) -> Callable[[Sale], Any]:
+def _transform(schema: Schema, spec_field: PartitionField) -> Callable[[Any], Any]:
     apply = spec_field.transform.transform(schema.find_field(spec_field.source_id).field_type)
-    value_of = VALUE_OF_FIELD[spec_field.source_id]
-    return lambda sale: apply(partition_record_value(spec_field, value_of(sale), schema))
+    return lambda value: apply(partition_record_value(spec_field, value, schema))
 
 
 def _parquet(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     """Write one Parquet file. Numbers of an embedding hardly repeat: their bytes are split by significance instead."""
     sink = pa.BufferOutputStream()
-    embedding = next((column for column in rows.schema.names if _field_id(rows, column) == EMBEDDING_FIELD_ID), None)
+    embedding = next((column.name for column in rows.schema if field_id_of(column) == EMBEDDING_FIELD_ID), None)
     plain = [column for column in rows.schema.names if column != embedding]
     with pq.ParquetWriter(
         sink,
@@ -161,21 +168,37 @@ def _parquet(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     return content.to_pybytes(), pq.read_metadata(pa.BufferReader(content))
 
 
-def _field_id(rows: pa.Table, column: str) -> int:
-    return int(rows.schema.field(column).metadata[b"PARQUET:field_id"])
+@dataclass(frozen=True)
+class _Columns:
+    """What the data files of one append have in common, worked out once: a third of a millisecond for each file."""
+
+    arrow_schema: pa.Schema
+    ids: Mapping[str, int]
+    statistics: Mapping[int, StatisticsCollector]
+
+    @classmethod
+    def of(cls, metadata: TableMetadata) -> _Columns:
+        schema = metadata.schema()
+        plan = compute_statistics_plan(schema, metadata.properties)
+        return cls(schema_to_pyarrow(schema), parquet_path_to_id_mapping(schema), plan)
+
+    def statistics_of(self, parquet: pq.FileMetaData) -> dict[str, Any]:
+        """Return a file's statistics as a manifest has them."""
+        try:
+            return self._collected(parquet, self.statistics)
+        except UnicodeEncodeError:
+            plan = {key: _without_truncated_bounds(column) for key, column in self.statistics.items()}
+            return self._collected(parquet, plan)
+
+    def _collected(self, parquet: pq.FileMetaData, plan: Mapping[int, StatisticsCollector]) -> dict[str, Any]:
+        return data_file_statistics_from_parquet_metadata(
+            parquet_metadata=parquet, stats_columns=dict(plan), parquet_column_mapping=dict(self.ids)
+        ).to_serialized_dict()
 
 
 def _data_file(
-    metadata: TableMetadata, location: str, size_bytes: int, partition: Record, parquet: pq.FileMetaData
+    columns: _Columns, spec_id: int, location: str, size_bytes: int, partition: Record, parquet: pq.FileMetaData
 ) -> DataFile:
-    schema = metadata.schema()
-    plan = compute_statistics_plan(schema, metadata.properties)
-    try:
-        statistics = _statistics(schema, parquet, plan)
-    except UnicodeEncodeError:
-        statistics = _statistics(
-            schema, parquet, {key: _without_truncated_bounds(column) for key, column in plan.items()}
-        )
     data_file = DataFile.from_args(
         _table_format_version=FORMAT_VERSION,
         content=DataFileContent.DATA,
@@ -186,17 +209,10 @@ def _data_file(
         sort_order_id=None,
         equality_ids=None,
         key_metadata=None,
-        **statistics,
+        **columns.statistics_of(parquet),
     )
-    data_file.spec_id = metadata.default_spec_id
+    data_file.spec_id = spec_id
     return data_file
-
-
-def _statistics(schema: Schema, parquet: pq.FileMetaData, plan: dict[int, StatisticsCollector]) -> dict[str, Any]:
-    collected = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=parquet, stats_columns=plan, parquet_column_mapping=parquet_path_to_id_mapping(schema)
-    )
-    return collected.to_serialized_dict()
 
 
 def _without_truncated_bounds(column: StatisticsCollector) -> StatisticsCollector:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
+from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,10 +16,11 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
 
-from lambda_fn.event import parse_event
+from lambda_fn.event import _ESCAPED_LETTER, _LONG_PRICE, _embedding, _may_have_lost_digits, parse_event
 from lambda_fn.ports import Reason, Rejection
-from lambda_fn.sale import Sale, derived_sale_id
+from lambda_fn.sale import Sale, Vector, derived_sale_id
 from tests.builders import ABSENT, EVENT_TIME, body, event, read, read_text, sale
 from tests.properties.strategies import CHARACTERS, event_text, key_parts, prices, sales, sold_dates
 
@@ -204,3 +208,48 @@ def test_an_embedding_is_accepted_exactly_when_its_numbers_fit_32_bits(numbers: 
         assert isinstance(content, Sale)
         assert content.embedding is not None
         assert content.embedding.tobytes() == b"".join(number for number in packed if number)
+
+
+# --- what is fast and what is plain agree -----------------------------------------------------------------------------
+
+
+def value_or_error(make: Callable[[], Vector]) -> bytes | str:
+    try:
+        return make().tobytes()
+    except PydanticCustomError as error:
+        return error.message()
+
+
+def vector_the_plain_way(value: list[Any]) -> Vector:
+    """Make a vector by the rules, one after the other."""
+    if not {type(number) for number in value} <= {int, float}:
+        raise PydanticCustomError("embedding", "must contain numbers only")
+    try:
+        vector = array("f", value)
+    except OverflowError:
+        vector = array("f", [math.inf])
+    if not all(math.isfinite(number) for number in vector):
+        raise PydanticCustomError("embedding", "must contain finite 32-bit floats only")
+    return vector
+
+
+JSON_VALUES: st.SearchStrategy[Any] = st.one_of(
+    st.floats(), st.integers(), st.sampled_from([10**39, 10**400, 2**128 - 1, True, False, None, "1", "", [1.0], {}])
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(JSON_VALUES, min_size=1, max_size=5) | st.lists(st.floats(width=32), min_size=1))
+@example([math.nan, "1"])
+@example([-0.0, 3.4028235677973366e38])
+def test_a_vector_is_the_one_that_is_made_number_by_number(value: list[Any]) -> None:
+    assert value_or_error(lambda: _embedding(value)) == value_or_error(lambda: vector_the_plain_way(value))
+
+
+@given(
+    st.lists(st.sampled_from(['Price"', "P", ":", " ", "1234567890123", "4", "1e5", "\\", "u0065", '"']), max_size=9)
+)
+def test_prices_are_read_again_exactly_when_the_patterns_say_so(parts: list[str]) -> None:
+    text = "".join(parts)
+    patterns = any(pattern.search(text) for pattern in (_LONG_PRICE, _ESCAPED_LETTER))
+    assert _may_have_lost_digits(text) is patterns
