@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.io import FileIO, OutputFile
+from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.table import Table
 from requests.exceptions import ConnectionError as RequestConnectionError
 from requests.exceptions import ReadTimeout
@@ -80,52 +80,57 @@ def faulty(*faults: Fault) -> Callable[[Catalog], Catalog]:
     return lambda catalog: FaultyCatalog(catalog, remaining)  # type: ignore[return-value]
 
 
-class Uploads:
-    """Wraps a catalog so that its tables' uploads are counted, take a while on a clock, or fail at first.
+class Files:
+    """Wraps a catalog so that its tables' uploads take a while on a clock, or fail at first.
 
-    ``ends`` are the moments at which files were stored, on the monotonic clock.
+    ``uploaded`` are the moments at which files were stored, on the monotonic clock; ``read`` the files that were read.
     """
 
     def __init__(self, clock: FakeClock, seconds: float = 0.0, failing: int = 0) -> None:
         self.clock = clock
         self.seconds = seconds
         self.failing = failing
-        self.ends: list[float] = []
+        self.uploaded: list[float] = []
+        self.read: list[str] = []
 
     def __call__(self, catalog: Catalog) -> Catalog:
         return _CatalogWithFiles(catalog, self)  # type: ignore[return-value]
 
-    def begin(self) -> None:
+    def upload(self) -> None:
         """Meet the fate of one upload."""
         if self.failing:
             self.failing -= 1
             raise RequestConnectionError("connection refused")
         self.clock.advance(self.seconds)
-        self.ends.append(self.clock.monotonic())
+        self.uploaded.append(self.clock.monotonic())
 
 
 class _CatalogWithFiles:
-    def __init__(self, inner: Catalog, uploads: Uploads) -> None:
+    def __init__(self, inner: Catalog, files: Files) -> None:
         self._inner = inner
-        self._uploads = uploads
+        self._files = files
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def load_table(self, identifier: Any) -> Table:
         table = self._inner.load_table(identifier)
-        table.io = _CountedFiles(table.io, self._uploads)  # type: ignore[assignment]
+        table.io = _CountedFiles(table.io, self._files)  # type: ignore[assignment]
         return table
 
 
 class _CountedFiles:
-    def __init__(self, inner: FileIO, uploads: Uploads) -> None:
+    def __init__(self, inner: FileIO, files: Files) -> None:
         self._inner = inner
-        self._uploads = uploads
+        self._files = files
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def new_output(self, location: str) -> OutputFile:
-        self._uploads.begin()
+        self._files.upload()
         return self._inner.new_output(location)
+
+    def new_input(self, location: str) -> InputFile:
+        self._files.read.append(location)
+        return self._inner.new_input(location)

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
-from pyiceberg.manifest import ManifestEntry, ManifestFile, read_manifest_list
+from pyiceberg.manifest import UNASSIGNED_SEQ, ManifestEntry, ManifestFile, read_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
@@ -143,7 +143,7 @@ class PyIcebergStore:
         summary = staging.summary(table, files, write_fenced(fenced))
         answer = self._send(judged, files.attempt_id, listed.file.location, summary, files.schema_id)
         if isinstance(answer, Committed):
-            self._manifests = (files.attempt_id, self._manifests_after(files, table, listed.existing))
+            self._remember_manifests(files.attempt_id, files.manifest, listed.existing, table)
         return answer
 
     def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
@@ -183,7 +183,10 @@ class PyIcebergStore:
         except Exception as error:
             return Merging(len(chosen), NotSent(_describe(error)))
         summary = manifest_merging.summary(table, len(chosen), len(kept), len(entries))
-        return Merging(len(chosen), self._send(head, snapshot_id, listed.location, summary, metadata.current_schema_id))
+        answer = self._send(head, snapshot_id, listed.location, summary, metadata.current_schema_id)
+        if isinstance(answer, Committed):
+            self._remember_manifests(snapshot_id, merged, kept, table)
+        return Merging(len(chosen), answer)
 
     def _entries(self, table: Table, manifest: ManifestFile, deadline: Deadline) -> list[ManifestEntry]:
         self._check_time(deadline, f"read {manifest.manifest_path}")
@@ -249,13 +252,14 @@ class PyIcebergStore:
         )
         return Committed(state.followed_by(committed, snapshot))
 
-    def _manifests_after(
-        self, files: StagedFiles, table: Table, existing: Sequence[ManifestFile]
-    ) -> Sequence[ManifestFile]:
-        """Return the manifests of the snapshot that was just committed, as its manifest list has them."""
-        added = files.manifest
-        added.sequence_number = added.min_sequence_number = next_sequence_number(table.metadata)
-        return (added, *existing)
+    def _remember_manifests(
+        self, snapshot_id: int, added: ManifestFile, kept: Sequence[ManifestFile], before: Table
+    ) -> None:
+        """Keep the manifests of a snapshot that was just committed, as its manifest list has them."""
+        added.sequence_number = next_sequence_number(before.metadata)
+        if added.min_sequence_number == UNASSIGNED_SEQ:
+            added.min_sequence_number = added.sequence_number
+        self._manifests = (snapshot_id, (added, *kept))
 
     def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
         name = ".".join(self._identifier)

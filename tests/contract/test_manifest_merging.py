@@ -14,7 +14,8 @@ from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import Landed, ManifestMerge
 from lambda_fn.retry import Deadline, SystemClock
 from tests.builders import sale
-from tests.catalogs import answer_lost, answered, faulty, first_do
+from tests.catalogs import Files, answer_lost, answered, faulty, first_do
+from tests.fakes.clock import FakeClock
 from tests.tables import TableUnderTest
 
 FEWEST = 5
@@ -77,7 +78,8 @@ def totals_of(table: Table) -> dict[str, str]:
 
 
 def test_a_merge_leaves_every_file_as_it_was(merging: TableUnderTest) -> None:
-    writer = merging.writer()
+    files = Files(FakeClock())
+    writer = merging.writer(files)
     for number in range(1, EVERY + 1):
         land(writer, number)
         if number < EVERY:
@@ -92,7 +94,9 @@ def test_a_merge_leaves_every_file_as_it_was(merging: TableUnderTest) -> None:
     assert merging.sale_ids() == [f"{number:03}" for number in range(1, EVERY + 1)]
     assert len(list(after.scan("tenant_id = 't1'").plan_files())) == EVERY // 2
 
+    files.read.clear()
     land(writer, EVERY + 1)
+    assert not files.read, "whoever has merged knows the manifests"
     assert len(manifests_of(merging.load())) == 2
     assert len(merging.sale_ids()) == EVERY + 1
 

@@ -18,7 +18,7 @@ from lambda_fn.ports import NO_SNAPSHOT, Claimed, GiveUp, Landed, NotKnownToHave
 from lambda_fn.retry import Deadline, SystemClock
 from schemas.sales_history import EMBEDDING_ELEMENT_ID
 from tests.builders import sale
-from tests.catalogs import Held, Uploads, answer_lost, faulty, first_do, never_sent
+from tests.catalogs import Files, Held, answer_lost, faulty, first_do, never_sent
 from tests.fakes.clock import FakeClock
 from tests.tables import REQUEST_SECONDS, TABLE, TableUnderTest
 
@@ -285,24 +285,24 @@ def test_the_deadline_ends_the_tries(sqlite_table: TableUnderTest) -> None:
 
 
 def test_an_append_that_was_prepared_sends_nothing_but_its_commit(table: TableUnderTest) -> None:
-    uploads = Uploads(FakeClock())
-    attempt = table.writer(uploads).begin(1, soon())
+    files = Files(FakeClock())
+    attempt = table.writer(files).begin(1, soon())
     sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
     attempt.prepare(sales, soon())
-    assert len(uploads.ends) == len(sales) + MANIFEST_AND_LIST
+    assert len(files.uploaded) == len(sales) + MANIFEST_AND_LIST
     assert attempt.append(sales, (), soon()) == Landed(1)
-    assert len(uploads.ends) == len(sales) + MANIFEST_AND_LIST
+    assert len(files.uploaded) == len(sales) + MANIFEST_AND_LIST
     assert table.sale_ids() == ["a", "b"]
 
 
 def test_what_could_not_be_uploaded_ahead_is_uploaded_with_the_commit(table: TableUnderTest) -> None:
-    uploads = Uploads(FakeClock(), failing=2)
-    attempt = table.writer(uploads).begin(1, soon())
+    files = Files(FakeClock(), failing=2)
+    attempt = table.writer(files).begin(1, soon())
     sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
     attempt.prepare(sales, soon())
-    assert not uploads.ends
+    assert not files.uploaded
     attempt.prepare(sales, soon())
-    assert not uploads.ends
+    assert not files.uploaded
     assert attempt.append(sales, (), soon()) == Landed(1)
     assert table.sale_ids() == ["a", "b"]
 
@@ -324,12 +324,12 @@ def test_a_prepared_append_lands_on_the_head_of_somebody_else(table: TableUnderT
 
 def test_many_files_leave_time_for_the_commit_and_its_judgement(sqlite_table: TableUnderTest) -> None:
     clock = FakeClock()
-    uploads = Uploads(clock, seconds=REQUEST_SECONDS)
+    files = Files(clock, seconds=REQUEST_SECONDS)
     given_seconds = 8 * REQUEST_SECONDS
-    attempt = sqlite_table.writer(uploads).begin(1, soon())
+    attempt = sqlite_table.writer(files).begin(1, soon())
     sales = [sale(sale_id=str(number), tenant_id=f"t{number}") for number in range(12)]
     result = attempt.append(sales, (), Deadline.after(clock, given_seconds))
     assert result == NotKnownToHaveLanded(GiveUp.STAGING_FAILED)
-    assert uploads.ends
-    assert max(uploads.ends) <= given_seconds - 2 * REQUEST_SECONDS
+    assert files.uploaded
+    assert max(files.uploaded) <= given_seconds - 2 * REQUEST_SECONDS
     assert sqlite_table.sale_ids() == []
