@@ -110,7 +110,7 @@ class SyncSales:
             lambda: self._look_at_projection(claimed, deadline), lambda: self._prepare(attempt, claimed, deadline)
         )
 
-        # 5. Resolve take-overs: an earlier attempt may have landed the sale.
+        # 5. Resolve: an earlier attempt may have landed the sale, and where items expire only the row can tell.
         unvouched = [claim.sale for claim in claimed if self._is_unvouched(claim.sale)]
         taken_over = [claim for claim in claimed if claim.earlier_attempts and not self._is_unvouched(claim.sale)]
         landed = self._resolve(attempt, taken_over, unvouched, deadline)

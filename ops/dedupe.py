@@ -71,7 +71,8 @@ class Doubled:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return of each row what tells it from the others."""
-        rows: list[dict[str, Any]] = self.rows.select([INGESTED, *(set(self.differing) - {INGESTED})]).to_pylist()
+        names = [INGESTED, *(name for name in self.differing if name != INGESTED)]
+        rows: list[dict[str, Any]] = self.rows.select(names).to_pylist()
         return [{"number": number, **row} for number, row in enumerate(rows, start=1)]
 
 
@@ -174,9 +175,12 @@ def _show(found: Doubled) -> None:
     what = "tell the same" if found.alike else "differ"
     stdout.print(f"The table has {found.number} rows of the sale, which {what}:", highlight=False)
     listed = found.as_json()
-    table = TextTable(*listed[0])
+    # A column for each row: they are two as a rule, and differ in twenty columns perhaps.
+    table = TextTable("")
     for row in listed:
-        table.add_row(*(Text(_text(value)) for value in row.values()))
+        table.add_column(f"Row {row['number']}", overflow="fold")
+    for name in list(listed[0])[1:]:
+        table.add_row(name, *(Text(_text(row[name])) for row in listed))
     stdout.print(table, highlight=False)
 
 

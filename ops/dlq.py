@@ -203,7 +203,7 @@ def _print_reasons(letters: Sequence[Summary]) -> None:
     table = Table("Reason")
     table.add_column("Letters", justify="right")
     for name in ("Oldest first seen", "Example", "Example's detail"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == "Example", overflow="fold")
     for reason, members in sorted(_by_reason(letters).items()):
         oldest = members[0]
         detail = Text(printable(_shortened(oldest.detail)))
@@ -213,7 +213,11 @@ def _print_reasons(letters: Sequence[Summary]) -> None:
 
 
 def _print_letters(letters: Sequence[Summary]) -> None:
-    table = Table("Id", "Reason", "First seen", "Detail")
+    table = Table()
+    # Never cut short: it is what dlq show asks for.
+    table.add_column("Id", no_wrap=True)
+    for name in ("Reason", "First seen", "Detail"):
+        table.add_column(name, overflow="fold")
     for one in letters[:LETTERS_FOR_PEOPLE]:
         table.add_row(one.id, Text(printable(one.reason)), one.first_seen, Text(printable(_shortened(one.detail))))
     stdout.print(table, highlight=False)
@@ -230,7 +234,7 @@ def _print_redriven(done: Redriven, *, dry_run: bool) -> None:
         kept = ", ".join(f"{reason} {count:,}" for reason, count in sorted(done.kept.items()))
         stdout.print(f"Left where they are, of other reasons: {kept}", highlight=False)
     if done.newer:
-        stdout.print(f"{done.newer:,} letters have arrived meanwhile; look at them before sending them, too.")
+        stdout.print(f"Arrived meanwhile: {done.newer:,}. Look at what arrived before sending it, too.")
     if done.stuck:
         stderr.print(
             f"{len(done.stuck):,} were sent and could not be deleted from the dead-letter queue. That harms nothing: "

@@ -245,10 +245,10 @@ def _show_all(report: Report, repairs: Repairs | None, after: Report | None, tar
     verb = "would be" if repairs.dry_run else "were"
     for title, names in repairs.listed.items():
         if names:
-            _show_finding(stdout, f"{len(names):,} {title}", f"These {verb} mended.", names)
+            _show_finding(stdout, f"{title.capitalize()}: {len(names):,}", f"These {verb} mended.", names)
     if repairs.left:
         left = [f"{name}: {why}" for name, why in sorted(repairs.left.items())]
-        _show_finding(stdout, f"{len(left):,} left as they are", "Each with its reason:", left)
+        _show_finding(stdout, f"Left as they are: {len(left):,}", "Each with its reason:", left)
     if not repairs.changes:
         stdout.print("There is nothing that could be mended now.")
     elif repairs.dry_run:
