@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
 from itertools import count
 from typing import Any, Final
 
-import orjson
-
 from lambda_fn.sale import Sale
+from ops.bench.payloads import queue_record
 from ops.generate import Recipe, generate
+from ops.sizing import INVOCATION_LIMIT_BYTES
 from tests import builders
 
 DIMENSION: Final = 1024
-INVOCATION_LIMIT_BYTES: Final = 6 * 1024 * 1024
-"""Payload of a synchronous invocation (AWS Lambda Developer Guide, "Lambda quotas")."""
 
+_QUEUE_ARN: Final = "arn:aws:sqs:eu-west-1:000000000000:carousel-sync-bench"
 _ONE_DAY: Final = "2026-03-14"
 _UNTIL: Final = date(2026, 3, 15)
 _seeds: Final = count(1)
@@ -62,23 +60,7 @@ def largest_batch(dimension: int) -> str:
 
 def record(envelope: dict[str, Any]) -> dict[str, Any]:
     """Return a message as an SQS event source hands it over."""
-    body = orjson.dumps(envelope).decode()
-    return {
-        "messageId": envelope["id"],
-        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a" * 8,
-        "body": body,
-        "attributes": {
-            "ApproximateReceiveCount": "1",
-            "SentTimestamp": "1773568801000",
-            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-            "ApproximateFirstReceiveTimestamp": "1773568801001",
-        },
-        "messageAttributes": {},
-        "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:carousel-sync-bench",
-        "awsRegion": "eu-west-1",
-    }
+    return queue_record(envelope, _QUEUE_ARN)
 
 
 def sales_of_one_partition(number: int, dimension: int = DIMENSION) -> list[Sale]:

@@ -2,7 +2,7 @@
 
 Every event is taken for a new sale that is settled at its first delivery. Left out, because they depend on more than
 this: free allowances, data transfer, queries, retries and duplicates, cold starts, old versions of metadata.json,
-taxes.
+merges of manifests (about one commit in a hundred), taxes.
 """
 
 from __future__ import annotations

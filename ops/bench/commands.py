@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as TextTable
 
@@ -77,6 +78,8 @@ def local(
     setup = Setup(
         events, concurrency, batch_size, embedding, duplicates, secrets.randbelow(SEEDS) if seed is None else seed
     )
+    with readable_errors():
+        recipe_of(setup)  # What can't be generated is said before anything is started.
     folder = Path(tempfile.mkdtemp(prefix="carousel-bench-"))
     with readable_errors(), interrupted_by_signals():
         try:
@@ -91,14 +94,15 @@ def local(
         except BaseException:
             stderr.print(f"The handlers and the stack are stopped; its log is left in {folder}.", soft_wrap=True)
             raise
-        cost = cost_of_a_million(figures)
-        facts = _facts(figures, cost)
-        if report is not None:
-            _write(report, html(figures, facts))
+    cost = cost_of_a_million(figures)
+    facts = _facts(figures, cost)
     if as_json:
         print_json({**figures.as_json(), "usd_per_million_sales": cost.as_json()})
     else:
         _show(figures, facts)
+    if report is not None:
+        with readable_errors():
+            _write(report, html(figures, facts))
     if not figures.outcome.exactly_once:
         stderr.print(f"The emulator's log is left in {folder}.", soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)
@@ -110,14 +114,7 @@ def measured(setup: Setup, target: Target, folder: Path) -> Figures:
 
     Raises ConfigurationError, StoreUnavailable and TableMissing; whatever was stored until then stays.
     """
-    recipe = Recipe(
-        setup.events,
-        setup.seed,
-        datetime.now(UTC).date(),
-        duplicates=setup.duplicates,
-        invalid=0.0,
-        embedding=setup.embedding,
-    )
+    recipe = recipe_of(setup)
     with progress_bar() as progress:
         task = progress.add_task("Preparing events", total=setup.events)
         prepared = payloads.prepare(
@@ -133,9 +130,21 @@ def measured(setup: Setup, target: Target, folder: Path) -> Figures:
     return Figures(setup, course, outcome_of(target, prepared.sales, before, after))
 
 
+def recipe_of(setup: Setup) -> Recipe:
+    """Return what is to be generated. Raises ConfigurationError for shares or sizes that make no sense."""
+    return Recipe(
+        setup.events,
+        setup.seed,
+        datetime.now(UTC).date(),
+        duplicates=setup.duplicates,
+        invalid=0.0,
+        embedding=setup.embedding,
+    )
+
+
 def outcome_of(target: Target, names: frozenset[str], before: Table, after: Table) -> Outcome:
     """Look at what is stored of the sales, and at what has been added to the table."""
-    commits = len(after.snapshots()) - len(before.snapshots())
+    commits = _appends(after) - _appends(before)
     return Outcome(
         names=names,
         report=verify_target(target, only=names),
@@ -158,6 +167,12 @@ def cost_of_a_million(figures: Figures) -> Bill:
         partitions_per_commit=figures.outcome.data_files / max(1, figures.outcome.commits),
     )
     return bill(workload, LIST_PRICES)
+
+
+def _appends(table: Table) -> int:
+    """Count the snapshots that added sales: a merge of manifests adds none."""
+    summaries = [snapshot.summary for snapshot in table.snapshots()]
+    return sum(1 for summary in summaries if summary and summary.operation is Operation.APPEND)
 
 
 def _data_files(table: Table) -> int:
@@ -256,5 +271,5 @@ def _write(path: Path, content: str) -> None:
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"{path} can't be written: {error.strerror}. The run itself was completed; its stack is stopped."
+            f"{path} can't be written: {error.strerror}. The run is complete, and its figures are above."
         ) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,9 +16,8 @@ from lambda_fn.redelivery import wait_seconds
 from lambda_fn.sale import Sale
 from ops.consistency import name_of
 from ops.generate import Recipe, generate
+from ops.sizing import INVOCATION_LIMIT_BYTES
 
-INVOCATION_LIMIT_BYTES: Final = 6 * 1024 * 1024
-"""Payload of a synchronous invocation (AWS Lambda Developer Guide, "Lambda quotas")."""
 _RECEIPT: Final = "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a" * 8
 
 
@@ -50,7 +48,7 @@ def prepare(
     payloads: list[Payload] = []
     sales: set[str] = set()
     events = (event.envelope for event in generate(recipe))
-    records = (_record(_remember(envelope, sales), queue_arn) for envelope in events)
+    records = (orjson.dumps(queue_record(_remember(envelope, sales), queue_arn)) for envelope in events)
     for batch in _batches(records, batch_size):
         path = folder / f"batch-{len(payloads)}.json"
         path.write_bytes(b'{"Records":[' + b",".join(batch) + b"]}")
@@ -95,24 +93,22 @@ def _batches(records: Iterator[bytes], batch_size: int) -> Iterator[Sequence[byt
         left = batch[max(1, fitting) :]
 
 
-def _record(envelope: dict[str, Any], queue_arn: str) -> bytes:
-    """Return a message as an SQS event source hands it over."""
+def queue_record(envelope: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
+    """Return an event's message as an SQS event source hands it over; its id is that of the event."""
     body = orjson.dumps(envelope).decode()
-    return orjson.dumps(
-        {
-            "messageId": str(uuid.uuid4()),
-            "receiptHandle": _RECEIPT,
-            "body": body,
-            "attributes": {
-                "ApproximateReceiveCount": "1",
-                "SentTimestamp": "1773568801000",
-                "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-                "ApproximateFirstReceiveTimestamp": "1773568801001",
-            },
-            "messageAttributes": {},
-            "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
-            "eventSource": "aws:sqs",
-            "eventSourceARN": queue_arn,
-            "awsRegion": queue_arn.split(":")[3],
-        }
-    )
+    return {
+        "messageId": envelope["id"],
+        "receiptHandle": _RECEIPT,
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1773568801000",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": "1773568801001",
+        },
+        "messageAttributes": {},
+        "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": queue_arn.split(":")[3],
+    }

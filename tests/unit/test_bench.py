@@ -17,12 +17,13 @@ import pytest
 from lambda_fn.ports import Metric
 from ops.bench.figures import Figures, Outcome, Setup, latencies, percentile
 from ops.bench.load import Course
-from ops.bench.payloads import INVOCATION_LIMIT_BYTES, Payload, delivered_again, prepare
+from ops.bench.payloads import Payload, delivered_again, prepare
 from ops.bench.report import histogram, html
 from ops.bench.wire import RequestCounter, name_of_request
 from ops.bench.worker import Invocation, metric_in
 from ops.consistency import Findings, Report
 from ops.generate import Recipe
+from ops.sizing import INVOCATION_LIMIT_BYTES
 
 ARN = "arn:aws:sqs:eu-west-1:000000000000:queue"
 RECIPE = Recipe(25, seed=3, until=date(2026, 1, 1), duplicates=0.0, invalid=0.0, embedding=4)
