@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-# Measured twice with `carousel-sync bench local --concurrency 1`, batches of 50 and 500, without and with 1,024 numbers,
-# some fifteen data files a commit, on a core of a machine that others used too: CPU 93 and 91, 127 and 111, 344 and 317,
-# 458 and 513 ms; logs 5.2 and 34.7 KB. These constants give 106, 115, 358 and 447 ms.
+# Measured twice with `carousel-sync bench local --concurrency 1`, batches of 50 and 500, without and with 1,024
+# numbers, some fifteen data files a commit, on a core of a machine that others used too: CPU 93 and 91, 127 and 111,
+# 344 and 317, 458 and 513 ms; logs 5.2 and 34.7 KB. These constants give 106, 115, 358 and 447 ms.
 CPU_MILLISECONDS_OF_A_BATCH: Final = 78.0
 CPU_MILLISECONDS_OF_A_SALE: Final = 0.56
 CPU_MILLISECONDS_OF_1000_NUMBERS: Final = 0.174
