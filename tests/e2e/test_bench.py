@@ -1,0 +1,34 @@
+"""``carousel-sync bench local`` as it is run: a stack of its own, figures, a report, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CLI = str(Path(sys.executable).parent / "carousel-sync")
+
+
+def test_a_small_run(tmp_path: Path) -> None:
+    report = tmp_path / "latency.html"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    arguments = ["--events", "30", "--concurrency", "2", "--batch-size", "10", "--embedding", "4", "--seed", "1"]
+    done = subprocess.run(
+        [CLI, "bench", "local", *arguments, "--report", str(report), "--json"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["exactly_once"] is True
+    assert (figures["sales"], figures["verification"]["rows"], figures["verification"]["items"]) == (30, 30, 30)
+    assert set(figures["batch_milliseconds"]) == {"p50", "p90", "p99", "max"}
+    assert figures["usd_per_million_sales"]["usd"] > 0
+    assert "<svg" in report.read_text()
+    assert list(temporary.iterdir()) == []
