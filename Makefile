@@ -3,13 +3,16 @@
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
 	command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 UV_VERSION := 0.13.9
+CHECKOV_VERSION := 3.3.30
+CHECKOV := .tools/checkov/bin/checkov
+STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 STAMP := .venv/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-engines simulate-faults bench build lint format clean
+.PHONY: help install deploy destroy demo test test-engines simulate-faults bench build lint format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,11 +36,18 @@ bench: $(STAMP) ## Measure against what one would use instead: BENCH_JSON=FILE a
 build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip.
 	$(RUN) python -m ops.artefact build --bytecode
 
-lint: $(STAMP) ## Check style, types and the template.
+deploy: build ## Deploy STAGE=dev: show the change set, carry it out when confirmed, create the table. PARAMETERS="A=1 B=2"
+	@$(RUN) carousel-sync deploy --stage $(STAGE) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) $(if $(YES),--yes)
+
+destroy: $(STAMP) ## Delete the stack of STAGE=dev. Its data stays, except for stores that are named: DATA="NAME NAME"
+	@$(RUN) carousel-sync destroy --stage $(STAGE) $(foreach store,$(DATA),--data $(store))
+
+lint: $(STAMP) $(CHECKOV) ## Check style, types and the template.
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) cfn-lint template.yaml
+	$(CHECKOV) --file template.yaml --framework cloudformation --skip-download --compact --quiet
 
 format: $(STAMP) ## Put the code into its standard form.
 	$(RUN) ruff check --fix .
@@ -52,6 +62,11 @@ clean: ## Remove everything that was installed, built or cached here.
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --python $(PYTHON)
 	@touch $@
+
+# The template's policy checker, in an environment of its own: it wants other versions of what is installed here.
+$(CHECKOV): | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .tools/checkov
+	$(UV) pip install --quiet --python .tools/checkov/bin/python checkov==$(CHECKOV_VERSION)
 
 .tools/uv/bin/uv:
 	@if [ -z "$(PYTHON)" ]; then \

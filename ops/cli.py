@@ -9,6 +9,7 @@ import typer
 
 from ops import cost, dedupe, demo, dlq, evolve, query, sales, send, simulate, size, verify
 from ops.bench import commands as bench
+from ops.deployment import commands as deployment
 from ops.doctor.command import doctor
 from ops.local_stack import commands as local
 
@@ -52,6 +53,8 @@ app.command()(dedupe.dedupe)
 app.command()(demo.demo)
 app.command()(cost.cost)
 app.command()(size.size)
+app.command()(deployment.deploy)
+app.command()(deployment.destroy)
 app.add_typer(local.app, name="local")
 app.add_typer(evolve.app, name="evolve")
 app.add_typer(dlq.app, name="dlq")
