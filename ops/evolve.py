@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from catalog_config.maintenance import ensure_maintenance
 from catalog_config.provision import ProvisionError, ProvisionResult, ensure_table
 from lambda_fn.errors import ConfigurationError
 from ops.console import (
@@ -52,7 +53,9 @@ def apply_to(target: Target) -> ProvisionResult:
     """
     settings = target.settings
     try:
-        return ensure_table(target.catalog(), settings.namespace, settings.table)
+        result = ensure_table(target.catalog(), settings.namespace, settings.table)
+        ensure_maintenance(target.client("s3tables"), settings.catalog, settings.namespace, settings.table)
+        return result
     except ProvisionError as error:
         raise ConfigurationError(str(error)) from error
     except CATALOG_FAILURES as error:
