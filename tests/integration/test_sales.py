@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -66,7 +67,8 @@ def target(stack: LocalStack) -> Iterator[Target]:
     found = stack.target()
     client, settings = found.client("dynamodb"), found.settings
     items = [item_of(one) for one in (example_sale(), *SALES)]
-    claim = claimed_item(example_sale().key, example_sale().payload_hash, 7, -1, 0.0, lease_seconds=60)
+    # As of now: the emulator deletes what has expired.
+    claim = claimed_item(example_sale().key, example_sale().payload_hash, 7, -1, time.time(), lease_seconds=60)
     written = [(settings.projection_table, item, ("PK", "SK")) for item in items]
     written.append((settings.guard_table, claim, ("pk", "sk")))
     for table, item, _ in written:
