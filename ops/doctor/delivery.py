@@ -39,8 +39,7 @@ def rule(stage: Stage) -> Finding:
 def target(stage: Stage) -> Finding:
     """Whether the rule hands over to the right place, and keeps what it can't hand over."""
     targets = stage.client("events").list_targets_by_rule(Rule=stage.rule, EventBusName=stage.bus)["Targets"]
-    alias = f"{stage.configuration['FunctionArn']}:{FUNCTION_ALIAS}"
-    wanted = alias if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
+    wanted = stage.alias_arn if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
 
     def faults() -> Iterator[tuple[str, str]]:
@@ -52,6 +51,11 @@ def target(stage: Stage) -> Finding:
                 yield "the rule's target does not keep undeliverable events in the dead-letter queue", DEPLOY_AGAIN
         if stage.direct and not _may_invoke(stage):
             yield f"rule {stage.rule} may not invoke the function", DEPLOY_AGAIN
+        if stage.direct and _failure_destination(stage) != dead:
+            yield (
+                "what the function gives up is kept nowhere (on-failure destination)",
+                DEPLOY_AGAIN,
+            )
 
     return judged(f"{'the function' if stage.direct else stage.buffer_queue}, undeliverable events are kept", faults())
 
@@ -93,8 +97,7 @@ def mapping(stage: Stage) -> Finding:
     queue = stage.queue(stage.buffer_queue)["QueueArn"]
     # Not by the function's name: Lambda lists a mapping to an alias under the alias only.
     answer = stage.client("lambda").list_event_source_mappings(EventSourceArn=queue)
-    alias = f"{stage.configuration['FunctionArn']}:{FUNCTION_ALIAS}"
-    found = [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == alias]
+    found = [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == stage.alias_arn]
 
     def faults() -> Iterator[tuple[str, str]]:
         if not found:
@@ -159,6 +162,16 @@ def _may_invoke(stage: Stage) -> bool:
         one.get("Effect") == "Allow" and EVENTS in _several(one.get("Principal", {}).get("Service"))
         for one in policy.get("Statement", [])
     )
+
+
+def _failure_destination(stage: Stage) -> str | None:
+    client = stage.client("lambda")
+    try:
+        answer = client.get_function_event_invoke_config(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    destination: str | None = answer.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    return destination
 
 
 def _several(value: Any) -> list[str]:

@@ -13,25 +13,38 @@ from ops.doctor.template import differences
 
 LOGICAL_ID: Final = "SyncFunction"
 # What the template calls them, all of which GetFunctionConfiguration calls the same.
+CHANGED_BY_HAND: Final = f"Somebody changed it by hand. {DEPLOY_AGAIN}"
 _COMPARED: Final = ("Runtime", "Handler", "MemorySize", "Timeout", "Architectures", "TracingConfig")
 
 
 def configuration(stage: Stage) -> Finding:
-    """Whether the function is as the template says, and ready."""
-    found = stage.configuration
-    wanted = stage.template.properties(LOGICAL_ID)
-    faults = differences({name: wanted[name] for name in _COMPARED if name in wanted}, found)
-    if reserved := wanted.get("ReservedConcurrentExecutions"):
-        answer = stage.client("lambda").get_function_concurrency(FunctionName=stage.function)
-        faults += differences({"ReservedConcurrentExecutions": reserved}, answer)
-    if found.get("State") == "Pending" or found.get("LastUpdateStatus") == "InProgress":
+    """Whether the version that events are delivered to is as the template says, and is the newest one."""
+    live, newest = stage.configuration, stage.newest
+    if newest.get("State") == "Pending" or newest.get("LastUpdateStatus") == "InProgress":
         return Finding(Status.WARNING, "the function is just being updated", "Look again in a minute.")
-    if found.get("State", "Active") not in ("Active", "Inactive"):
-        faults.append(f"the function's state is {found['State']}: {found.get('StateReason', 'no reason given')}")
-    if found.get("LastUpdateStatus") == "Failed":
-        faults.append(f"its last update failed: {found.get('LastUpdateStatusReason', 'no reason given')}")
-    seen = f"{found['Runtime']}, {found['MemorySize']} MB, {found['Timeout']} s, as the template says"
-    return judged(seen, [(fault, f"Somebody changed it by hand. {DEPLOY_AGAIN}") for fault in faults])
+    wanted = {name: value for name, value in stage.template.properties(LOGICAL_ID).items() if name in _COMPARED}
+    faults = differences(wanted, live) + _reservation_faults(stage)
+    if live.get("State", "Active") not in ("Active", "Inactive"):
+        faults.append(f"the function's state is {live['State']}: {live.get('StateReason', 'no reason given')}")
+    if newest.get("LastUpdateStatus") == "Failed":
+        faults.append(f"its last update failed: {newest.get('LastUpdateStatusReason', 'no reason given')}")
+    if faults:
+        return judged("", [(fault, CHANGED_BY_HAND) for fault in faults])
+    if live["CodeSha256"] != newest["CodeSha256"] or differences(wanted, newest):
+        seen = f"events are delivered to version {live['Version']}, which is not the newest code or configuration"
+        return Finding(Status.WARNING, seen, f"After a roll-back that is as it should be. To end it: {DEPLOY_AGAIN}")
+    seen = f"version {live['Version']}: {live['Runtime']}, {live['MemorySize']} MB, {live['Timeout']} s"
+    return ok(f"{seen}, as the template says")
+
+
+def _reservation_faults(stage: Stage) -> list[str]:
+    wanted = stage.template.properties(LOGICAL_ID).get("ReservedConcurrentExecutions")
+    found = stage.client("lambda").get_function_concurrency(FunctionName=stage.function)
+    reserved = found.get("ReservedConcurrentExecutions")
+    if wanted is not None:
+        return differences({"ReservedConcurrentExecutions": wanted}, found)
+    # A reservation of 0 is how the console's "Throttle" button stops a function.
+    return [] if reserved is None else [f"its concurrency is limited to {reserved}, the template says nothing of it"]
 
 
 def environment(stage: Stage) -> Finding:
@@ -47,7 +60,7 @@ def environment(stage: Stage) -> Finding:
     if warehouse.startswith("arn:") and f":{settings.region}:" not in warehouse:
         faults.append(f"the table bucket {warehouse} is not in region {settings.region}")
     if faults:
-        return judged("", [(fault, f"Somebody changed it by hand. {DEPLOY_AGAIN}") for fault in faults])
+        return judged("", [(fault, CHANGED_BY_HAND) for fault in faults])
     return ok(f"{len(found)} variables, complete, as the template says")
 
 

@@ -13,7 +13,7 @@ from catalog_config.connect import connect
 from lambda_fn.settings import Settings
 from ops.doctor.template import Template
 from ops.local_stack.deployment import STACK_NAME
-from ops.target import Target, function_name
+from ops.target import FUNCTION_ALIAS, Target, function_name
 
 
 class NotThere(Exception):
@@ -106,9 +106,22 @@ class Stage:
 
     @cached_property
     def configuration(self) -> Mapping[str, Any]:
-        """The function's configuration."""
+        """The configuration of the version that events are delivered to."""
+        answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(
+            FunctionName=self.function, Qualifier=FUNCTION_ALIAS
+        )
+        return answer
+
+    @cached_property
+    def newest(self) -> Mapping[str, Any]:
+        """The configuration that the next version will have ($LATEST)."""
         answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(FunctionName=self.function)
         return answer
+
+    @property
+    def alias_arn(self) -> str:
+        """The ARN of what events are delivered to."""
+        return f"{self.newest['FunctionArn']}:{FUNCTION_ALIAS}"
 
     @cached_property
     def settings(self) -> Settings:

@@ -123,7 +123,9 @@ def mapping(**changes: Any) -> Callable[[Stage], Change]:
     return change
 
 
-def function(**changes: Any) -> Callable[[Stage], Change]:
+def newest(**changes: Any) -> Callable[[Stage], Change]:
+    """Change the function, and not the version that events are delivered to."""
+
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
         client = stage.client("lambda")
@@ -135,6 +137,29 @@ def function(**changes: Any) -> Callable[[Stage], Change]:
                 yield
 
     return change
+
+
+def function(**changes: Any) -> Callable[[Stage], Change]:
+    """Change the function, and deliver events to what it is then."""
+
+    @contextmanager
+    def change(stage: Stage) -> Iterator[None]:
+        client, alias = stage.client("lambda"), {"FunctionName": stage.function, "Name": FUNCTION_ALIAS}
+        before = client.get_alias(**alias)["FunctionVersion"]
+        with newest(**changes)(stage):
+            client.update_alias(**alias, FunctionVersion=client.publish_version(FunctionName=stage.function)["Version"])
+            yield
+        client.update_alias(**alias, FunctionVersion=before)
+
+    return change
+
+
+@contextmanager
+def throttled(stage: Stage) -> Iterator[None]:
+    client = stage.client("lambda")
+    client.put_function_concurrency(FunctionName=stage.function, ReservedConcurrentExecutions=0)
+    yield
+    client.delete_function_concurrency(FunctionName=stage.function)
 
 
 def variable(name: str, value: str | None) -> Callable[[Stage], Change]:
@@ -368,6 +393,20 @@ MISCONFIGURATIONS: dict[str, tuple[Callable[[Stage], Change], str, str, str, set
         "Deploy",
         set(),
     ),
+    "the function was changed and not published": (
+        newest(Timeout=30),
+        "function",
+        "is not the newest code or configuration",
+        "Deploy",
+        set(),
+    ),
+    "the function is throttled by hand": (
+        throttled,
+        "function",
+        "its concurrency is limited to 0",
+        "Somebody changed it by hand",
+        set(),
+    ),
     "a variable is missing": (
         variable("GUARD_TABLE", None),
         "environment",
@@ -450,7 +489,7 @@ MISCONFIGURATIONS: dict[str, tuple[Callable[[Stage], Change], str, str, str, set
     "an alarm rings": (alarm_rings, "alarms", "carousel-sync-dev-FailedCommits", "section FailedCommits", set()),
     "an alarm was deleted": (alarm_deleted, "alarms", "carousel-sync-dev-Takeovers", "Deploy", set()),
 }
-WARNINGS = {"projection recovery", "dead letters"}
+WARNINGS = {"projection recovery", "dead letters", "the function was changed and not published"}
 
 
 @pytest.mark.parametrize("name", MISCONFIGURATIONS)
@@ -462,7 +501,7 @@ def test_a_misconfiguration_is_reported_by_its_check_with_a_remedy(target: Targe
     assert found.keys() == {check} | (found.keys() & also), found
     assert seen in found[check].seen
     assert remedy in found[check].remedy
-    wanted = Status.WARNING if check in WARNINGS else Status.FAILURE
+    wanted = Status.WARNING if {check, name} & WARNINGS else Status.FAILURE
     assert found[check].status is wanted
     assert exit_code(found.values()) == (1 if wanted is Status.WARNING else 2)
     assert [one.status for one in looked_again(target, check)] == [Status.OK]
@@ -491,9 +530,7 @@ def test_a_healthy_stage_has_no_finding(target: Target) -> None:
     assert all(finding.seen and not finding.remedy for finding in found.values())
 
 
-def test_a_healthy_stage_with_direct_delivery_has_none_either_until_the_rule_may_not_invoke(
-    tmp_path: Path,
-) -> None:
+def test_a_healthy_stage_with_direct_delivery_has_none_either_until_something_is_taken_away(tmp_path: Path) -> None:
     with LocalStack(tmp_path) as stack:
         stack.up(DeliveryMode.DIRECT)
         target = stack.target()
@@ -502,7 +539,11 @@ def test_a_healthy_stage_with_direct_delivery_has_none_either_until_the_rule_may
         statements = json.loads(client.get_policy(FunctionName=name, Qualifier=FUNCTION_ALIAS)["Policy"])["Statement"]
         for statement in statements:
             client.remove_permission(FunctionName=name, Qualifier=FUNCTION_ALIAS, StatementId=statement["Sid"])
-        assert "may not invoke the function" in not_ok(Stage(target))["rule target"].seen
+        client.delete_function_event_invoke_config(FunctionName=name, Qualifier=FUNCTION_ALIAS)
+        found = not_ok(Stage(target))
+        assert found.keys() == {"rule target"}
+        assert "may not invoke the function" in found["rule target"].seen
+        assert "on-failure destination" in found["rule target"].seen
 
 
 def test_a_key_that_lets_the_event_bus_in_is_ok(target: Target) -> None:

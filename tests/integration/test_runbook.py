@@ -17,7 +17,7 @@ from ops.cli import app
 from ops.dead_letter_queue import looking_through
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
-from ops.target import Target
+from ops.target import FUNCTION_ALIAS, Target, function_name
 from tests.aws_cli import commands_of, run_aws
 from tests.builders import body
 
@@ -29,7 +29,7 @@ OF_LETTERS = [dead_letters.GAVE_UP, dead_letters.NOT_DELIVERED, dead_letters.FUN
 QUESTIONS = ["Event not processed", "High duplicate rate", "Throttling"]
 SECTIONS = [*ALARMS, *(reason.value for reason in Reason), *OF_LETTERS, *(cause.name for cause in GiveUp), *QUESTIONS]
 DRAIN_SECONDS = 60.0
-PLACEHOLDER = re.compile(r"(?<= )(MESSAGE_ID|UUID)(?= |$)")
+PLACEHOLDER = re.compile(r"(?<= )(MESSAGE_ID|UUID|VERSION)(?= |$)")
 
 # Commands that can't be carried out here, and why. They have to be in the page.
 NOT_HERE = {
@@ -97,6 +97,9 @@ def placeholder(target: Target, name: str) -> str:
     if name == "UUID":
         mappings = target.client("lambda").list_event_source_mappings()
         return str(mappings["EventSourceMappings"][0]["UUID"])
+    if name == "VERSION":
+        alias = {"FunctionName": function_name(target.stage), "Name": FUNCTION_ALIAS}
+        return str(target.client("lambda").get_alias(**alias)["FunctionVersion"])
     # What an earlier command has sent back is rejected again, and is a letter again.
     assert queues.wait_until_empty(target, queues.buffer_queue_url(target), DRAIN_SECONDS)
     with looking_through(target) as look:
