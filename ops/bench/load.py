@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import multiprocessing
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Final, cast
 
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.retry import Clock, SystemClock
 from ops.bench.payloads import Payload, delivered_again
 from ops.bench.worker import INVOCATION_SECONDS, Invocation, serve
 
@@ -49,13 +49,28 @@ def run(
     its process is ended, and the claims that it holds stay open until their leases lapse.
     """
     with _workers(concurrency, environment) as workers:
-        return _Dispatch(workers, payloads, looked).run()
+        return deliver(workers, payloads, looked, SystemClock())
+
+
+def deliver(
+    workers: Sequence[Connection[object, object]],
+    payloads: Sequence[Payload],
+    looked: Callable[[Course], None],
+    clock: Clock,
+) -> Course:
+    """Deliver all batches to the handlers at the other ends of the connections; see :func:`run`."""
+    return _Dispatch(workers, payloads, looked, clock).run()
 
 
 class _Dispatch:
     def __init__(
-        self, workers: list[Connection[object, object]], payloads: Sequence[Payload], looked: Callable[[Course], None]
+        self,
+        workers: Sequence[Connection[object, object]],
+        payloads: Sequence[Payload],
+        looked: Callable[[Course], None],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._idle = deque(workers)
         self._busy: dict[Connection[object, object], Payload] = {}
         self._waiting = deque(payloads)
@@ -64,29 +79,29 @@ class _Dispatch:
         self._course = Course()
 
     def run(self) -> Course:
-        began = time.monotonic()
+        began = self._clock.monotonic()
         while self._waiting or self._busy or self._later:
             self._hand_over()
             for connection in self._answered():
                 self._take(connection, cast("Invocation", _received(connection, "while it worked on a batch")))
-                self._course.seconds = time.monotonic() - began
+                self._course.seconds = self._clock.monotonic() - began
                 self._looked(self._course)
         return self._course
 
     def _hand_over(self) -> None:
-        while self._later and self._later[0][0] <= time.monotonic():
+        while self._later and self._later[0][0] <= self._clock.monotonic():
             self._waiting.append(heapq.heappop(self._later)[2])
         while self._idle and self._waiting:
             connection, payload = self._idle.popleft(), self._waiting.popleft()
-            connection.send(str(payload.path))
+            _send(connection, str(payload.path))
             self._busy[connection] = payload
 
     def _answered(self) -> list[Connection[object, object]]:
         if not self._busy:
             # Everything that is left comes back at a known time.
-            time.sleep(max(0.0, self._later[0][0] - time.monotonic()))
+            self._clock.sleep(max(0.0, self._later[0][0] - self._clock.monotonic()))
             return []
-        due_in = self._later[0][0] - time.monotonic() if self._later and self._idle else _HUNG_SECONDS
+        due_in = self._later[0][0] - self._clock.monotonic() if self._later and self._idle else _HUNG_SECONDS
         answered = wait(list(self._busy), timeout=max(0.0, min(_HUNG_SECONDS, due_in)))
         if not answered and due_in >= _HUNG_SECONDS:
             raise StoreUnavailable(
@@ -111,7 +126,7 @@ class _Dispatch:
             return
         messages = None if invocation.error else set(invocation.given_back)
         again, seconds = delivered_again(payload, messages)
-        heapq.heappush(self._later, (time.monotonic() + seconds, len(course.invocations), again))
+        heapq.heappush(self._later, (self._clock.monotonic() + seconds, len(course.invocations), again))
 
 
 @contextmanager
@@ -145,11 +160,22 @@ def _workers(number: int, environment: Mapping[str, str]) -> Iterator[list[Conne
             connection.close()
 
 
+def _send(connection: Connection[object, object], path: str) -> None:
+    try:
+        connection.send(path)
+    except OSError as error:
+        raise _ended("before it got a batch") from error
+
+
 def _received(connection: Connection[object, object], when: str) -> object:
     try:
         return connection.recv()
-    except EOFError as error:
-        raise StoreUnavailable(
-            f"A handler's process ended {when}; what it wrote is above. All of them were stopped; claims that they "
-            "held stay open until their leases lapse."
-        ) from error
+    except (EOFError, OSError) as error:
+        raise _ended(when) from error
+
+
+def _ended(when: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"A handler's process ended {when}; what it wrote is above. All of them were stopped; claims that they held "
+        "stay open until their leases lapse."
+    )
