@@ -1,10 +1,11 @@
-"""Create the namespace and the table of sales where they are missing, and check what is there.
+"""Create the namespace and the table of sales where they are missing, and bring what is there up to date.
 
 Safe to repeat, and for two people at once: whoever comes second finds what the first has made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,10 +19,13 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 
-from catalog_config.table_properties import FORMAT_VERSION, PROPERTIES, SCHEMA_VERSION_PROPERTY
-from schemas.sales_history import PARTITION_SPEC, SCHEMA
+from catalog_config.evolution import OthersWereFaster, drift, evolve, wanted_properties
+from catalog_config.table_properties import FORMAT_VERSION, PROPERTIES
+from schemas.migration import Migration, Step, creation, load_migrations, position_of
+from schemas.shape import shape_of
 
 _ATTEMPTS: Final = 5
+_AGAIN: Final = "What is done stays, and the table is usable. Run carousel-sync evolve apply again."
 
 
 class ProvisionError(Exception):
@@ -37,36 +41,60 @@ class ProvisionResult:
     namespace_created: bool = False
     table_created: bool = False
     properties_set: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+    """That of the table's schema, now."""
+    operations: tuple[str, ...] = ()
+    """What was done to an existing table's schema, in words."""
 
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return self.namespace_created or self.table_created or bool(self.properties_set)
+        return self.namespace_created or self.table_created or bool(self.properties_set or self.operations)
 
 
-def ensure_table(catalog: Catalog, namespace: str, table: str) -> ProvisionResult:
-    """Create namespace, table and properties where they are missing; never change a column or touch data.
+def ensure_table(
+    catalog: Catalog,
+    namespace: str,
+    table: str,
+    to: int | None = None,
+    *,
+    migrations: Sequence[Migration] | None = None,
+    step_done: Callable[[Step], None] = lambda _: None,
+) -> ProvisionResult:
+    """Create namespace, table and properties where they are missing, and apply the migrations up to ``to``.
 
-    Raises ProvisionError when the table that is there does not fit the schema (it is left as it is), and pyiceberg's
-    or requests' own errors when the catalog can't be reached. Whatever was made until then stays, and a repeat goes on
-    from there.
+    A new table is created as it first was and then brought to the version step by step: a catalog assigns the ids of a
+    new table by itself, and only those of the first version are sure to come out as they are declared.
+
+    Raises ProvisionError when the table that is there is none of ours, Refused when a migration is not safe for it (it
+    is left as it is both times), and pyiceberg's or requests' own errors when the catalog can't be reached. Whatever
+    was made until then stays, and a repeat goes on from there.
     """
     identifier = (namespace, table)
+    found = load_migrations() if migrations is None else migrations
     namespace_created = table_created = False
     try:
         present = catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         namespace_created = _ensure_namespace(catalog, namespace)
-        table_created = _create_table(catalog, identifier)
+        table_created = _create_table(catalog, identifier, found)
         present = catalog.load_table(identifier)
-    _check(present)
-    properties_set = _ensure_properties(catalog, present)
+    _check(present, found)
+    try:
+        steps = evolve(catalog, present, to, migrations=found, step_done=step_done)
+    except OthersWereFaster as error:
+        raise ProvisionError(f"{namespace}.{table} is not up to date: {error}. {_AGAIN}") from error
+    if steps:
+        present = catalog.load_table(identifier)
+    properties_set = _ensure_properties(catalog, present, found)
     return ProvisionResult(
         table=f"{namespace}.{table}",
         location=present.location(),
         namespace_created=namespace_created,
         table_created=table_created,
         properties_set=properties_set,
+        version=position_of(shape_of(present.metadata)).version,
+        operations=tuple(step.words for step in steps),
     )
 
 
@@ -83,12 +111,13 @@ def _ensure_namespace(catalog: Catalog, namespace: str) -> bool:
         return False
 
 
-def _create_table(catalog: Catalog, identifier: tuple[str, str]) -> bool:
+def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Sequence[Migration]) -> bool:
+    schema, spec = creation(migrations)
     try:
         catalog.create_table(
             identifier,
-            schema=SCHEMA,
-            partition_spec=PARTITION_SPEC,
+            schema=schema,
+            partition_spec=spec,
             properties={"format-version": str(FORMAT_VERSION), **PROPERTIES},
         )
         return True
@@ -97,41 +126,31 @@ def _create_table(catalog: Catalog, identifier: tuple[str, str]) -> bool:
         return False
 
 
-def _check(table: Table) -> None:
-    """Compare the table with the schema by field id: that is what files and readers go by."""
-    problems = []
-    if table.metadata.format_version != FORMAT_VERSION:
-        problems.append(f"format version {table.metadata.format_version} instead of {FORMAT_VERSION}")
-    present = {column.field_id: column for column in table.schema().fields}
-    for wanted in SCHEMA.fields:
-        column = present.pop(wanted.field_id, None)
-        if column is None:
-            problems.append(f"no column with field id {wanted.field_id} ({wanted.name})")
-        elif (column.name, column.field_type, column.required) != (wanted.name, wanted.field_type, wanted.required):
-            problems.append(f"field id {wanted.field_id} is '{column}' instead of '{wanted}'")
-    # A later version of the schema adds optional columns; a required one would make every append of ours fail.
-    problems.extend(f"unknown required column '{column}'" for column in present.values() if column.required)
-    if table.spec().fields != PARTITION_SPEC.fields:
-        problems.append(f"partitions {table.spec()} instead of {PARTITION_SPEC}")
+def _check(table: Table, migrations: Sequence[Migration]) -> None:
+    """Compare the table with what its version says it is, by field id: that is what files and readers go by."""
+    if position_of(shape_of(table.metadata)).version > len(migrations):
+        return
+    found = drift(table.metadata, migrations)
+    problems = [
+        *(f"no column '{column}'" for column in found.missing_columns),
+        *(f"field id {column.split(':', 1)[0].lstrip(chr(39))} is {column}" for column in found.different_columns),
+        # Somebody else's optional column is written null; a required one would make every append of ours fail.
+        *(f"unknown required column '{column}'" for column in found.unknown_columns if ": required " in column),
+        *(one for one in found.other if not one.startswith("sort order")),
+    ]
     if problems:
         raise ProvisionError(
-            f"The table {'.'.join(table.name())} does not fit schemas/sales_history.py: {'; '.join(problems)}. It was "
-            "left as it is. It was made by something else, or by another version of this project: use another table "
-            "name (ICEBERG_TABLE), or bring the schema and the table together before any event is processed."
+            f"The table {'.'.join(table.name())} does not fit schemas/migrations: {'; '.join(problems)}. It was left "
+            "as it is. It was made or changed by something else: use another table name (ICEBERG_TABLE), or bring the "
+            "table and the migrations together before any event is processed."
         )
 
 
-def _ensure_properties(catalog: Catalog, table: Table) -> dict[str, str]:
+def _ensure_properties(catalog: Catalog, table: Table, migrations: Sequence[Migration]) -> dict[str, str]:
     """Set what differs, in a commit of its own: not every catalog keeps the properties given at creation."""
     for _ in range(_ATTEMPTS):
-        missing = {
-            name: value
-            for name, value in PROPERTIES.items()
-            # The schema's version is only ever set here, never taken back from a later one.
-            if (
-                name not in table.properties if name == SCHEMA_VERSION_PROPERTY else table.properties.get(name) != value
-            )
-        }
+        wanted = wanted_properties(table.metadata, migrations)
+        missing = {name: value for name, value in wanted.items() if table.properties.get(name) != value}
         if not missing:
             return {}
         try:
@@ -142,5 +161,5 @@ def _ensure_properties(catalog: Catalog, table: Table) -> dict[str, str]:
             table = catalog.load_table(table.name())
     raise ProvisionError(
         f"The properties of {'.'.join(table.name())} could not be set: other commits were faster {_ATTEMPTS} times. "
-        "The table is there and usable. Run carousel-sync evolve apply again."
+        f"{_AGAIN}"
     )

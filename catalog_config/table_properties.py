@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION_PROPERTY: Final = "carousel.schema-version"
-SCHEMA_VERSION: Final = 1
-
 FORMAT_VERSION: Final = 2
 
 PROPERTIES: Final[dict[str, str]] = {
@@ -23,5 +20,4 @@ PROPERTIES: Final[dict[str, str]] = {
     "write.metadata.metrics.column.tenant_id": "full",
     # Nobody prunes by the bounds of a vector's elements; a list's statistics are those of its element.
     "write.metadata.metrics.column.embedding_vector.element": "none",
-    SCHEMA_VERSION_PROPERTY: str(SCHEMA_VERSION),
 }

@@ -1,5 +1,6 @@
-"""The Iceberg table of sales: columns with fixed field ids, partitions, and what readers may rely on.
+"""The Iceberg table of sales as it was first: columns with fixed field ids, and partitions.
 
+Everything since then is a migration (schemas/migrations). :func:`schemas.migration.current_schema` is both together.
 Field ids are never reused. A catalog assigns ids anew when it creates a table: top-level columns first, in their
 order, then nested ones (Iceberg specification, "Column Projection", and pyiceberg's ``assign_fresh_schema_ids``). The
 ids below are those, so that the same ids hold in every catalog.
@@ -32,7 +33,7 @@ EMBEDDING_ELEMENT_ID: Final = 24
 
 _PRICE: Final = DecimalType(PRICE_PRECISION, PRICE_SCALE)
 
-SCHEMA: Final = Schema(
+FIRST_SCHEMA: Final = Schema(
     NestedField(1, "product_id", StringType(), required=True, doc="The product that was sold"),
     NestedField(2, "tenant_id", StringType(), required=True, doc="The tenant whose sale it is; partition"),
     NestedField(3, "sale_id", StringType(), required=True, doc="Identity of the sale within its tenant; one row each"),
@@ -70,3 +71,6 @@ PARTITION_SPEC: Final = PartitionSpec(
     PartitionField(source_id=13, field_id=1001, transform=IdentityTransform(), name="year"),
     PartitionField(source_id=14, field_id=1002, transform=IdentityTransform(), name="month"),
 )
+
+SCAN_COLUMNS: Final = frozenset({2, 3, 13, 14, 23})
+"""tenant_id, sale_id, year, month, ingestion_timestamp: the writer and the tools find a sale's rows by these names."""

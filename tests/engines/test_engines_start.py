@@ -15,7 +15,7 @@ import pytest
 
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
-from schemas.sales_history import NAMESPACE, PARTITION_SPEC, SCHEMA, TABLE
+from schemas.sales_history import FIRST_SCHEMA, NAMESPACE, PARTITION_SPEC, TABLE
 from tests.engines import fixtures, java_engine
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
@@ -51,9 +51,9 @@ def test_iceberg_rest_server_makes_the_sales_table(
     )
     namespace = f"{NAMESPACE}_smoke"
     catalog.create_namespace(namespace)
-    table = catalog.create_table((namespace, TABLE), schema=SCHEMA, partition_spec=PARTITION_SPEC)
+    table = catalog.create_table((namespace, TABLE), schema=FIRST_SCHEMA, partition_spec=PARTITION_SPEC)
 
-    assert table.schema().as_struct() == SCHEMA.as_struct()
+    assert table.schema().as_struct() == FIRST_SCHEMA.as_struct()
     assert table.spec() == PARTITION_SPEC
     assert table.metadata_location.startswith(iceberg_rest_server.warehouse)
     assert table.refresh().scan().to_arrow().num_rows == 0

@@ -16,7 +16,8 @@ from catalog_config.connect import connect
 from catalog_config.provision import ProvisionError, ensure_table
 from catalog_config.table_properties import PROPERTIES
 from ops.local_stack.stack import LocalStack
-from schemas.sales_history import PARTITION_SPEC, SCHEMA
+from schemas.migration import current_schema
+from schemas.sales_history import PARTITION_SPEC
 
 NAMESPACE = "fresh_namespace"
 
@@ -59,7 +60,7 @@ def test_creates_the_table_once(catalog: Catalog, name: str) -> None:
     table = catalog.load_table((NAMESPACE, name))
     assert table.metadata.format_version == 2
     assert {field.field_id: field.name for field in table.schema().fields} == {
-        field.field_id: field.name for field in SCHEMA.fields
+        field.field_id: field.name for field in current_schema().fields
     }
     assert table.schema().find_field("embedding_vector.element").field_id == 24
     assert table.spec().fields == PARTITION_SPEC.fields
@@ -94,13 +95,24 @@ def test_two_people_at_once(stack: LocalStack, name: str) -> None:
     assert {key: table.properties.get(key) for key in PROPERTIES} == PROPERTIES
 
 
-def test_changed_properties_are_set_back_and_a_later_schema_version_is_not(catalog: Catalog, name: str) -> None:
+def test_changed_properties_are_set_back(catalog: Catalog, name: str) -> None:
     ensure_table(catalog, NAMESPACE, name)
     table = catalog.load_table((NAMESPACE, name))
     with table.transaction() as transaction:
-        transaction.set_properties({"write.parquet.compression-codec": "snappy", "carousel.schema-version": "2"})
+        transaction.set_properties({"write.parquet.compression-codec": "snappy"})
     assert ensure_table(catalog, NAMESPACE, name).properties_set == {"write.parquet.compression-codec": "zstd"}
-    assert catalog.load_table((NAMESPACE, name)).properties["carousel.schema-version"] == "2"
+
+
+def test_a_table_that_is_ahead_of_this_code_is_left_as_it_is(catalog: Catalog, name: str) -> None:
+    ensure_table(catalog, NAMESPACE, name)
+    table = catalog.load_table((NAMESPACE, name))
+    later = {"write.parquet.compression-codec": "snappy", "carousel.schema-version": "99"}
+    with table.transaction() as transaction:
+        transaction.set_properties(later)
+    result = ensure_table(catalog, NAMESPACE, name)
+    assert not result.changed
+    assert result.version == 99
+    assert catalog.load_table((NAMESPACE, name)).properties.items() >= later.items()
 
 
 def test_a_table_of_another_make_is_refused_and_left_as_it_is(catalog: Catalog, name: str) -> None:
@@ -117,5 +129,5 @@ def test_a_later_optional_column_is_no_reason_to_refuse(tmp_path: Path) -> None:
     catalog = connect(local_config(tmp_path))
     ensure_table(catalog, NAMESPACE, "later")
     with catalog.load_table((NAMESPACE, "later")).update_schema() as update:
-        update.add_column("currency", StringType())
+        update.add_column("somebody_elses", StringType())
     assert not ensure_table(catalog, NAMESPACE, "later").changed

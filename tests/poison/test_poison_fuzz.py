@@ -23,7 +23,7 @@ from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.ports import Delivery, Rejection
 from lambda_fn.projection.item import item_of, sale_of
 from lambda_fn.sale import Sale
-from schemas.sales_history import SCHEMA
+from schemas.migration import current_schema
 from tests.builders import FIRST_SEEN, event
 from tests.poison import naive_reader
 from tests.poison.vocabulary import DETAILS, FIELDS, FORBIDDEN_IN_A_MESSAGE
@@ -126,7 +126,7 @@ def check_storable(sale: Sale) -> None:
     assert len(item["PK"]["S"].encode()) <= 2048
     assert len(item["SK"]["S"].encode()) <= 1024
     assert len(guard_key(sale.key).partition.encode()) <= 2048
-    rows: pa.Table = arrow_table([sale], SCHEMA)
+    rows: pa.Table = arrow_table([sale], current_schema())
     assert rows.num_rows == 1
 
 

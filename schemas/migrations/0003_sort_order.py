@@ -1,0 +1,13 @@
+"""Version 3: the order of rows within a file."""
+
+from schemas.migration import Migration
+from schemas.table_operations import SetSortOrder
+
+MIGRATION = Migration(
+    why=(
+        "Most queries ask for the last days of a tenant. A file holds a month of it; sorted by date, a reader skips "
+        "the row groups of the other days. S3 Tables sorts when it compacts a table that has a sort order. The files "
+        "that are there stay as they are until then."
+    ),
+    operations=(SetSortOrder(((11, "asc"), (1, "asc"))),),
+)
