@@ -42,12 +42,13 @@ deploy: build ## Deploy STAGE=dev: show the change set, carry it out when confir
 destroy: $(STAMP) ## Delete the stack of STAGE=dev. Its data stays, except for stores that are named: DATA="NAME NAME"
 	@$(RUN) carousel-sync destroy --stage $(STAGE) $(foreach store,$(DATA),--data $(store))
 
-lint: $(STAMP) $(CHECKOV) ## Check style, types and the template.
+lint: $(STAMP) $(CHECKOV) ## Check style, types, the template and the event's contract.
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) cfn-lint template.yaml
 	$(CHECKOV) --file template.yaml --framework cloudformation --skip-download --compact --quiet
+	$(RUN) python -m ops.event_contract check
 
 format: $(STAMP) ## Put the code into its standard form.
 	$(RUN) ruff check --fix .

@@ -4,6 +4,7 @@
     ├── ConfigurationError      the environment is not set up; waiting will not mend it
     ├── StoreUnavailable        a store could not be reached or refused; a later delivery may succeed
     │   ├── TableMissing        the Iceberg table does not exist yet
+    │   ├── ColumnsMissing      the Iceberg table has no column for a fact of a sale yet
     │   └── OutOfTime           the deadline left no room for another request
     └── SaleNotCommitted        direct delivery only: the sale has to be delivered again
 
@@ -12,6 +13,8 @@ see :mod:`lambda_fn.iceberg.sales_table`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 
 class CarouselSyncError(Exception):
@@ -33,6 +36,16 @@ class TableMissing(StoreUnavailable):
         super().__init__(
             f"The Iceberg table {table} does not exist in catalog {catalog}. Nothing was written and the events stay "
             f"in the queue. Create it with: carousel-sync evolve apply"
+        )
+
+
+class ColumnsMissing(StoreUnavailable):
+    """The Iceberg table has no column for a fact that a sale tells; the message carries the command that adds it."""
+
+    def __init__(self, columns: Collection[str]) -> None:
+        super().__init__(
+            f"The Iceberg table has no column for {', '.join(sorted(columns))}. Nothing of the sale was written and "
+            f"its event stays in the queue. Add it with: carousel-sync evolve apply"
         )
 
 

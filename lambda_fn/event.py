@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
@@ -38,6 +38,8 @@ DIGITS_OF_A_DOUBLE: Final = 15
 PRICE_LIMIT_OF_A_DOUBLE: Final = Decimal(10) ** (DIGITS_OF_A_DOUBLE - PRICE_DECIMALS)
 
 _KEY_PART_FORBIDS: Final = re.compile(r"[#\x00-\x1f\x7f-\x9f]")
+# ISO 4217 names currencies by three capitals. Which of them exist changes more often than this code.
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # A price that a double may not carry: of 14 characters or more, as every one from 10^11 on with a fraction is.
 _PRICE: Final = 'Price"'
@@ -138,6 +140,7 @@ def _sale(detail: dict[str, Any], recorded_at: datetime) -> Sale:
         embedding_id=fields.embedding_id,
         days_to_sell=fields.days_to_sell,
         embedding=fields.embedding,
+        currency=fields.currency,
     )
 
 
@@ -155,6 +158,12 @@ def _unicode(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise PydanticCustomError("unicode", "must not contain a lone surrogate") from None
+    return value
+
+
+def _currency(value: str) -> str:
+    if not _CURRENCY.fullmatch(value):
+        raise PydanticCustomError("currency", "must be an ISO 4217 code of three capitals")
     return value
 
 
@@ -224,11 +233,26 @@ def _embedding(value: object) -> Vector:
 _FINITE_NUMBERS: Final = SchemaValidator(
     core_schema.list_schema(core_schema.float_schema(strict=True, allow_inf_nan=False))
 )
-_KeyPart = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_key_part)]
+
+# What the rules below say, in the words of JSON Schema, where pydantic can't tell by itself.
+_KEY_PART_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^#\x00-\x1f\x7f-\x9f]+$"}
+_PRICE_SCHEMA: Final = {"type": "number", "minimum": 0, "exclusiveMaximum": int(PRICE_LIMIT), "multipleOf": 0.0001}
+_SOLD_DATE_SCHEMA: Final = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+_EMBEDDING_SCHEMA: Final = {
+    "type": "array",
+    "items": {"type": "number"},
+    "minItems": 1,
+    "maxItems": EMBEDDING_LIMIT,
+}
+_CURRENCY_SCHEMA: Final = {"type": "string", "pattern": f"^{_CURRENCY.pattern}$"}
+
+_KeyPart = Annotated[
+    str, Field(min_length=1, max_length=128), AfterValidator(_key_part), WithJsonSchema(_KEY_PART_SCHEMA)
+]
 _Label = Annotated[str, Field(min_length=1, max_length=256)]
 # Only a text whose length has to be counted is looked into by pydantic itself.
 _Text = Annotated[str, AfterValidator(_unicode)]
-_Price = Annotated[Decimal, BeforeValidator(_price)]
+_Price = Annotated[Decimal, BeforeValidator(_price), WithJsonSchema(_PRICE_SCHEMA)]
 
 
 class _Detail(BaseModel):
@@ -242,7 +266,7 @@ class _Detail(BaseModel):
     brand: _Label
     listed_price: _Price
     sale_price: _Price
-    sold_date: Annotated[date, BeforeValidator(_sold_date)]
+    sold_date: Annotated[date, BeforeValidator(_sold_date), WithJsonSchema(_SOLD_DATE_SCHEMA)]
     sale_id: _KeyPart | None = None
     condition: _Text | None = None
     description: Annotated[str, Field(max_length=10_000)] | None = None
@@ -250,7 +274,13 @@ class _Detail(BaseModel):
     image_s3_key: _Text | None = None
     embedding_id: _Text | None = None
     days_to_sell: Annotated[int, Field(ge=0, le=36_500)] | None = None
-    embedding: Annotated[Vector, BeforeValidator(_embedding)] | None = None
+    embedding: Annotated[Vector, BeforeValidator(_embedding), WithJsonSchema(_EMBEDDING_SCHEMA)] | None = None
+    currency: Annotated[str, AfterValidator(_currency), WithJsonSchema(_CURRENCY_SCHEMA)] | None = None
+
+
+def detail_schema() -> dict[str, Any]:
+    """Return the rules of an event's ``detail`` as JSON Schema (draft 2020-12)."""
+    return _Detail.model_json_schema(by_alias=True)
 
 
 _KNOWN_FIELDS: Final = frozenset(field.alias for field in _Detail.model_fields.values())

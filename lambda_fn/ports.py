@@ -170,6 +170,13 @@ class AppendAttempt(Protocol):
         """The table's head as it was known before the first claim, or NO_SNAPSHOT."""
         ...
 
+    def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
+        """Return the sales with a fact that the table has no column for yet, and the names of those facts.
+
+        To be asked before the first claim. Raises StoreUnavailable when the head can't be read.
+        """
+        ...
+
     def resolve(
         self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
@@ -280,6 +287,7 @@ class Metric(StrEnum):
     SALES_REJECTED = "SalesRejected"
     TAKEOVERS = "Takeovers"
     UNKNOWN_FIELDS = "UnknownFields"
+    WAITING_FOR_COLUMN = "SalesWaitingForColumn"
 
 
 class Telemetry(Protocol):

@@ -69,6 +69,7 @@ class Sale:
     embedding_id: str | None = None
     days_to_sell: int | None = None
     embedding: Vector | None = None
+    currency: str | None = None
 
     @property
     def key(self) -> SaleKey:
@@ -139,6 +140,7 @@ class Sale:
             "imageS3Key": self.image_s3_key,
             "embeddingId": self.embedding_id,
             "daysToSell": self.days_to_sell,
+            "currency": self.currency,
         }
         facts.update({name: value for name, value in optional.items() if value is not None})
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from lambda_fn.errors import StoreUnavailable
+from lambda_fn.errors import ColumnsMissing, StoreUnavailable
 from lambda_fn.parallel import Parallel
 from lambda_fn.ports import (
     AlreadyCompleted,
@@ -100,6 +100,7 @@ class SyncSales:
         # 2. Choose the attempt's id and pin the table's head, before the first claim.
         with self._counting_failures():
             attempt = self._table.begin(self._new_attempt_id(), deadline)
+            sales = self._storable(sales, attempt, fates, deadline)
 
         # 3. Claim each sale's guard.
         claimed, held = self._claim(sales, attempt, fates, deadline)
@@ -146,6 +147,15 @@ class SyncSales:
             self._telemetry.warning("[CarouselSync] Manifests not merged", count=merge.manifests, cause=merge.failure)
         else:
             self._telemetry.info("[CarouselSync] Manifests merged", count=merge.manifests)
+
+    def _storable(
+        self, sales: Sequence[Sale], attempt: AppendAttempt, fates: dict[SaleKey, Fate], deadline: Deadline
+    ) -> Sequence[Sale]:
+        """Leave out the sales that wait for a column: to drop a fact would be silent loss, to claim them no use."""
+        missing = attempt.columns_missing(sales, deadline)
+        self._telemetry.measure(Metric.WAITING_FOR_COLUMN, len(missing))
+        fates.update({key: Open(str(ColumnsMissing(columns))) for key, columns in missing.items()})
+        return [sale for sale in sales if sale.key not in missing] if missing else sales
 
     def _claim(
         self, sales: Sequence[Sale], attempt: AppendAttempt, fates: dict[SaleKey, Fate], deadline: Deadline

@@ -268,6 +268,7 @@ _EVERY_FACT: Final = Sale(
     embedding_id="e",
     days_to_sell=1,
     embedding=Vector("f", [1.0]),
+    currency="EUR",
 )
 FACTS: Final = frozenset(item_of(_EVERY_FACT)) - _NO_FACTS
 """The attributes of an item that tell of its sale, keys included; others may stand beside them."""

@@ -43,7 +43,10 @@ _FACTS: Final = {
     17: "image_s3_key",
     18: "embedding_id",
     22: "vendor_id",
+    25: "currency",
 }
+# Columns that came later: files that were written before have none, and their rows are null.
+_LATER: Final = frozenset({25})
 _DERIVED: Final = tuple(sorted(_WANTED - frozenset(_FACTS) - {EMBEDDING_FIELD_ID, _INGESTION_TIMESTAMP}))
 
 Columns = dict[int, pa.Array]
@@ -111,10 +114,11 @@ def read_by_field_ids(table: Table, task: FileScanTask) -> Iterator[Columns]:
             for field in file.schema_arrow
             if field.metadata and _FIELD_ID in field.metadata
         }
-        if names.keys() >= _WANTED:
-            wanted = [names[field_id] for field_id in sorted(_WANTED)]
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
-                yield {field_id: batch.column(names[field_id]) for field_id in _WANTED}
+        if names.keys() >= _WANTED - _LATER:
+            present = sorted(_WANTED & names.keys())
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[names[one] for one in present]):
+                columns = {field_id: batch.column(names[field_id]) for field_id in present}
+                yield _with_later_columns(columns, batch.num_rows)
             return
     yield from read_by_scan(table, task)
 
@@ -124,7 +128,13 @@ def read_by_scan(table: Table, task: FileScanTask) -> Iterator[Columns]:
     scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
     position = {field.field_id: number for number, field in enumerate(table.schema().fields)}
     for batch in scan.to_record_batches([task]):
-        yield {field_id: batch.column(position[field_id]) for field_id in _WANTED}
+        columns = {field_id: batch.column(position[field_id]) for field_id in _WANTED if field_id in position}
+        yield _with_later_columns(columns, batch.num_rows)
+
+
+def _with_later_columns(columns: Columns, rows: int) -> Columns:
+    """Fill columns that the table, or a file of it, has not: it is older than they are."""
+    return columns | {field_id: pa.nulls(rows) for field_id in _LATER - columns.keys()}
 
 
 def _rows(columns: Columns) -> Iterator[Row]:

@@ -20,6 +20,8 @@ from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.parallel import InTurn
 from lambda_fn.retry import Clock, Retry, SystemClock
+from schemas.migration import Operation
+from schemas.shape import change, requirements, shape_of
 from tests.engines.fixtures import REGION, IcebergRestServer
 
 TABLE = "sales_history"
@@ -56,15 +58,23 @@ class TableUnderTest:
         retry = Retry(SystemClock(), random.Random(seed), first_seconds=0.001, longest_seconds=0.05)
         return IcebergSalesTable(self.store(wrap), retry)
 
+    def alter(self, *operations: Operation) -> None:
+        """Change the table's schema, spec, order or properties, one commit each, whatever its version is."""
+        catalog = self.catalog()
+        for operation in operations:
+            loaded = catalog.load_table(self.identifier)
+            before = shape_of(loaded.metadata)
+            catalog.commit_table(loaded, requirements(before), change(before, operation.apply(before)).updates)
+
     def sale_ids(self) -> list[str]:
         """Return the sale ids of all rows, sorted, repeats included."""
         return sorted(self.load().scan(selected_fields=("sale_id",)).to_arrow()["sale_id"].to_pylist())
 
 
-def provisioned(config: CatalogConfig) -> TableUnderTest:
-    """Make an empty table in a namespace that no other test uses."""
+def provisioned(config: CatalogConfig, to: int | None = None) -> TableUnderTest:
+    """Make an empty table in a namespace that no other test uses, at a version of its schema."""
     table = TableUnderTest(config, f"n{uuid.uuid4().hex[:12]}")
-    ensure_table(table.catalog(), *table.identifier)
+    ensure_table(table.catalog(), *table.identifier, to)
     return table
 
 

@@ -19,6 +19,7 @@ from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg import manifest_merging, staging
 from lambda_fn.iceberg.history import SnapshotNode, read_fenced, write_fenced
 from lambda_fn.iceberg.memory_file import NewFile
+from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
 from lambda_fn.iceberg.staging import ManifestList, StagedFiles
 from lambda_fn.iceberg.store import CommitAnswer, Committed, Merging, NotSent, StagedAppend, TableState, Unknown
@@ -64,6 +65,11 @@ class PyIcebergState:
     def followed_by(self, table: Table, snapshot: Snapshot) -> PyIcebergState:
         """Return the state after a commit on this one."""
         return PyIcebergState(table, {**self.snapshots, snapshot.snapshot_id: _node(snapshot)})
+
+    @cached_property
+    def lacks(self) -> Collection[str]:
+        """The facts of a sale that the table has no column for."""
+        return facts_without_column(self.table.schema())
 
 
 class PyIcebergStaged:
@@ -121,7 +127,7 @@ class PyIcebergStore:
             raise self._unavailable("could not be loaded", error) from error
 
     def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> PyIcebergStaged:
-        """Make the data files and the manifest of one append. Sends nothing."""
+        """Make the data files and the manifest of one append. Sends nothing. Raises ColumnsMissing."""
         return PyIcebergStaged(staging.stage(cast("PyIcebergState", state).table, sales, attempt_id))
 
     def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 
+from lambda_fn.errors import ColumnsMissing
 from lambda_fn.sale import SOURCE_SYSTEM, Sale
 
 EMBEDDING_FIELD_ID: Final = 20
@@ -38,16 +39,58 @@ VALUE_OF_FIELD: Final[dict[int, Callable[[Sale], Any]]] = {
     21: lambda _: SOURCE_SYSTEM,
     22: lambda sale: sale.vendor_id,
     23: lambda sale: sale.recorded_at,
+    25: lambda sale: sale.currency,
+}
+
+# What a sale tells by itself: lost when there is no column for it. The other columns follow from these, and the time of
+# the event is no fact of the sale.
+FACTS: Final[dict[int, str]] = {
+    1: "product_id",
+    2: "tenant_id",
+    3: "sale_id",
+    4: "category",
+    5: "brand",
+    6: "condition",
+    7: "description",
+    8: "listed_price",
+    9: "sold_price",
+    11: "sold_date",
+    16: "days_to_sell",
+    17: "image_s3_key",
+    18: "embedding_id",
+    EMBEDDING_FIELD_ID: "embedding",
+    22: "vendor_id",
+    25: "currency",
 }
 
 
+def facts_without_column(schema: Schema) -> frozenset[str]:
+    """Return the facts of a sale that a table with this schema has no column for, by their names in Sale."""
+    return _facts_beside({column.field_id for column in schema.fields})
+
+
+def _facts_beside(columns: Collection[int]) -> frozenset[str]:
+    return frozenset(name for field_id, name in FACTS.items() if field_id not in columns)
+
+
+def value_of_field(field_id: int) -> Callable[[Sale], Any]:
+    """Return what gives a sale's value for a column; null for one that this code does not know."""
+    return VALUE_OF_FIELD.get(field_id, lambda _: None)
+
+
 def arrow_table(sales: Sequence[Sale], schema: Schema) -> pa.Table:
-    """Return the sales as rows of a table with this schema; a column that this code does not know is null."""
+    """Return the sales as rows of a table with this schema; a column that this code does not know is null.
+
+    Raises ColumnsMissing when a sale tells a fact that the schema has no column for: it must not be dropped.
+    """
     return arrow_rows(sales, schema_to_pyarrow(schema))
 
 
 def arrow_rows(sales: Sequence[Sale], arrow_schema: pa.Schema) -> pa.Table:
     """Return the same for a schema that ``schema_to_pyarrow`` has translated."""
+    lost = _facts_beside({field_id_of(field) for field in arrow_schema})
+    if told := {name for name in lost if any(getattr(sale, name) is not None for sale in sales)}:
+        raise ColumnsMissing(told)
     columns = [_column(sales, field_id_of(field), field.type) for field in arrow_schema]
     return pa.Table.from_arrays(columns, schema=arrow_schema)
 
@@ -72,6 +115,7 @@ def _embeddings(sales: Sequence[Sale], arrow_type: pa.DataType) -> pa.Array:
     lengths = [0 if vector is None else len(vector) for vector in vectors]
     content = b"".join(vector.tobytes() for vector in vectors if vector is not None)
     values = pa.Array.from_buffers(pa.float32(), sum(lengths), [None, pa.py_buffer(content)])
+    values = values.cast(arrow_type.value_type)
     offsets = pa.array(accumulate(lengths, initial=0), pa.int64())
     absent = pa.array([vector is None for vector in vectors], pa.bool_())
     return pa.LargeListArray.from_arrays(offsets, values, type=arrow_type, mask=absent)

@@ -6,7 +6,7 @@ so that whether it landed can be read from the table at any later time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
@@ -96,6 +96,18 @@ class IcebergAppendAttempt:
         """The table's head as it was known before the first claim, or NO_SNAPSHOT."""
         return self._pin
 
+    def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
+        """Return the sales with a fact that the table has no column for, and the names of those facts.
+
+        To be asked before the first claim: what is missing in the head that was remembered may be there by now, so
+        that the head is read, and pinned, anew. Raises StoreUnavailable when it can't be.
+        """
+        if not _told_and_lacking(sales, self._judged):
+            return {}
+        self._judged = self._table.load(deadline)
+        self._pin = self._judged.head
+        return _told_and_lacking(sales, self._judged)
+
     def resolve(
         self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
@@ -138,7 +150,8 @@ class IcebergAppendAttempt:
         """Commit the sales as one snapshot that names the fenced attempts in its summary.
 
         A failure is an answer, and raises nothing. It leaves files behind that no commit references: S3 Tables
-        removes them, and deleting one here could break a commit that takes effect late.
+        removes them, and deleting one here could break a commit that takes effect late. Only a column that went
+        away meanwhile raises: ColumnsMissing.
         """
         staged = self._staged_for(sales)
         conflicts = 0
@@ -197,3 +210,11 @@ class IcebergAppendAttempt:
         if not deadline.allows(self._store.load_seconds):
             raise OutOfTime("No time is left to look the sales up in the table; they stay in the queue.")
         return self._store.scan(state, sales)
+
+
+def _told_and_lacking(sales: Sequence[Sale], state: TableState) -> Mapping[SaleKey, Collection[str]]:
+    lacks = state.lacks
+    if not lacks:
+        return {}
+    told = {sale.key: [name for name in lacks if getattr(sale, name) is not None] for sale in sales}
+    return {key: names for key, names in told.items() if names}

@@ -37,7 +37,7 @@ from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summa
 from pyiceberg.typedef import Record
 
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
-from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD, arrow_rows, field_id_of
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, arrow_rows, field_id_of, value_of_field
 from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.sale import Sale
 
@@ -132,7 +132,7 @@ def _by_partition(
     sales: Sequence[Sale], schema: Schema, spec: PartitionSpec
 ) -> Iterable[tuple[Record, Sequence[Sale]]]:
     """Group the sales. Their values are few: each is transformed once, and not for each sale."""
-    values_of = [VALUE_OF_FIELD[spec_field.source_id] for spec_field in spec.fields]
+    values_of = [value_of_field(spec_field.source_id) for spec_field in spec.fields]
     same_values: dict[tuple[Any, ...], list[Sale]] = {}
     for sale in sales:
         same_values.setdefault(tuple([value_of(sale) for value_of in values_of]), []).append(sale)

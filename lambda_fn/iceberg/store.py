@@ -24,6 +24,11 @@ class TableState(Protocol):
         """Every retained snapshot."""
         ...
 
+    @property
+    def lacks(self) -> Collection[str]:
+        """The facts of a sale that the table has no column for, by their names in Sale."""
+        ...
+
 
 class StagedAppend(Protocol):
     """Files of an append that are made, and uploaded at the latest with its commit."""
@@ -83,7 +88,7 @@ class TableStore(Protocol):
         ...
 
     def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> StagedAppend:
-        """Make the data files and the manifest of one append. Sends nothing."""
+        """Make the data files and the manifest of one append. Sends nothing. Raises ColumnsMissing."""
         ...
 
     def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:

@@ -55,6 +55,7 @@ def item_of(sale: Sale) -> Item:
         "imageS3Key": sale.image_s3_key,
         "embeddingId": sale.embedding_id,
         "vendorId": sale.vendor_id,
+        "currency": sale.currency,
     }
     item.update({name: {"S": text} for name, text in optional_texts.items() if text is not None})
     if sale.discount_percent is not None:
@@ -90,6 +91,7 @@ def sale_of(item: Item) -> Sale:
         embedding_id=text.get("embeddingId"),
         days_to_sell=int(number["daysToSell"]) if "daysToSell" in number else None,
         embedding=vector_of_json(text["embedding"]) if "embedding" in text else None,
+        currency=text.get("currency"),
     )
 
 

@@ -22,6 +22,7 @@ ALARMS = {
     "OldestMessageAge",
     "Takeovers",
     "MetadataSize",
+    "WaitingForColumn",
 }
 # Emitted by the services themselves: namespace, metric, and the dimensions under which it exists (CloudWatch User
 # Guide, "AWS services that publish CloudWatch metrics", and each service's own page).

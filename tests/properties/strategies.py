@@ -21,6 +21,7 @@ key_parts: Final = st.text(KEY_CHARACTERS, min_size=1, max_size=128)
 prices: Final = st.decimals(0, Decimal("99999999999999.9999"), places=4)
 float32s: Final = st.floats(width=32, allow_nan=False, allow_infinity=False)
 vectors: Final[st.SearchStrategy[Vector]] = st.lists(float32s, min_size=1, max_size=30).map(lambda x: array("f", x))
+currencies: Final = st.text("ABCXYZ", min_size=3, max_size=3)
 sold_dates: Final = st.dates(date(2000, 1, 1), date(9997, 12, 31))
 
 
@@ -46,6 +47,7 @@ def sales(draw: st.DrawFn) -> Sale:
         embedding_id=draw(st.none() | texts),
         days_to_sell=draw(st.none() | st.integers(0, 36_500)),
         embedding=draw(st.none() | vectors),
+        currency=draw(st.none() | currencies),
     )
 
 
@@ -64,6 +66,7 @@ def event_text(sale: Sale, listed: str | None = None, sold: str | None = None, *
         "imageS3Key": sale.image_s3_key,
         "embeddingId": sale.embedding_id,
         "daysToSell": sale.days_to_sell,
+        "currency": sale.currency,
         "embedding": None if sale.embedding is None else list(sale.embedding),
     }
     envelope = {

@@ -60,6 +60,7 @@ class State:
 
     head: int
     snapshots: Mapping[int, SnapshotNode]
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

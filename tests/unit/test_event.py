@@ -48,6 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "embeddingId": "embedding-1",
     "daysToSell": 12,
     "embedding": [0.5, -1, 2],
+    "currency": "EUR",
 }
 
 
@@ -82,6 +83,7 @@ def test_every_field_arrives_in_the_sale() -> None:
         embedding_id="embedding-1",
         days_to_sell=12,
         embedding=array("f", [0.5, -1, 2]),
+        currency="EUR",
     )
     assert accepted(event(**EVERYTHING)) == expected
 
@@ -368,3 +370,13 @@ def test_the_first_field_at_fault_is_named_and_no_value() -> None:
 def test_an_event_without_facts_is_a_different_one_than_an_event_with_other_facts() -> None:
     assert replace(accepted(event()), brand="x") == accepted(event(brand="x"))
     assert accepted(event()) != accepted(event(brand="x"))
+
+
+@pytest.mark.parametrize("currency", ["EUR", "USD", "JPY", "XXX"])
+def test_a_currency_is_kept_as_it_is(currency: str) -> None:
+    assert accepted(event(currency=currency)).currency == currency
+
+
+@pytest.mark.parametrize("currency", ["", "eur", "EU", "EURO", "EUR ", "€UR", "ÄÖÜ", "978", "EUR\n", 978, ["EUR"]])
+def test_what_is_no_currency_code_is_rejected(currency: object) -> None:
+    assert invalid_field(event(currency=currency)).startswith("detail.currency: ")

@@ -40,6 +40,7 @@ OTHER_FACTS: dict[str, Any] = {
     "embedding_id": "embedding-2",
     "days_to_sell": 0,
     "embedding": array("f", [0.5, -1, 2.0000002]),
+    "currency": "EUR",
 }
 
 
@@ -113,6 +114,13 @@ def test_the_hash_of_all_facts_never_changes() -> None:
     vector = bytes.fromhex("0000003f 000080bf 00000040")
     assert sale(**ALL_FACTS).payload_hash == hashlib.sha256(facts.encode() + b"embedding" + vector).hexdigest()
     assert sale(**ALL_FACTS).payload_hash == "0f7ad2e8d1bac43710a35e97b8ead036cfce1824b502708e64afae87879aaa40"
+
+
+def test_a_fact_that_came_later_leaves_the_hash_of_sales_without_it_alone() -> None:
+    """The two constants above are older than the currency: a repeat of an old event must stay a duplicate."""
+    assert sale(currency=None).payload_hash == "a8af3f65cfdfa41f56550f8e6554f4c3f5aeda8b006350f7757b091783e71cc3"
+    assert sale(currency="EUR").payload_hash == "590e308bf81f4da34c4104dc95bc5b669708ca5c51e79adb992c7064fcf1e0d6"
+    assert sale(currency="USD").payload_hash != sale(currency="EUR").payload_hash
 
 
 @pytest.mark.parametrize("name", OTHER_FACTS)

@@ -9,7 +9,7 @@ import random
 import re
 import threading
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
 from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
 from lambda_fn.projection.item import vector_json
 from lambda_fn.retry import Deadline, Retry
-from lambda_fn.sale import Sale
+from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import SyncSales
 from lambda_fn.telemetry import NAMESPACE, SERVICE, PowertoolsTelemetry
 from tests.builders import FIRST_SEEN, body
@@ -219,6 +219,9 @@ class Appends:
 
     def begin(self, attempt_id: int, deadline: Deadline) -> Appends:
         return self
+
+    def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
+        return {}
 
     def resolve(self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline) -> Resolution:
         return Resolution()
