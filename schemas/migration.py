@@ -20,11 +20,12 @@ from schemas.table_operations import SCHEMA_STEP, SCHEMA_VERSION, CreateTable, T
 Operation = ColumnOperation | TableOperation
 
 FIRST_VERSION: Final = 1
+_STEP: Final = re.compile(r"(?P<number>[0-9]+)\.(?P<done>[0-9]+)")
 _FILE: Final = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)")
 
 
 class MigrationsBroken(Exception):
-    """The files in schemas/migrations don't make a sequence; the message says which."""
+    """The files in schemas/migrations don't make a sequence, or a table's place in it can't be told."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,18 @@ def creation(found: Sequence[Migration]) -> tuple[Schema, PartitionSpec]:
 
 
 def position_of(shape: TableShape) -> Position:
-    """Return how far a table has come. One without the property is new, and at the first version."""
-    version = int(shape.properties.get(SCHEMA_VERSION, FIRST_VERSION))
-    number, _, step = shape.properties.get(SCHEMA_STEP, "0.0").partition(".")
-    return Position(version, int(step) if int(number) == version + 1 else 0)
+    """Return how far a table has come. One without the property is new, and at the first version.
+
+    Raises MigrationsBroken for a property that somebody else has written.
+    """
+    told = shape.properties.get(SCHEMA_VERSION, str(FIRST_VERSION))
+    half_done = _STEP.fullmatch(shape.properties.get(SCHEMA_STEP, "0.0"))
+    if not told.isdecimal() or half_done is None:
+        raise MigrationsBroken(
+            f"The table properties {SCHEMA_VERSION} and {SCHEMA_STEP} are not what evolve apply writes ({told}). Set the "
+            "first to the version that the table's columns are at, and remove the second"
+        )
+    return Position(int(told), int(half_done["done"]) if int(half_done["number"]) == int(told) + 1 else 0)
 
 
 def steps(shape: TableShape, found: Sequence[Migration], to: int) -> Iterator[Step]:
