@@ -41,7 +41,7 @@ GETS_PER_COMMIT: Final = 1.0
 """An allowance: a warm commit reads nothing, one after a lost race, or the first of a process, a few times."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
-ALARMS: Final = 10
+ALARMS: Final = 11
 """Of template.yaml, each on one metric."""
 
 

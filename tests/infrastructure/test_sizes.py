@@ -38,6 +38,7 @@ def test_the_index_by_tenant_and_date_leaves_out_what_the_calculator_leaves_out(
         embedding_id="e",
         days_to_sell=1,
         embedding=builders.embedding(2, 1),
+        currency="EUR",
     )
     assert item_of(every_fact).keys() - carried == LEFT_OUT_OF_GSI1
     assert gsi2["Projection"] == {"ProjectionType": "ALL"}
