@@ -1,9 +1,10 @@
 """The event's contract as JSON Schema, one file a version, and the check that a new version takes what the last took.
 
-``python -m ops.event_contract write`` writes the version after the last released one, or the present one anew while it is
-not released. ``python -m ops.event_contract check`` fails when the newest file is not what the code demands, or when the
-code refuses something that the last released version took. ``schemas/events/RELEASED`` holds that version's number;
-raise it when producers may rely on a version, and never change a released file.
+``python -m ops.event_contract write`` writes the version after the last released one, or the present one anew while it
+is not released. ``python -m ops.event_contract check`` fails when the newest file is not what the code demands, or when
+the code refuses something that the last released version took. ``schemas/events/RELEASED`` holds that version's number;
+raise it when producers may rely on a version, and never change a released file. (:mod:`ops.event_schema` writes the
+same rules for the schema registry of EventBridge, in its dialect.)
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ def position_of(shape: TableShape) -> Position:
     half_done = _STEP.fullmatch(shape.properties.get(SCHEMA_STEP, "0.0"))
     if not told.isdecimal() or half_done is None:
         raise MigrationsBroken(
-            f"The table properties {SCHEMA_VERSION} and {SCHEMA_STEP} are not what evolve apply writes ({told}). Set the "
-            "first to the version that the table's columns are at, and remove the second"
+            f"The table properties {SCHEMA_VERSION} and {SCHEMA_STEP} are not what evolve apply writes ({told}). Set "
+            "the first to the version that the table's columns are at, and remove the second"
         )
     return Position(int(told), int(half_done["done"]) if int(half_done["number"]) == int(told) + 1 else 0)
 

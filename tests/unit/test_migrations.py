@@ -298,3 +298,9 @@ def test_the_source_of_the_sort_order_can_not_go(shape: TableShape) -> None:
     by_number = change(shape, SetSortOrder([(5, "asc")]).apply(shape)).after
     with pytest.raises(Refused, match="the sort order uses it"):
         DeleteColumn(5).apply(by_number)
+
+
+@pytest.mark.parametrize("told", [{"carousel.schema-version": "two"}, {"carousel.schema-step": "2"}])
+def test_a_place_that_somebody_else_has_written_is_told(shape: TableShape, told: dict[str, str]) -> None:
+    with pytest.raises(MigrationsBroken, match="are not what evolve apply writes"):
+        position_of(replace(shape, properties=told))
