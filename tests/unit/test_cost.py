@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,3 +90,13 @@ def test_a_load_that_is_too_much_ends_with_1_and_says_why() -> None:
     assert result.exit_code == 1
     assert "Will not do:" in result.stdout
     assert "second table" in result.stdout
+
+
+def test_the_documentation_tells_what_the_calculator_does() -> None:
+    """When it fails: put the new figures into the tables, and draw the pictures again (benchmarks.sizing_pictures)."""
+    text = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
+    with_it, without = (document("cost", "--embedding", values)["months"] for values in ("1024", "0"))
+    (totals,) = re.findall(r"^\| total \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert [float(total) for total in totals] == pytest.approx(
+        [with_it[0]["usd"], with_it[1]["usd"], without[0]["usd"]], abs=0.02
+    )
