@@ -40,6 +40,7 @@ PRICE_LIMIT_OF_A_DOUBLE: Final = Decimal(10) ** (DIGITS_OF_A_DOUBLE - PRICE_DECI
 _KEY_PART_FORBIDS: Final = re.compile(r"[#\x00-\x1f\x7f-\x9f]")
 # ISO 4217 names currencies by three capitals. Which of them exist changes more often than this code.
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_EVENT_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 _PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # A price that a double may not carry: of 14 characters or more, as every one from 10^11 on with a fraction is.
 _PRICE: Final = 'Price"'
@@ -82,9 +83,9 @@ def parse_event(delivery_id: str, document: object, body: str, first_seen: str) 
             raise _Rejected(Reason.INVALID_FIELD, "time: must be an ISO 8601 instant with a time zone")
         sale = _sale(detail, recorded_at)
     except _Rejected as rejected:
-        return Delivery(delivery_id, body, first_seen, rejected.rejection)
+        return Delivery(delivery_id, body, first_seen, rejected.rejection, event_id=_event_id(document))
     unknown = tuple(sorted(name for name in detail if name not in _KNOWN_FIELDS))
-    return Delivery(delivery_id, body, first_seen, sale, unknown)
+    return Delivery(delivery_id, body, first_seen, sale, unknown, _event_id(document))
 
 
 class _Rejected(Exception):
@@ -104,6 +105,12 @@ def _detail_of_a_sale(document: object) -> dict[str, Any]:
     if not isinstance(detail, dict):
         raise _Rejected(Reason.INVALID_FIELD, "detail: must be an object")
     return detail
+
+
+def _event_id(document: object) -> str:
+    """Return the envelope's id, by which a log line is found; what does not look like one is left out of the log."""
+    text = _text_at(document, "id")
+    return text if _EVENT_ID.fullmatch(text) else ""
 
 
 def _text_at(document: object, name: str) -> str:

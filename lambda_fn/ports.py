@@ -40,6 +40,7 @@ class Delivery:
     """One event as it was delivered.
 
     ``body`` is the original, byte for byte where the transport gives bytes. ``first_seen`` is an ISO 8601 instant.
+    ``event_id`` is the envelope's, when it has one.
     """
 
     delivery_id: str
@@ -47,6 +48,7 @@ class Delivery:
     first_seen: str
     content: Sale | Rejection
     unknown_fields: tuple[str, ...] = ()
+    event_id: str = ""
 
 
 # --- guard -----------------------------------------------------------------------------------------------------------
@@ -263,6 +265,7 @@ class LogKeys(TypedDict, total=False):
     count: int
     delivery_ids: Sequence[str]
     detail: str
+    event_ids: Sequence[str]
     milliseconds: int
     reason: str
     sale_ids: Sequence[str]

@@ -21,6 +21,8 @@ from lambda_fn.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Done, Fate, SyncSales
 
+# A line of CloudWatch Logs has at most 1 MB: this many ids of each kind, of the longest length, are half of it.
+IDS_OF_A_LINE: Final = 1000
 CONFLICT: Final = Rejection(Reason.CONFLICTING_DUPLICATE, "the same sale was reported before with other facts")
 
 
@@ -88,9 +90,7 @@ class ProcessDeliveries:
         distinct: dict[SaleKey, Sale] = {}
         for sale in sales.values():
             distinct.setdefault(sale.key, sale)
-        self._telemetry.info(
-            "[CarouselSync] Processing product sale", count=len(sales), sale_ids=[key.sale_id for key in distinct]
-        )
+        self._tell([delivery for delivery in deliveries if delivery.delivery_id in sales], sales)
         fates = self._sync_sales.sync(list(distinct.values()), deadline)
         conflicts: list[DeadLetter] = []
         reported: set[SaleKey] = set()
@@ -106,6 +106,18 @@ class ProcessDeliveries:
                 results[delivery.delivery_id] = result
         results.update(self._reject(conflicts, request_id, deadline))
 
+    def _tell(self, deliveries: Sequence[Delivery], sales: Mapping[str, Sale]) -> None:
+        """Log which event, in which message, is which sale: the n-th of each list belong together."""
+        for start in range(0, len(deliveries), IDS_OF_A_LINE):
+            some = deliveries[start : start + IDS_OF_A_LINE]
+            self._telemetry.info(
+                "[CarouselSync] Processing product sale",
+                count=len(some),
+                delivery_ids=[delivery.delivery_id for delivery in some],
+                event_ids=[delivery.event_id for delivery in some],
+                sale_ids=[sales[delivery.delivery_id].sale_id for delivery in some],
+            )
+
     def _reject(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> dict[str, Result]:
         """Keep the letters; one that could not be kept is given back, so that no event is ever lost."""
         if not letters:
@@ -120,6 +132,7 @@ class ProcessDeliveries:
                 self._telemetry.warning(
                     "[CarouselSync] Event rejected",
                     delivery_ids=[delivery_id],
+                    event_ids=[letter.delivery.event_id],
                     reason=letter.rejection.reason.value,
                     detail=letter.rejection.detail,
                 )

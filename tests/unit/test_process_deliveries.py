@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Unpack
@@ -11,11 +12,11 @@ import pytest
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.event import parse_message
 from lambda_fn.ports import DeadLetter, Delivery, LogKeys, Metric, Reason, Rejection
-from lambda_fn.process_deliveries import CONFLICT, Outcome, ProcessDeliveries, Result
+from lambda_fn.process_deliveries import CONFLICT, IDS_OF_A_LINE, Outcome, ProcessDeliveries, Result
 from lambda_fn.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Done, Fate, Open, SyncSales
-from tests.builders import ABSENT, FIRST_SEEN, body, sale
+from tests.builders import ABSENT, FIRST_SEEN, body, event, sale
 from tests.fakes.clock import FakeClock
 
 TOO_LARGE = Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
@@ -308,13 +309,33 @@ def test_what_is_logged_of_a_batch(world: World) -> None:
     world.sync.fates["s2"] = open_unasked
     world.process(delivery("a"), delivery("b", saleId="s2"), delivery("c", brand=ABSENT))
     telemetry = world.telemetry
-    assert telemetry.keys_of("[CarouselSync] Processing product sale") == [{"count": 2, "sale_ids": ["sale-1", "s2"]}]
+    event_id = event()["id"]
+    assert telemetry.keys_of("[CarouselSync] Processing product sale") == [
+        {"count": 2, "delivery_ids": ["a", "b"], "event_ids": [event_id] * 2, "sale_ids": ["sale-1", "s2"]}
+    ]
     assert telemetry.keys_of("[CarouselSync] Failed to sync") == [
         {"cause": "the guard could not be asked", "delivery_ids": ["b"]}
     ]
     assert telemetry.keys_of("[CarouselSync] Event rejected") == [
-        {"delivery_ids": ["c"], "reason": "INVALID_FIELD", "detail": "detail.brand: Field required"}
+        {
+            "delivery_ids": ["c"],
+            "event_ids": [event_id],
+            "reason": "INVALID_FIELD",
+            "detail": "detail.brand: Field required",
+        }
     ]
+
+
+def test_a_large_batch_is_told_in_several_lines(world: World) -> None:
+    world.process(*(delivery(str(number), saleId=f"s{number}") for number in range(IDS_OF_A_LINE + 1)))
+    lines = world.telemetry.keys_of("[CarouselSync] Processing product sale")
+    assert [line.get("count") for line in lines] == [IDS_OF_A_LINE, 1]
+    assert lines[1].get("sale_ids") == [f"s{IDS_OF_A_LINE}"]
+
+
+def test_what_does_not_look_like_an_id_is_not_logged_as_one() -> None:
+    given = [event() | {"id": wrong} for wrong in ("a b", "x" * 65, "", 7, None)]
+    assert [parse_message("m", json.dumps(one), FIRST_SEEN).event_id for one in given] == [""] * 5
 
 
 def test_an_error_of_the_use_case_is_not_hidden(world: World) -> None:

@@ -125,6 +125,7 @@ def test_the_list_names_no_fact_of_a_sale() -> None:
         "count",
         "delivery_ids",
         "detail",
+        "event_ids",
         "milliseconds",
         "reason",
         "sale_ids",
