@@ -118,7 +118,7 @@ def test_the_published_schema_is_of_the_event_that_the_rule_picks(resources: dic
     content = json.loads(properties(resources, "SaleSchema")["Content"])
     assert content == schema()
     assert properties(resources, "SaleSchema")["SchemaName"] == f"{EVENT_SOURCE}@{EVENT_TYPE}"
-    detail = content["definitions"]["detail"]
+    detail = content["properties"]["detail"]
     assert set(detail["required"]) == {
         "tenantId",
         "productId",
