@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from ops.doctor.finding import Check, Finding, Status, judged, ok
 from ops.doctor.stage import CannotTell, Stage
 
-DEPLOY_AGAIN: Final = "Deploy the stack again (docs/deployment.md)."
+DEPLOY_AGAIN: Final = "Deploy again: make deploy STAGE={stage} (docs/deployment.md)."
 _COMPLETE: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 
 
@@ -28,8 +28,8 @@ def stack(stage: Stage) -> Finding:
     if status.endswith("_IN_PROGRESS"):
         return Finding(Status.WARNING, f"{seen}: a deployment is under way", "Wait until it has ended, and look again.")
     if status == "UPDATE_ROLLBACK_COMPLETE":
-        remedy = "The last update was rolled back and the one before it is in effect. Read the stack's events, then "
-        return Finding(Status.WARNING, f"{seen} ({reason})", remedy + "deploy again (docs/deployment.md).")
+        remedy = "The last update was rolled back; what was there before is in effect. Read the stack's events."
+        return Finding(Status.WARNING, f"{seen} ({reason})", f"{remedy} {DEPLOY_AGAIN}")
     return Finding(Status.FAILURE, f"{seen} ({reason})", f"Read the stack's events. {DEPLOY_AGAIN}")
 
 
@@ -78,6 +78,6 @@ CREDENTIALS: Final = Check(
 )
 CHECKS: Final = (
     CREDENTIALS,
-    Check("stack", stack, "Check --stage, the region (AWS_REGION) and --stack-name; or deploy (docs/deployment.md)."),
+    Check("stack", stack, f"Check --stage, the region (AWS_REGION) and --stack-name. {DEPLOY_AGAIN}"),
 )
 PUT_EVENTS: Final = Check("put events", put_events, "Name a principal that exists: --producer ARN.")

@@ -24,7 +24,7 @@ _EXIT_CODES: Final = {Status.OK: 0, Status.NOT_CHECKED: 1, Status.WARNING: 1, St
 
 @dataclass(frozen=True)
 class Finding:
-    """The end of one check. ``remedy`` is empty when there is nothing to do."""
+    """The end of one check. ``remedy`` is empty when there is nothing to do; ``{stage}`` in it is the stage's name."""
 
     status: Status
     seen: str

@@ -17,13 +17,15 @@ from ops.doctor.stage import CannotTell, Stage
 from schemas.migration import current_schema, load_migrations
 from schemas.table_operations import SCHEMA_VERSION
 
-CREATE: Final = "Create it: carousel-sync evolve apply --stage STAGE (docs/deployment.md)."
+APPLY: Final = "carousel-sync evolve apply --stage {stage}"
+CREATE: Final = f"Create it: {APPLY}"
 # S3 Tables refuses metadata above 50 MB. Each commit carries all of it, so that it is slow long before.
 METADATA_WARNING_BYTES: Final = 20_000_000
 METADATA_FAILURE_BYTES: Final = 40_000_000
 QUIET: Final = timedelta(hours=24)
 SNAPSHOT_MANAGEMENT: Final = "icebergSnapshotManagement"
 COMPACTION: Final = "icebergCompaction"
+DEFAULT_AGE_HOURS: Final = 120
 _DISABLES_SNAPSHOT_MANAGEMENT: Final = "history.expire."
 
 
@@ -49,7 +51,7 @@ def namespace(stage: Stage) -> Finding:
 def schema(stage: Stage) -> Finding:
     """Whether the table has what the code writes: its schema's version, and every column under its field id."""
     table, columns, code_version = stage.table, current_schema().fields, len(load_migrations())
-    apply = CREATE.replace("STAGE", stage.target.stage).replace("Create it", "Bring it up to date")
+    apply = f"Bring it up to date: {APPLY}"
     other = (
         "The table was made by something else. Do not drop it: set ICEBERG_TABLE to another name, or repair the schema."
     )
@@ -77,19 +79,15 @@ def maintenance(stage: Stage) -> Finding:
     _require_s3_tables(stage)
     settings = stage.settings
     where = {"tableBucketARN": stage.bucket_arn, "namespace": settings.namespace, "name": settings.table}
-    found = stage.client("s3tables").get_table_maintenance_configuration(**where)["configuration"]
-    snapshots = found.get(SNAPSHOT_MANAGEMENT, {}).get("settings", {}).get(SNAPSHOT_MANAGEMENT, {})
+    found: dict[str, Any] = stage.client("s3tables").get_table_maintenance_configuration(**where)["configuration"]
+    age = found.get(SNAPSHOT_MANAGEMENT, {}).get("settings", {}).get(SNAPSHOT_MANAGEMENT, {}).get("maxSnapshotAgeHours")
+    switch_on = f"Switch it on: {APPLY}"
 
     def faults() -> Iterator[tuple[str, str]]:
         for kind, why in ((COMPACTION, "small files pile up"), (SNAPSHOT_MANAGEMENT, "the metadata only grows")):
             status = found.get(kind, {}).get("status", "not set")
             if status != "enabled":
-                command = (
-                    f"aws s3tables put-table-maintenance-configuration --table-bucket-arn {stage.bucket_arn} "
-                    f"--namespace {settings.namespace} --name {settings.table} --type {kind} "
-                    "--value status=enabled"
-                )
-                yield f"{kind} is {status}: {why}", f"Switch it on: {command}"
+                yield f"{kind} is {status}: {why}", switch_on
         disabling = [name for name in stage.table.properties if name.startswith(_DISABLES_SNAPSHOT_MANAGEMENT)]
         if disabling:
             yield (
@@ -97,8 +95,11 @@ def maintenance(stage: Stage) -> Finding:
                 "Remove it (Spark: ALTER TABLE ... UNSET TBLPROPERTIES).",
             )
 
-    hours = snapshots.get("maxSnapshotAgeHours", "?")
-    return judged(f"compaction and snapshot management are on, snapshots live for {hours} h", faults())
+    finding = judged(f"compaction and snapshot management are on, snapshots live for {age} h", faults())
+    if finding.status is Status.OK and age == DEFAULT_AGE_HOURS:
+        seen = f"snapshots live for {age} h, the default of S3 Tables: too long for a commit a second"
+        return Finding(Status.WARNING, seen, f"Set it: {APPLY}")
+    return finding
 
 
 def metadata(stage: Stage) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -76,14 +77,19 @@ def examine(stage: Stage, begun: Callable[[Check], None] = lambda _: None) -> It
 
 def carry_out(check: Check, stage: Stage) -> Finding:
     """Carry out one check; one that can't be carried out ends as NOT_CHECKED, with the reason."""
+    finding = _carry_out(check, stage)
+    return replace(finding, remedy=finding.remedy.replace("{stage}", stage.target.stage))
+
+
+def _carry_out(check: Check, stage: Stage) -> Finding:
     try:
         return check.look(stage)
     except (NotThere, NoSuchTableError, NoSuchNamespaceError) as error:
-        return Finding(Status.FAILURE, str(error), _for_stage(check.if_missing, stage))
+        return Finding(Status.FAILURE, str(error), check.if_missing)
     except CannotTell as error:
         return Finding(Status.NOT_CHECKED, str(error))
     except ClientError as error:
-        return _refused(check, stage, error)
+        return _refused(check, error)
     except BotoCoreError as error:
         return _not_answered(check, error)
     except (CarouselSyncError, *CATALOG_FAILURES) as error:
@@ -98,14 +104,14 @@ def _not_answered(check: Check, error: BotoCoreError) -> Finding:
     return Finding(status, str(error), account.CREDENTIALS.if_missing if reached else network)
 
 
-def _refused(check: Check, stage: Stage, error: ClientError) -> Finding:
+def _refused(check: Check, error: ClientError) -> Finding:
     code = error.response.get("Error", {}).get("Code", "")
     message = error.response.get("Error", {}).get("Message", "") or code
     owner = _OWNERS.get(error.operation_name, check.name)
     if owner != check.name:
         return Finding(Status.NOT_CHECKED, f"it needs what check {owner!r} could not read: {message}")
     if code in _NOT_THERE_CODES or (code == "ValidationError" and "does not exist" in message):
-        return Finding(Status.FAILURE, f"it is not there: {message}", _for_stage(check.if_missing, stage))
+        return Finding(Status.FAILURE, f"it is not there: {message}", check.if_missing)
     if code in _BAD_CREDENTIALS_CODES:
         status = Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
         return Finding(status, f"the credentials are refused: {message}", account.CREDENTIALS.if_missing)
@@ -116,7 +122,3 @@ def _refused(check: Check, stage: Stage, error: ClientError) -> Finding:
             "Allow it, or use a role that may read everything of the stage.",
         )
     return Finding(Status.NOT_CHECKED, f"{error.operation_name} failed with {code}: {message}")
-
-
-def _for_stage(remedy: str, stage: Stage) -> str:
-    return remedy.replace("STAGE", stage.target.stage)

@@ -20,7 +20,7 @@ def dead_letters(stage: Stage) -> Finding:
     if not waiting:
         return ok(f"{stage.dead_letter_queue} is empty")
     seen = f"{waiting:,} events wait in {stage.dead_letter_queue}, for 14 days at most"
-    remedy = f"See why: carousel-sync dlq list --stage {stage.target.stage} (docs/runbook.md, DeadLetters)."
+    remedy = "See why: carousel-sync dlq list --stage {stage} (docs/runbook.md, DeadLetters)."
     return Finding(Status.WARNING, seen, remedy)
 
 

@@ -199,14 +199,15 @@ def no_recovery(stage: Stage) -> Iterator[None]:
             yield
 
 
-def maintenance(kind: str) -> Callable[[Stage], Change]:
+def maintenance(kind: str, value: dict[str, Any]) -> Callable[[Stage], Change]:
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
         where = {"tableBucketARN": stage.bucket_arn, "namespace": "pricing_intelligence", "name": "sales_history"}
         client = stage.client("s3tables")
-        client.put_table_maintenance_configuration(**where, type=kind, value={"status": "disabled"})
+        before = client.get_table_maintenance_configuration(**where)["configuration"][kind]
+        client.put_table_maintenance_configuration(**where, type=kind, value=value)
         yield
-        client.put_table_maintenance_configuration(**where, type=kind, value={"status": "enabled"})
+        client.put_table_maintenance_configuration(**where, type=kind, value=before)
 
     return change
 
@@ -465,17 +466,24 @@ MISCONFIGURATIONS: dict[str, tuple[Callable[[Stage], Change], str, str, str, set
         set(),
     ),
     "compaction is off": (
-        maintenance("icebergCompaction"),
+        maintenance("icebergCompaction", {"status": "disabled"}),
         "maintenance",
         "small files pile up",
-        "aws s3tables put-table-maintenance-configuration",
+        "carousel-sync evolve apply --stage dev",
         set(),
     ),
     "snapshot management is off": (
-        maintenance("icebergSnapshotManagement"),
+        maintenance("icebergSnapshotManagement", {"status": "disabled"}),
         "maintenance",
         "the metadata only grows",
-        "--type icebergSnapshotManagement",
+        "carousel-sync evolve apply --stage dev",
+        set(),
+    ),
+    "snapshots live as long as S3 Tables has them by default": (
+        maintenance("icebergSnapshotManagement", {"status": "enabled"}),
+        "maintenance",
+        "snapshots live for 120 h",
+        "Set it: carousel-sync evolve apply --stage dev",
         set(),
     ),
     "a property disables snapshot management": (
@@ -489,7 +497,12 @@ MISCONFIGURATIONS: dict[str, tuple[Callable[[Stage], Change], str, str, str, set
     "an alarm rings": (alarm_rings, "alarms", "carousel-sync-dev-FailedCommits", "section FailedCommits", set()),
     "an alarm was deleted": (alarm_deleted, "alarms", "carousel-sync-dev-Takeovers", "Deploy", set()),
 }
-WARNINGS = {"projection recovery", "dead letters", "the function was changed and not published"}
+WARNINGS = {
+    "projection recovery",
+    "dead letters",
+    "the function was changed and not published",
+    "snapshots live as long as S3 Tables has them by default",
+}
 
 
 @pytest.mark.parametrize("name", MISCONFIGURATIONS)
