@@ -62,6 +62,15 @@ def test_a_cause_is_found_by_the_words_of_the_log(cause: GiveUp) -> None:
     assert f"*{cause.value}*" in sections()[cause.name]
 
 
+def test_the_other_causes_are_the_words_of_the_code() -> None:
+    code = "".join(path.read_text() for path in sorted((PROJECT_ROOT / "lambda_fn").rglob("*.py")))
+    # A text that goes over several lines of the source is one text.
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    causes = re.findall(r"^\| `([^`]+)` \|", sections()["Other causes"], re.MULTILINE)
+    assert len(causes) >= 6
+    assert [cause for cause in causes if not all(part.strip() in code for part in cause.split("..."))] == []
+
+
 def test_every_link_leads_to_a_section() -> None:
     slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in sections() if heading}
     targets = slugs | set(re.findall(r'<a id="([\w-]+)"></a>', PAGE))
