@@ -25,14 +25,6 @@ DRAIN_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600
 
 
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack whose dead-letter queue no other test fills."""
-    with LocalStack(tmp_path_factory.mktemp("stack-dlq")) as stack:
-        stack.up()
-        yield stack
-
-
 @pytest.fixture
 def target(own_stack: LocalStack) -> Iterator[Target]:
     """The stack, with an empty dead-letter queue."""

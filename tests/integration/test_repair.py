@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -28,21 +28,6 @@ from ops.verify import verify_target
 from tests.builders import event
 from tests.integration.damage import DAMAGES, Stores, change_fact, delete_item
 from tests.tables import TableUnderTest
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test writes to: the repair looks at everything that is there."""
-    with LocalStack(tmp_path_factory.mktemp("stack-repair")) as stack:
-        stack.up()
-        yield stack
-
-
-@pytest.fixture
-def stores(own_stack: LocalStack) -> Iterator[Stores]:
-    found = Stores(own_stack)
-    yield found
-    assert verify_target(found.target).consistent
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

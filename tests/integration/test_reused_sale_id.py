@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,21 +29,6 @@ from tests.integration.damage import Stores
 SALE_ID = "SALE-1"
 
 Command = Callable[[str], Result]
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test writes to: ``verify`` looks at everything that is there."""
-    with LocalStack(tmp_path_factory.mktemp("stack-reused")) as stack:
-        stack.up()
-        yield stack
-
-
-@pytest.fixture
-def stores(own_stack: LocalStack) -> Iterator[Stores]:
-    found = Stores(own_stack)
-    yield found
-    assert verify_target(found.target).consistent
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""Fixtures: a stack of its own for each module that looks at everything that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.local_stack.stack import LocalStack
+from ops.verify import verify_target
+from tests.integration.damage import Stores
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack that no other module's tests write to."""
+    with LocalStack(tmp_path_factory.mktemp("own-stack")) as stack:
+        stack.up()
+        yield stack
+
+
+@pytest.fixture
+def stores(own_stack: LocalStack) -> Iterator[Stores]:
+    """The stack's stores, which have to agree when the test is over."""
+    found = Stores(own_stack)
+    yield found
+    assert verify_target(found.target).consistent
