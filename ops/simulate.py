@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
+from lambda_fn.retry import Clock, SystemClock
 from ops.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -85,6 +86,9 @@ def simulate(
         datetime | None,
         typer.Option("--until", formats=["%Y-%m-%d"], help="All sales are before this day. Default: today (UTC)."),
     ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.01, help="Events a second, on average. Default: as fast as it goes.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the events to this file, one in a line, instead of sending them."),
@@ -110,7 +114,7 @@ def simulate(
         )
         if out is None:
             target = resolve(stage, local)
-            sent = send_all(recipe, EventBus(target.client("events"), bus))
+            sent = send_all(recipe, EventBus(target.client("events"), bus), rate)
             where = f"sent to event bus {bus} at {target}"
         else:
             sent = write_all(recipe, out)
@@ -121,12 +125,14 @@ def simulate(
             _show(sent, recipe, where)
 
 
-def send_all(recipe: Recipe, bus: EventBus) -> Sent:
-    """Put the events on the bus, with a progress bar.
+def send_all(recipe: Recipe, bus: EventBus, rate: float | None = None, clock: Clock | None = None) -> Sent:
+    """Put the events on the bus, with a progress bar; ``rate`` is in events a second, on average.
 
     When it is interrupted or fails, the batches before are on the bus; the error says how to send the rest.
     """
     sent = Sent()
+    clock = clock or SystemClock()
+    started = clock.monotonic()
     try:
         with progress_bar() as progress:
             task = progress.add_task("Sending events", total=recipe.count)
@@ -136,6 +142,8 @@ def send_all(recipe: Recipe, bus: EventBus) -> Sent:
                 for event, _ in batch:
                     sent.add(event)
                 progress.advance(task, len(batch))
+                if rate is not None and sent.events < recipe.count:
+                    clock.sleep(max(0.0, started + sent.events / rate - clock.monotonic()))
     except KeyboardInterrupt:
         stderr.print(_how_to_go_on(recipe, sent), highlight=False, soft_wrap=True)
         raise

@@ -170,7 +170,7 @@ class SetProperty:
             raise Refused(
                 what,
                 "writers, readers and the checks of this project are made for format version 2",
-                "create a table of the other version and load it with carousel-sync backfill",
+                "create a table of the other version, and send the archived events to it",
             )
         properties = {name: value for name, value in shape.properties.items() if name != self.name}
         return replace(shape, properties=properties if self.value is None else {**properties, self.name: self.value})

@@ -264,7 +264,7 @@ REFUSALS: dict[str, tuple[Operation, str, str]] = {
     "sorted by list": (SetSortOrder([(9, "asc")]), "is no plain column", "name one that is"),
     "expiry": (SetProperty("history.expire.max-snapshot-age-ms", "1"), "snapshot management", "maintenance config"),
     "version": (SetProperty("carousel.schema-version", "9"), "keeps it", "leave it out"),
-    "format": (SetProperty("format-version", "3"), "format version 2", "carousel-sync backfill"),
+    "format": (SetProperty("format-version", "3"), "format version 2", "send the archived events to it"),
 }
 
 
