@@ -13,7 +13,7 @@ from ops.cli import app
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import PROJECT_ROOT
 from ops.packaging import package_code
-from ops.target import resolve
+from ops.target import FUNCTION_ALIAS, function_name, resolve
 
 STAGE = "second"
 STORES = {
@@ -105,3 +105,20 @@ def test_a_malformed_parameter_changes_nothing(deploy: Run) -> None:
     result = deploy("-p", "Stage")
     assert result.exit_code == 1
     assert "NAME=VALUE" in result.output
+
+
+def test_the_options_of_the_template_can_be_deployed(deploy: Run, run: Run) -> None:
+    options = ("CustomerManagedKey=true", "Tracing=Active", "SnapStart=PublishedVersions")
+    deployed = deploy("--yes", *(part for option in options for part in ("-p", option)))
+    assert deployed.exit_code == 0, deployed.output
+    target = resolve(STAGE, local=False)
+    live = target.client("lambda").get_function_configuration(FunctionName=f"{function_name(STAGE)}:{FUNCTION_ALIAS}")
+    assert live["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
+    assert live["TracingConfig"] == {"Mode": "Active"}
+    queues = target.client("sqs")
+    for queue in (f"carousel-sync-{STAGE}", f"carousel-sync-dlq-{STAGE}"):
+        url = queues.get_queue_url(QueueName=queue)["QueueUrl"]
+        attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["KmsMasterKeyId"])["Attributes"]
+        assert ":key/" in attributes["KmsMasterKeyId"]
+    named = [part for name in sorted(STORES) for part in ("--data", name)]
+    assert run("destroy", "--stage", STAGE, *named, "--yes").exit_code == 0
