@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from catalog_config import aws
 from lambda_fn.retry import Deadline
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import build
@@ -115,16 +116,21 @@ def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Enforced]:
 
 
 @pytest.fixture
-def as_the_role(enforced: Enforced, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def as_the_role(enforced: Enforced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Return the function's settings; clients that are made now act with the function's role."""
     arn = f"arn:aws:iam::000000000000:role/{enforced.role}"
     session = enforced.target.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
-    monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
     settings = enforced.target.settings
     catalog = replace(settings.catalog, connect_timeout_seconds=0.5, read_timeout_seconds=1.0)
-    return replace(settings, catalog=catalog, connect_timeout_seconds=0.5, read_timeout_seconds=1.5)
+    with monkeypatch.context() as changed:
+        changed.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
+        changed.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+        changed.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
+        # A process has one session of the SDK, which keeps the credentials that it has found: this test's, and not
+        # those of the tests before, nor in those after.
+        aws._session.cache_clear()
+        yield replace(settings, catalog=catalog, connect_timeout_seconds=0.5, read_timeout_seconds=1.5)
+    aws._session.cache_clear()
 
 
 def all_goes_well(target: Target, settings: Settings) -> bool:
