@@ -45,7 +45,7 @@ def eight_writers(bench: Bench) -> list[Row]:
     rates: dict[str, list[float]] = {"one": [], "eight": [], "one plain": [], "eight plain": []}
     failed = {"ours": 0, "plain": 0}
     conflicts = 0
-    repetitions = bench.repetitions(4)
+    repetitions = bench.repetitions(3)
     bench.step(f"starting {WRITERS} processes")
     bench.stand.delay(DELAY_MILLISECONDS)
     with Writers() as team:

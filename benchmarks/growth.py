@@ -13,7 +13,7 @@ from benchmarks.report import Row
 from benchmarks.writers import PlainWriter, landed, our_writer
 
 COMMITS: Final = 2000
-PLAIN_COMMITS: Final = 300
+PLAIN_COMMITS: Final = 200
 """Few enough that a run stays short: pyiceberg's append takes a second each long before commit 2,000."""
 EARLY: Final = 50
 AROUND: Final = 10

@@ -26,7 +26,7 @@ from ops.consistency import Report
 from ops.local_stack.stack import DeliveryMode, LocalStack
 from ops.local_stack.state import PROJECT_ROOT
 from ops.packaging import package_code
-from ops.target import Target, function_name
+from ops.target import FUNCTION_ALIAS, Target, function_name
 from ops.verify import verify_target
 from tests import builders
 
@@ -224,6 +224,9 @@ def _replace_code(target: Target) -> None:
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
     client.update_function_configuration(FunctionName=name, Handler="tests.faults.naive_lambda.handler")
+    # Events go to the alias, and so to a published version.
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
 
 
 def _children(parent: int) -> Iterator[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import boto3
@@ -62,6 +63,20 @@ def test_what_is_put_is_got(objects: S3Objects, endpoint: str, key: str) -> None
     assert objects.size_bytes(location) == len(CONTENT)
     sdk = boto3.client("s3", endpoint_url=endpoint, region_name=REGION)
     assert sdk.get_object(Bucket=BUCKET, Key=key)["Body"].read() == CONTENT
+
+
+def test_the_end_of_a_request_does_not_wait(endpoint: str, user: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodelay: list[int] = []
+
+    def set_options(connected: socket.socket, options: Sequence[tuple[int, int, int]]) -> None:
+        for option in options:
+            connected.setsockopt(*option)
+        nodelay.append(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr("urllib3.util.connection._set_socket_options", set_options)
+    S3Objects(REGION, endpoint, user, 5.0, 20.0).put(f"s3://{BUCKET}/at-once", CONTENT)
+    assert nodelay
+    assert all(nodelay)
 
 
 def test_what_is_not_there_is_no_file(objects: S3Objects) -> None:

@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from ops.cli import app
 from ops.prices import LIST_PRICES
 
 
+@pytest.fixture(autouse=True)
+def wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print on a console so wide that no cell of a table is folded."""
+    for command in ("cost", "size"):
+        monkeypatch.setattr(f"ops.{command}.stdout", Console(width=200))
+
+
 def run(*arguments: str) -> Result:
-    # Wide enough that no cell of a table is folded.
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, arguments)
 
 
 def document(*arguments: str) -> dict[str, Any]:
