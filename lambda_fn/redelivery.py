@@ -1,7 +1,8 @@
 """When a given-back message comes back: soon at first, later and later after that.
 
-By itself SQS waits for the queue's whole visibility time-out, which has to be six times the function's own, whatever
-the reason was. Most reasons (another attempt holds the sale, a commit lost too many races) are over in seconds.
+By itself SQS waits for the queue's whole visibility time-out, which has to be six times the function's own and the
+batch window besides, whatever the reason was. Most reasons (another attempt holds the sale, a commit lost too many
+races) are over in seconds.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from ops.console import (
 )
 from ops.dead_letter_queue import looking_through
 from ops.duckdb_table import open_sales
-from ops.event_bus import DEFAULT_BUS, EventBus
+from ops.event_bus import EventBus, bus_of
 from ops.generate import Recipe
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import PROJECT_ROOT
@@ -119,7 +119,7 @@ def _run(stack: LocalStack) -> bool:
 
 
 def _send(target: Target) -> _Expected:
-    bus = EventBus(target.client("events"), DEFAULT_BUS)
+    bus = EventBus(target.client("events"), bus_of(target))
     content = parse_message("example", EXAMPLE.read_text(encoding="utf-8"), "").content
     if not isinstance(content, Sale):
         raise ConfigurationError(f"{EXAMPLE} breaks the contract: {content.detail}. Nothing was sent.")

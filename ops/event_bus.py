@@ -13,6 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
+from ops.local_stack.deployment import STACK_NAME
+from ops.target import Target
 
 # Amazon EventBridge User Guide, "Amazon EventBridge quotas" and "Calculating PutEvents event entry size".
 ENTRIES_LIMIT: Final = 10
@@ -20,12 +22,30 @@ REQUEST_LIMIT_BYTES: Final = 1_000_000
 TIME_BYTES: Final = 14
 
 RETRY_SECONDS: Final = 30.0
-DEFAULT_BUS: Final = "default"
 _TRANSIENT_CODES: Final = frozenset({"InternalFailure", "InternalException", "ThrottlingException"})
 
-BusOption = Annotated[str, typer.Option("--bus", help="Name of the event bus (the template's parameter EventBusName).")]
+BusOption = Annotated[
+    str | None, typer.Option("--bus", help="Name of the event bus. Default: the one that the stage listens to.")
+]
 
 Event = TypeVar("Event")
+
+
+def bus_of(target: Target) -> str:
+    """Return the event bus that a stage listens to: the deployed stack's parameter EventBusName.
+
+    Raises ConfigurationError when the stack is not there or can't be read.
+    """
+    stack = STACK_NAME.format(stage=target.stage)
+    try:
+        (found,) = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        parameters = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
+        return str(parameters["EventBusName"])
+    except (ClientError, BotoCoreError, KeyError, ValueError) as error:
+        raise ConfigurationError(
+            f"Which event bus stage {target.stage!r} listens to can't be read from stack {stack} at {target}: {error}. "
+            "Nothing was sent. Check --stage and the region (AWS_REGION), or name the bus: --bus NAME."
+        ) from error
 
 
 @dataclass(frozen=True)

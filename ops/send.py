@@ -10,7 +10,7 @@ import typer
 
 from lambda_fn.errors import ConfigurationError
 from ops.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption, print_json, readable_errors, stdout
-from ops.event_bus import DEFAULT_BUS, BusEvent, BusOption, EventBus, batches, instant_of
+from ops.event_bus import BusEvent, BusOption, EventBus, batches, bus_of, instant_of
 from ops.json_text import member_as_written
 from ops.target import resolve
 
@@ -19,7 +19,7 @@ def send(
     event: Annotated[Path, typer.Argument(help="A file with one EventBridge event: an envelope with its detail.")],
     stage: StageOption = DEFAULT_STAGE,
     local: LocalOption = False,
-    bus: BusOption = DEFAULT_BUS,
+    bus: BusOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put one event on the event bus, as it stands in a file, and print the id that the bus gave it.
@@ -30,6 +30,7 @@ def send(
     with readable_errors():
         bus_event = read_event(event)
         target = resolve(stage, local)
+        bus = bus or bus_of(target)
         for batch in batches([bus_event], lambda one: one.size_bytes):
             (event_id,) = EventBus(target.client("events"), bus).put(batch)
         if as_json:

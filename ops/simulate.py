@@ -26,7 +26,7 @@ from ops.console import (
     stderr,
     stdout,
 )
-from ops.event_bus import DEFAULT_BUS, BusEvent, BusOption, EventBus, batches, instant_of
+from ops.event_bus import BusEvent, BusOption, EventBus, batches, bus_of, instant_of
 from ops.generate import GeneratedEvent, Kind, Recipe, generate
 from ops.target import resolve
 
@@ -95,7 +95,7 @@ def simulate(
     ] = None,
     stage: StageOption = DEFAULT_STAGE,
     local: LocalOption = False,
-    bus: BusOption = DEFAULT_BUS,
+    bus: BusOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put generated sales on the event bus, and print how many of what.
@@ -114,6 +114,7 @@ def simulate(
         )
         if out is None:
             target = resolve(stage, local)
+            bus = bus or bus_of(target)
             sent = send_all(recipe, EventBus(target.client("events"), bus), rate)
             where = f"sent to event bus {bus} at {target}"
         else:

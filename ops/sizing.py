@@ -38,7 +38,8 @@ METADATA_SHARE: Final = 0.5
 LEAST_RETENTION_HOURS: Final = 1
 DEFAULT_RETENTION_HOURS: Final = 120
 REDELIVERY_HOURS: Final = 6
-"""Fifty deliveries of six minutes each, rounded up: while the history reaches that far back, no redelivery scans."""
+"""Fifty deliveries that are given back, six minutes apart at most, rounded up: while the history reaches that far back,
+none of them scans."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def _notes(sizing: Sizing) -> list[str]:
     if sizing.retention_hours >= REDELIVERY_HOURS:
         return []
     note = (
-        f"Snapshots can be kept for {sizing.retention_hours} h only. A message may come back for {REDELIVERY_HOURS} h, "
-        "and costs a scan of its partition when the history is shorter. Fewer commits allow more."
+        f"Snapshots can be kept for {sizing.retention_hours} h only. A message may be given back for "
+        f"{REDELIVERY_HOURS} h, and costs a scan of its partition when the history is shorter. Fewer commits allow "
+        "more."
     )
     return [note]

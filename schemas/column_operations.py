@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from pyiceberg.schema import Schema
 from pyiceberg.types import (
     DecimalType,
     DoubleType,
@@ -20,19 +19,27 @@ from pyiceberg.types import (
     LongType,
     NestedField,
     PrimitiveType,
-    StructType,
 )
 
-from schemas.columns import Fields, changed, siblings, with_fields, with_type
+from schemas.columns import Fields, changed, with_fields, with_type
 from schemas.refusal import Refused
 from schemas.sales_history import SCAN_COLUMNS
 from schemas.shape import TableShape
-
-FIRST: Final = 0
-"""Given as ``after``: before all others."""
+from schemas.shape_columns import (
+    following_properties,
+    ids_of,
+    is_there,
+    level_of,
+    name_or_id,
+    place_in_words,
+    placed,
+    siblings_of,
+    type_of,
+    unknown_column,
+    with_changes,
+)
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_METRICS_PREFIX: Final = "write.metadata.metrics.column."
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,8 @@ class AddColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        where = "" if self.inside is None else f" inside {_called(shape, self.inside)}"
-        return f"add the column {self.name} ({self.type}, id {self.field_id}){where}{_position(shape, self.after)}"
+        where = "" if self.inside is None else f" inside {name_or_id(shape, self.inside)}"
+        return f"add the column {self.name} ({self.type}, id {self.field_id}){where}{place_in_words(shape, self.after)}"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the column. One that is there already, just so, is left as it is."""
@@ -66,13 +73,13 @@ class AddColumn:
                 "it would be required, the rows that exist have no value for it, and format version 2 has no default",
                 "add it optional, fill it, and let the writer demand it",
             )
-        if _there(shape.schema, new):
+        if is_there(shape.schema, new):
             return shape
         _check_name(shape, what, self.inside, self.name)
         _check_new_ids(shape, what, new)
 
         def insert(owner: int | None, fields: Fields) -> Fields:
-            return _placed(fields, new, self.after, what) if owner == self.inside else fields
+            return placed(fields, new, self.after, what) if owner == self.inside else fields
 
         return replace(shape, schema=with_fields(shape.schema, insert))
 
@@ -90,12 +97,12 @@ class RenameColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"rename the column {_called(shape, self.column)} to {self.to}"
+        return f"rename the column {name_or_id(shape, self.column)} to {self.to}"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the new name, also in the properties that tell how statistics are kept."""
-        what = f"Renaming the column {_called(shape, self.column)}"
-        owner, fields = _siblings(shape, self.column, what)
+        what = f"Renaming the column {name_or_id(shape, self.column)}"
+        owner, fields = siblings_of(shape, self.column, what)
         _refuse_scan_column(shape, self.column, what, "add a column with the new name beside it and write both")
         if any(one.field_id == self.column and one.name == self.to for one in fields):
             return shape
@@ -105,7 +112,7 @@ class RenameColumn:
             return [changed(one, name=self.to) if one.field_id == self.column else one for one in level]
 
         renamed = replace(shape, schema=with_fields(shape.schema, rename))
-        return replace(renamed, properties=_followed(shape, renamed))
+        return replace(renamed, properties=following_properties(shape, renamed))
 
 
 @dataclass(frozen=True)
@@ -119,14 +126,14 @@ class WidenColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"widen the column {_called(shape, self.column)} from {_type_of(shape, self.column)} to {self.to}"
+        return f"widen the column {name_or_id(shape, self.column)} from {type_of(shape, self.column)} to {self.to}"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the wider type (Iceberg specification, "Schema Evolution": the allowed promotions)."""
-        what = f"Changing the type of {_called(shape, self.column)}"
-        present = _type_of(shape, self.column)
+        what = f"Changing the type of {name_or_id(shape, self.column)}"
+        present = type_of(shape, self.column)
         if present is None:
-            raise _unknown(what, self.column)
+            raise unknown_column(what, self.column)
         if present == self.to:
             return shape
         if not _holds_all(present, self.to):
@@ -158,16 +165,16 @@ class MakeOptional:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"let the column {_called(shape, self.column)} be null"
+        return f"let the column {name_or_id(shape, self.column)} be null"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the column optional. There is no way back: rows without a value may have come."""
-        what = f"Making the column {_called(shape, self.column)} optional"
-        _siblings(shape, self.column, what)
+        what = f"Making the column {name_or_id(shape, self.column)} optional"
+        siblings_of(shape, self.column, what)
         _refuse_scan_column(
             shape, self.column, what, "keep it required: a sale without it has no identity or partition"
         )
-        return _with(shape, self.column, required=False)
+        return with_changes(shape, self.column, required=False)
 
 
 @dataclass(frozen=True)
@@ -181,12 +188,12 @@ class DescribeColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"describe the column {_called(shape, self.column)} as “{self.doc}”"
+        return f"describe the column {name_or_id(shape, self.column)} as “{self.doc}”"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the description."""
-        _siblings(shape, self.column, f"Describing the column {_called(shape, self.column)}")
-        return _with(shape, self.column, doc=self.doc)
+        siblings_of(shape, self.column, f"Describing the column {name_or_id(shape, self.column)}")
+        return with_changes(shape, self.column, doc=self.doc)
 
 
 @dataclass(frozen=True)
@@ -200,18 +207,18 @@ class MoveColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"move the column {_called(shape, self.column)}{_position(shape, self.after)}"
+        return f"move the column {name_or_id(shape, self.column)}{place_in_words(shape, self.after)}"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape with the column at its new place."""
-        what = f"Moving the column {_called(shape, self.column)}"
-        owner, fields = _siblings(shape, self.column, what)
+        what = f"Moving the column {name_or_id(shape, self.column)}"
+        owner, fields = siblings_of(shape, self.column, what)
         moved = next(one for one in fields if one.field_id == self.column)
 
         def move(level_owner: int | None, level: Fields) -> Fields:
             if level_owner != owner:
                 return level
-            return _placed([one for one in level if one.field_id != self.column], moved, self.after, what)
+            return placed([one for one in level if one.field_id != self.column], moved, self.after, what)
 
         return replace(shape, schema=with_fields(shape.schema, move))
 
@@ -229,22 +236,22 @@ class DeleteColumn:
 
     def words(self, shape: TableShape) -> str:
         """Say what it does."""
-        return f"delete the column {_called(shape, self.column)}"
+        return f"delete the column {name_or_id(shape, self.column)}"
 
     def apply(self, shape: TableShape) -> TableShape:
         """Return the shape without the column; one that is gone already is left so."""
-        what = f"Deleting the column {_called(shape, self.column)}"
+        what = f"Deleting the column {name_or_id(shape, self.column)}"
         if shape.name_of(self.column) is None and any(self.column in one.field_ids for one in shape.schemas):
             return shape
-        _, fields = _siblings(shape, self.column, what)
-        gone = _ids_of(next(one for one in fields if one.field_id == self.column))
+        _, fields = siblings_of(shape, self.column, what)
+        gone = ids_of(next(one for one in fields if one.field_id == self.column))
         self._check(shape, what, gone, alone=len(fields) == 1)
 
         def delete(_: int | None, level: Fields) -> Fields:
             return [one for one in level if one.field_id != self.column]
 
         left = replace(shape, schema=with_fields(shape.schema, delete))
-        return replace(left, properties=_followed(shape, left))
+        return replace(left, properties=following_properties(shape, left))
 
     def _check(self, shape: TableShape, what: str, gone: set[int], alone: bool) -> None:
         _refuse_scan_column(shape, self.column, what, "keep it: the writer finds a sale's row by it")
@@ -266,9 +273,6 @@ class DeleteColumn:
 ColumnOperation = AddColumn | RenameColumn | WidenColumn | MakeOptional | DescribeColumn | MoveColumn | DeleteColumn
 
 
-# --- checks ----------------------------------------------------------------------------------------------------------
-
-
 def _check_name(shape: TableShape, what: str, inside: int | None, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Refused(
@@ -277,13 +281,13 @@ def _check_name(shape: TableShape, what: str, inside: int | None, name: str) -> 
             "case only",
             "choose such a name",
         )
-    level = _level(shape, inside, what)
+    level = level_of(shape, inside, what)
     if any(one.name.lower() == name for one in level):
         raise Refused(what, f"there is a column {name} already", "choose another name, or rename that column first")
 
 
 def _check_new_ids(shape: TableShape, what: str, new: NestedField) -> None:
-    ids = _ids_of(new)
+    ids = ids_of(new)
     used = {one: schema for schema in (*shape.schemas, shape.schema) for one in ids if one in schema.field_ids}
     following = shape.highest_field_id + 1
     if used:
@@ -313,98 +317,3 @@ def _holds_all(present: IcebergType, wider: PrimitiveType) -> bool:
         return present.scale == wider.scale and present.precision <= wider.precision
     promotions = ((IntegerType, LongType), (FloatType, DoubleType))
     return any(isinstance(present, narrow) and isinstance(wider, wide) for narrow, wide in promotions)
-
-
-# --- the tree of columns ---------------------------------------------------------------------------------------------
-
-
-def _siblings(shape: TableShape, column: int, what: str) -> tuple[int | None, Fields]:
-    try:
-        return siblings(shape.schema, column)
-    except KeyError:
-        raise _unknown(what, column) from None
-
-
-def _level(shape: TableShape, inside: int | None, what: str) -> Fields:
-    levels: dict[int | None, Fields] = {}
-
-    def look(owner: int | None, fields: Fields) -> Fields:
-        levels[owner] = fields
-        return fields
-
-    with_fields(shape.schema, look)
-    if inside not in levels:
-        raise Refused(what, f"the id {inside} is no struct of this table", "name the id of a struct")
-    return levels[inside]
-
-
-def _placed(fields: Fields, one: NestedField, after: int | None, what: str) -> Fields:
-    if after is None:
-        return [*fields, one]
-    if after == FIRST:
-        return [one, *fields]
-    position = next((number for number, other in enumerate(fields) if other.field_id == after), None)
-    if position is None:
-        raise Refused(
-            what, f"the id {after}, after which it should stand, is not beside it", "name a column of the same struct"
-        )
-    return [*fields[: position + 1], one, *fields[position + 1 :]]
-
-
-def _with(shape: TableShape, column: int, **changes: object) -> TableShape:
-    def edit(_: int | None, level: Fields) -> Fields:
-        return [changed(one, **changes) if one.field_id == column else one for one in level]
-
-    return replace(shape, schema=with_fields(shape.schema, edit))
-
-
-def _there(schema: Schema, new: NestedField) -> bool:
-    try:
-        _, fields = siblings(schema, new.field_id)
-    except KeyError:
-        return False
-    present = next(one for one in fields if one.field_id == new.field_id)
-    return (present.name, present.field_type, present.required) == (new.name, new.field_type, False)
-
-
-def _followed(before: TableShape, after: TableShape) -> dict[str, str]:
-    """Return the properties with the columns' new names in those that tell how statistics are kept."""
-    properties: dict[str, str] = {}
-    for name, value in before.properties.items():
-        column = name.removeprefix(_METRICS_PREFIX)
-        if column != name and column in before.schema._name_to_id:
-            called = after.name_of(before.schema.find_field(column).field_id)
-            if called is not None:
-                properties[f"{_METRICS_PREFIX}{called}"] = value
-        else:
-            properties[name] = value
-    return properties
-
-
-def _ids_of(one: NestedField) -> set[int]:
-    return set(Schema(one).field_ids)
-
-
-def _type_of(shape: TableShape, column: int) -> IcebergType | None:
-    if shape.name_of(column) is None:
-        return None
-    found = shape.schema.find_field(column).field_type
-    return None if isinstance(found, StructType) else found
-
-
-def _called(shape: TableShape, column: int) -> str:
-    return shape.name_of(column) or f"with id {column}"
-
-
-def _position(shape: TableShape, after: int | None) -> str:
-    if after is None:
-        return ""
-    return " before all others" if after == FIRST else f" after {_called(shape, after)}"
-
-
-def _unknown(what: str, column: int) -> Refused:
-    return Refused(
-        what,
-        f"the table has no such column with the id {column}",
-        "look at the ids: carousel-sync evolve status --json",
-    )

@@ -14,7 +14,8 @@ from ops.doctor.stage import Stage
 from ops.target import FUNCTION_ALIAS
 
 EVENTS: Final = "events.amazonaws.com"
-# Lambda Developer Guide, "Using Lambda with Amazon SQS": the queue's visibility time-out, in time-outs of the function.
+# Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping": the queue's visibility time-out
+# is at least this many time-outs of the function, and the batch window besides.
 VISIBILITY_TIMES: Final = 6
 DEAD_LETTER_RETENTION_SECONDS: Final = 14 * 24 * 3600
 _ENABLED: Final = frozenset({"ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"})
@@ -64,7 +65,9 @@ def buffer_queue(stage: Stage) -> Finding:
     """Whether the rule may send to the queue, and the queue gives messages back and up as it should."""
     queue = stage.queue(stage.buffer_queue)
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
-    visibility, least = int(queue["VisibilityTimeout"]), VISIBILITY_TIMES * stage.configuration["Timeout"]
+    visibility = int(queue["VisibilityTimeout"])
+    window = max((one.get("MaximumBatchingWindowInSeconds", 0) for one in _mappings(stage)), default=0)
+    least = VISIBILITY_TIMES * stage.configuration["Timeout"] + window
     redrive = json.loads(queue.get("RedrivePolicy") or "{}")
 
     def faults() -> Iterator[tuple[str, str]]:
@@ -94,10 +97,7 @@ def dead_letter_queue(stage: Stage) -> Finding:
 
 def mapping(stage: Stage) -> Finding:
     """Whether the queue's messages reach the function, and only failed ones come back."""
-    queue = stage.queue(stage.buffer_queue)["QueueArn"]
-    # Not by the function's name: Lambda lists a mapping to an alias under the alias only.
-    answer = stage.client("lambda").list_event_source_mappings(EventSourceArn=queue)
-    found = [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == stage.alias_arn]
+    found = _mappings(stage)
 
     def faults() -> Iterator[tuple[str, str]]:
         if not found:
@@ -110,6 +110,15 @@ def mapping(stage: Stage) -> Finding:
                 yield "the mapping ignores which messages failed: failed sales would be lost", DEPLOY_AGAIN
 
     return judged(f"{stage.buffer_queue} to {stage.function}, enabled, failed messages come back", faults())
+
+
+def _mappings(stage: Stage) -> list[Mapping[str, Any]]:
+    """Return what hands the buffer queue's messages to the function's alias."""
+    # Not by the function's name: Lambda lists a mapping to an alias under the alias only.
+    answer = stage.client("lambda").list_event_source_mappings(
+        EventSourceArn=stage.queue(stage.buffer_queue)["QueueArn"]
+    )
+    return [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == stage.alias_arn]
 
 
 def _sample(stage: Stage) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from catalog_config.evolution import ATTEMPTS, OthersWereFaster, drift, evolve
 from catalog_config.provision import ensure_table
 from lambda_fn.ports import Landed
 from lambda_fn.retry import Deadline, SystemClock
-from schemas.column_operations import FIRST, AddColumn, DeleteColumn, MoveColumn, RenameColumn, WidenColumn
+from schemas.column_operations import AddColumn, DeleteColumn, MoveColumn, RenameColumn, WidenColumn
 from schemas.migration import Migration, Position, expected_shape, load_migrations, position_of
 from schemas.refusal import Refused
 from schemas.shape import shape_of
+from schemas.shape_columns import FIRST
 from schemas.table_operations import RemovePartitionField, SetProperty
 from tests.builders import sale
 from tests.catalogs import Fault, answer_lost, answered, faulty, first_do, never_sent

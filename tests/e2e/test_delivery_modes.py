@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +12,7 @@ import pytest
 from ops.local_stack.stack import LocalStack
 from ops.target import Target
 from tests.builders import event
-
-BOUND_SECONDS = 60.0
-POLL_SECONDS = 0.1
+from tests.waiting import eventually
 
 
 @pytest.fixture(params=["stack", "direct_stack"], ids=["queue", "direct"])
@@ -61,15 +57,6 @@ def dead_letter(target: Target, marker: str) -> dict[str, Any] | None:
         MessageAttributeNames=["All"],
     )
     return next((letter for letter in answer.get("Messages", []) if marker in letter["Body"]), None)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait for a condition; the bound is only for the day on which it never holds."""
-    end = time.monotonic() + BOUND_SECONDS
-    pause = time.sleep
-    while not condition():
-        assert time.monotonic() < end, f"nothing came of it within {BOUND_SECONDS} seconds"
-        pause(POLL_SECONDS)
 
 
 def test_a_sale_becomes_one_row_and_one_item(target: Target) -> None:

@@ -7,17 +7,17 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.waiting import holds_within
+
 HOST: Final = "127.0.0.1"
 _START_TIMEOUT_SECONDS: Final = 60.0
 _STOP_TIMEOUT_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 0.05
 _LOG_TAIL_CHARACTERS: Final = 4_000
 
 # The shell becomes the server. Its background job reads a pipe that only the test process holds open: when that process
@@ -97,15 +97,17 @@ def running(
 def _wait_until_ready(
     process: subprocess.Popen[bytes], *, name: str, port: int, path: str, status: int, log: Path
 ) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     last_answer: int | None = None
-    while time.monotonic() < deadline:
+
+    def ready() -> bool:
+        nonlocal last_answer
         if process.poll() is not None:
             raise ServerNotStarted(f"{name} ended with exit code {process.returncode}. {_tail(log)}")
         last_answer = _status(port, path)
-        if last_answer == status:
-            return
-        time.sleep(_POLL_SECONDS)
+        return last_answer == status
+
+    if holds_within(ready, _START_TIMEOUT_SECONDS):
+        return
     answered = "nothing" if last_answer is None else f"HTTP {last_answer}"
     raise ServerNotStarted(
         f"{name} answered {answered} to GET {path} in {_START_TIMEOUT_SECONDS:.0f} s, not HTTP {status}. {_tail(log)}"

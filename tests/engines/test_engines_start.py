@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.engines import fixtures, java_engine
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
 from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
+from tests.waiting import holds_within
 
 
 @pytest.mark.engine
@@ -122,12 +122,7 @@ def test_missing_program_names_the_command_that_installs_it(
 
 
 def _ends(group: int, within_seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + within_seconds
-    while _processes_of(group):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return holds_within(lambda: not _processes_of(group), within_seconds)
 
 
 def _processes_of(group: int) -> list[int]:

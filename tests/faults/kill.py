@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,15 +29,15 @@ from ops.packaging import package_code
 from ops.target import FUNCTION_ALIAS, Target, function_name
 from ops.verify import verify_target
 from tests import builders
+from tests.waiting import holds_within
 
-# Of the deployed queue it is 360 s, for invocations of up to 60 s; here a batch takes a few.
+# Of the deployed queue it is 660 s, for invocations of up to 60 s; here a batch takes a few.
 VISIBILITY_SECONDS: Final = 6
 CONCURRENCY: Final = 2
 # Between the moment at which claims are open and the kill: an invocation's stores are all busy within that time.
 LONGEST_DELAY_SECONDS: Final = 0.4
 _DUPLICATED: Final = 0.05
 _ENTRIES: Final = 10
-_POLL_SECONDS: Final = 0.02
 _BUSY_SECONDS: Final = 60.0
 
 
@@ -105,14 +105,14 @@ class KillRun:
         figures = KillFigures(events=len(details), sales=events)
         sender = threading.Thread(target=self._send, args=(details,))
         sender.start()
-        while figures.kills < kills and _wait_until(self._is_busy, _BUSY_SECONDS):
+        while figures.kills < kills and holds_within(self._is_busy, _BUSY_SECONDS):
             threading.Event().wait(self._random.uniform(0, LONGEST_DELAY_SECONDS))
             figures.kills += self._kill_workers()
             figures.interrupted.append(len(self._open_claims() - self._seen))
             self._end_leases()
             self._seen = self._claims()
         sender.join()
-        drained = _wait_until(self._is_drained, drain_seconds)
+        drained = holds_within(self._is_drained, drain_seconds)
         figures.seconds = time.monotonic() - began
         assert drained, f"not drained after {drain_seconds} s: {len(self._open_claims())} open claims"
         figures.report = verify_target(self._target)
@@ -237,16 +237,6 @@ def _children(parent: int) -> Iterator[int]:
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[1]) == parent and b"_worker.py" in (folder / "cmdline").read_bytes():
                     yield int(folder.name)
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        pause.wait(_POLL_SECONDS)
-    return True
 
 
 if __name__ == "__main__":

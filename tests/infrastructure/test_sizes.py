@@ -10,6 +10,7 @@ import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 
 from lambda_fn.projection.item import item_of
+from lambda_fn.redelivery import wait_seconds
 from ops.bench.worker import INVOCATION_SECONDS
 from ops.bill import ALARMS, REMOVAL_DAYS
 from ops.sale_sizes import LEFT_OUT_OF_GSI1
@@ -47,8 +48,9 @@ def test_the_index_by_tenant_and_date_leaves_out_what_the_calculator_leaves_out(
 def test_times_are_those_of_the_template(resources: dict[str, Any]) -> None:
     assert resources["SyncFunction"]["Properties"]["Timeout"] == INVOCATION_SECONDS == 2 * LONGEST_BATCH_SECONDS
     queue = resources["BufferQueue"]["Properties"]
-    redelivery_seconds = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
-    assert redelivery_seconds <= REDELIVERY_HOURS * 3600
+    deliveries = range(1, queue["RedrivePolicy"]["maxReceiveCount"] + 1)
+    waits = [wait_seconds({"attributes": {"ApproximateReceiveCount": str(number)}}) for number in deliveries]
+    assert 5 * 3600 < sum(waits) + len(waits) * INVOCATION_SECONDS <= REDELIVERY_HOURS * 3600
     removal = resources["TableBucket"]["Properties"]["UnreferencedFileRemoval"]
     assert removal["UnreferencedDays"] + removal["NoncurrentDays"] == REMOVAL_DAYS
 

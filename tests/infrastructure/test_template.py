@@ -82,9 +82,10 @@ def test_dead_letters_are_kept_for_fourteen_days_and_encrypted(resources: dict[s
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasCustomerManagedKey", {"Ref": "AWS::NoValue"}, True]}
 
 
-def test_buffer_queue_gives_the_function_its_time(resources: dict[str, Any]) -> None:
+def test_buffer_queue_gives_the_function_its_time(template: dict[str, Any], resources: dict[str, Any]) -> None:
     queue = properties(resources, "BufferQueue")
-    assert queue["VisibilityTimeout"] >= 6 * properties(resources, "SyncFunction")["Timeout"]
+    window = template["Parameters"]["BatchWindowSeconds"]["MaxValue"]
+    assert queue["VisibilityTimeout"] >= 6 * properties(resources, "SyncFunction")["Timeout"] + window
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasCustomerManagedKey", {"Ref": "AWS::NoValue"}, True]}
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 

@@ -81,7 +81,7 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
     "messages come back while they are processed": Misconfiguration(
         queue("buffer_queue", VisibilityTimeout="60"),
         "buffer queue",
-        "60 s, which is less than 360 s",
+        "60 s, which is less than 365 s",
         "Deploy",
     ),
     "the rule may not send to the dead-letter queue": Misconfiguration(

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from ops.local_stack import state
 from ops.local_stack.emulator import USUAL_PORT, is_emulator
 from ops.local_stack.stack import LocalStack
+from tests.waiting import holds_within
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -183,9 +183,7 @@ def test_commands_say_how_to_bring_it_up(run: Run) -> None:
 def test_an_emulator_that_died_is_replaced(run: Run, folder: Path) -> None:
     first = document(run("local", "up", "--json"))
     os.killpg(first["pid"], 9)
-    deadline = time.monotonic() + 10
-    while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert holds_within(lambda: not processes_of(folder), 10)
     assert run("local", "status").returncode == 1
     second = document(run("local", "up", "--json"))
     assert (second["outcome"], second["table_rows"]) == ("started", 0)

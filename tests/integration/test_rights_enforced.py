@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from lambda_fn.wiring import build
 from ops.local_stack.stack import LocalStack
 from ops.target import Target, function_name
 from tests.builders import event
+from tests.waiting import eventually
 
 POLICY = "sales-sync"
 # In the emulator a PartiQL batch has one action, whatever its statements do, and no resource.
@@ -164,14 +164,6 @@ def gives_back(target: Target, settings: Settings) -> bool:
     )
     application.redelivery.schedule([record], ["message"], Deadline.after(application.clock, 30))
     return refused == [""]
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    pause = time.sleep
-    while not condition():
-        assert time.monotonic() < end
-        pause(0.1)
 
 
 def test_the_whole_way_with_the_rights_of_the_template(enforced: Enforced) -> None:

@@ -29,7 +29,6 @@ from lambda_fn.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
 from ops.duckdb_table import S3Access, open_table
 from schemas.column_operations import (
-    FIRST,
     AddColumn,
     DeleteColumn,
     DescribeColumn,
@@ -41,6 +40,7 @@ from schemas.column_operations import (
 from schemas.migration import Operation
 from schemas.refusal import Refused
 from schemas.shape import change, shape_of
+from schemas.shape_columns import FIRST
 from schemas.table_operations import AddPartitionField, RemovePartitionField, SetProperty, SetSortOrder
 from tests.builders import sale
 from tests.tables import TableUnderTest, provisioned, rest_config, s3_tables_config, sqlite_config

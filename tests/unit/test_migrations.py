@@ -26,7 +26,6 @@ from pyiceberg.types import (
 from catalog_config.evolution import plan
 from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD
 from schemas.column_operations import (
-    FIRST,
     AddColumn,
     DeleteColumn,
     DescribeColumn,
@@ -50,6 +49,7 @@ from schemas.migration import (
 from schemas.refusal import Refused
 from schemas.sales_history import FIRST_SCHEMA
 from schemas.shape import TableShape, change, new_table, requirements
+from schemas.shape_columns import FIRST
 from schemas.table_operations import AddPartitionField, CreateTable, RemovePartitionField, SetProperty, SetSortOrder
 
 SCHEMA = Schema(
