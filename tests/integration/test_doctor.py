@@ -98,6 +98,10 @@ def test_a_healthy_stage_with_direct_delivery_has_none_either_until_something_is
         stack.up(DeliveryMode.DIRECT)
         target = stack.target()
         assert not_ok(Stage(target)) == {}
+        with queue("buffer_queue", SqsManagedSseEnabled="false")(Stage(target)):
+            assert [one.seen for one in looked_again(target, "encryption")] == [
+                f"{Stage(target).buffer_queue} is not encrypted"
+            ]
         client, name = target.client("lambda"), Stage(target).function
         statements = json.loads(client.get_policy(FunctionName=name, Qualifier=FUNCTION_ALIAS)["Policy"])["Statement"]
         for statement in statements:

@@ -7,13 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
-from ops.event_bus import ENTRIES_LIMIT, REQUEST_LIMIT_BYTES, BusEvent, EventBus, batches
+from ops.event_bus import ENTRIES_LIMIT, REQUEST_LIMIT_BYTES, BusEvent, EventBus, batches, bus_of
 from ops.send import read_event
 from tests.fakes.clock import FakeClock
 
 Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+class StackOnly:
+    """A stage whose stack has these parameters; None: there is no such stack."""
+
+    stage = "dev"
+
+    def __init__(self, parameters: dict[str, str] | None) -> None:
+        self._parameters = parameters
+        self.asked: list[tuple[str, str]] = []
+
+    def client(self, service: str) -> StackOnly:
+        self.asked.append((service, ""))
+        return self
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        self.asked.append(("describe_stacks", StackName))
+        if self._parameters is None:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "does not exist"}}, "DescribeStacks")
+        found = [{"ParameterKey": key, "ParameterValue": value} for key, value in self._parameters.items()]
+        return {"Stacks": [{"Parameters": found}]}
 
 
 class Bus:
@@ -115,3 +137,15 @@ def test_a_time_that_the_bus_cannot_take_is_left_out(tmp_path: Path, time: str) 
     path = tmp_path / "event.json"
     path.write_text(f'{{"source": "s", "detail-type": "t", "time": "{time}", "detail": {{}}}}')
     assert "Time" not in read_event(path).entry("default")
+
+
+def test_the_bus_is_the_one_that_the_stage_listens_to() -> None:
+    target = StackOnly({"Stage": "dev", "EventBusName": "sales"})
+    assert bus_of(target) == "sales"  # type: ignore[arg-type]
+    assert target.asked == [("cloudformation", ""), ("describe_stacks", "carousel-sync-dev")]
+
+
+@pytest.mark.parametrize("parameters", [None, {"Stage": "dev"}])
+def test_no_bus_is_guessed(parameters: dict[str, str] | None) -> None:
+    with pytest.raises(ConfigurationError, match=r"Nothing was sent\..*--bus NAME"):
+        bus_of(StackOnly(parameters))  # type: ignore[arg-type]
