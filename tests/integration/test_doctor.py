@@ -25,7 +25,7 @@ from ops.local_stack.stack import DeliveryMode, LocalStack
 from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
 from ops.target import FUNCTION_ALIAS, Target
 from tests.integration.misconfigurations import MISCONFIGURATIONS
-from tests.integration.stage_changes import dead_letter, own_key, rule_disabled
+from tests.integration.stage_changes import dead_letter, own_key, queue, rule_disabled
 
 DRAIN_SECONDS = 60.0
 
