@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops import cost, dedupe, demo, dlq, evolve, query, sales, send, simulate, size, verify
+from ops import backfill, cost, dedupe, demo, dlq, evolve, query, sales, send, simulate, size, verify
 from ops.bench import commands as bench
 from ops.deployment import commands as deployment
 from ops.doctor.command import doctor
@@ -48,6 +48,7 @@ app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(sales.sales)
 app.command()(verify.verify)
+app.command()(backfill.backfill)
 app.command()(doctor)
 app.command()(dedupe.dedupe)
 app.command()(demo.demo)

@@ -1,0 +1,187 @@
+"""Sales of the past in files, JSON lines or Parquet: each record as the text of the event that would have reported it.
+
+That text goes through the function's own reader, so that a record has to keep the rules of the event's contract.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lambda_fn.errors import ConfigurationError
+from lambda_fn.event import EVENT_SOURCE, parse_message
+from lambda_fn.ports import Delivery, Reason, Rejection
+from lambda_fn.sale import EVENT_TYPE
+
+ROWS_AT_ONCE: Final = 512
+# Apache Parquet, "File Format": the first four bytes.
+_PARQUET_MAGIC: Final = b"PAR1"
+_TENANT_COLUMNS: Final = frozenset({"tenant_id", "tenantId"})
+_TIME_COLUMN: Final = "ingestion_timestamp"
+
+_FIELD_OF_COLUMN: Final = {
+    "product_id": "productId",
+    "tenant_id": "tenantId",
+    "sale_id": "saleId",
+    "listed_price": "listedPrice",
+    "sold_price": "salePrice",
+    "sold_date": "soldDate",
+    "days_to_sell": "daysToSell",
+    "image_s3_key": "imageS3Key",
+    "embedding_id": "embeddingId",
+    "embedding_vector": "embedding",
+    "vendor_id": "vendorId",
+}
+# They follow from the others and are worked out anew.
+_DERIVED: Final = frozenset(
+    {"discount_percent", "quarter", "year", "month", "season", "embedding_dimension", "source_system"}
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line or a row of a file, numbered from 1, and what the function's reader makes of it.
+
+    ``text`` is what is kept of a rejected one: the line as it is written, or the row as the event that it was read as.
+    """
+
+    path: Path
+    number: int
+    text: str
+    delivery: Delivery
+
+
+class RecordFile:
+    """A file of sales. What it is, is told by its first bytes, not by its name.
+
+    ``event_time`` is the ISO 8601 instant of the event for records that tell none. Raises ConfigurationError when the
+    file can't be read, or is a Parquet file without sales.
+    """
+
+    def __init__(self, path: Path, event_time: str | None = None) -> None:
+        self.path = path
+        self._event_time = event_time
+        self._first_seen = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            with path.open("rb") as file:
+                self._is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+            if self._is_parquet:
+                with pq.ParquetFile(path) as parquet:
+                    names = set(parquet.schema_arrow.names)
+        except (OSError, pa.ArrowException) as error:
+            raise ConfigurationError(f"{path} can't be read: {error}. Nothing was written.") from error
+        if self._is_parquet and not names & _TENANT_COLUMNS:
+            raise ConfigurationError(
+                f"{path} has neither the table's columns (tenant_id, ...) nor the event's fields (tenantId, ...): "
+                f"{', '.join(sorted(names)[:10])}. Nothing was written."
+            )
+
+    def count(self) -> int:
+        """Return the number of records; of JSON lines all are read for that, blank ones not counted."""
+        if self._is_parquet:
+            with pq.ParquetFile(self.path) as parquet:
+                return int(parquet.metadata.num_rows)
+        with self.path.open("rb") as file:
+            return sum(1 for line in file if line.strip())
+
+    def read(self, skip: int = 0) -> Iterator[Record]:
+        """Yield the records after the first ``skip`` lines or rows.
+
+        Raises ConfigurationError where a Parquet file is damaged; what comes before was yielded.
+        """
+        return self._rows(skip) if self._is_parquet else self._lines(skip)
+
+    def _lines(self, skip: int) -> Iterator[Record]:
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if number <= skip or not line.strip():
+                    continue
+                # A backslash and an x are no JSON anywhere: what is not UTF-8 stays invalid.
+                text = line.strip().decode(errors="backslashreplace")
+                yield self._record(number, text, event_of_line(text, self._event_time))
+
+    def _rows(self, skip: int) -> Iterator[Record]:
+        number = 0
+        try:
+            with pq.ParquetFile(self.path) as parquet:
+                for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE):
+                    if number + batch.num_rows <= skip:
+                        number += batch.num_rows
+                        continue
+                    for row in batch.to_pylist():
+                        number += 1
+                        if number > skip:
+                            yield self._row(number, row)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ConfigurationError(f"{self.path} can't be read beyond row {number}: {error}") from error
+
+    def _row(self, number: int, row: Mapping[str, Any]) -> Record:
+        try:
+            text = event_of_row(row, self._event_time)
+        except TypeError as error:
+            text = json.dumps(row, default=str)
+            rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be an event: {error}")
+            delivery = Delivery(self._delivery_id(number), text, self._first_seen, rejection)
+            return Record(self.path, number, text, delivery)
+        return self._record(number, text, text)
+
+    def _record(self, number: int, text: str, event: str) -> Record:
+        delivery = parse_message(self._delivery_id(number), event, self._first_seen)
+        return Record(self.path, number, text, delivery)
+
+    def _delivery_id(self, number: int) -> str:
+        return f"{self.path}:{number}"
+
+
+def event_of_line(line: str, event_time: str | None) -> str:
+    """Return a line as an event's text: an event as it is, a ``detail`` in an envelope, a row of the table translated.
+
+    What is none of them is returned as it is: the function's reader says what is wrong with it.
+    """
+    try:
+        document = orjson.loads(line)
+        if not isinstance(document, dict) or {"detail", "detail-type"} & document.keys():
+            return line
+        if "tenant_id" not in document:
+            return _event(orjson.Fragment(line), event_time)
+        # Numbers stay as they are written: a double would change long prices.
+        row = json.loads(line, parse_float=orjson.Fragment, parse_int=orjson.Fragment)
+        return event_of_row(row, event_time)
+    except (ValueError, TypeError, RecursionError):
+        return line
+
+
+def event_of_row(row: Mapping[str, Any], event_time: str | None) -> str:
+    """Return a row, with the table's columns or the event's fields as names, as an event's text.
+
+    Raises TypeError for a value of a type that has no place in JSON.
+    """
+    detail = {
+        _FIELD_OF_COLUMN.get(name, name): value
+        for name, value in row.items()
+        if name not in _DERIVED and name != _TIME_COLUMN
+    }
+    recorded = row.get(_TIME_COLUMN)
+    return _event(detail, event_time if recorded is None else recorded)
+
+
+def _event(detail: Any, time: Any) -> str:
+    envelope = {"source": EVENT_SOURCE, "detail-type": EVENT_TYPE}
+    if time is not None:
+        envelope["time"] = time
+    return orjson.dumps({**envelope, "detail": detail}, default=_as_json).decode()
+
+
+def _as_json(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(f"{value:f}")
+    raise TypeError(f"a value of type {type(value).__name__}")
