@@ -113,7 +113,7 @@ class Backfill:
         self.done.valid += len(sales)
         if self._process is not None and sales:
             rejected += self._land(sales, self._process)
-        for record, rejection in rejected:
+        for record, rejection in sorted(rejected, key=lambda pair: (pair[0].path, pair[0].number)):
             self._reject(record, rejection)
 
     def _land(self, sales: dict[str, Record], process: Process) -> list[tuple[Record, Rejection]]:

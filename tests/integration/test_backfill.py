@@ -19,7 +19,6 @@ from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.sale import Sale
 from ops.backfill_landing import Backfill, Backfilled, rejected_file, through
 from ops.backfill_records import RecordFile
-from ops.consistency import name_of
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import STATE_DIR_VARIABLE
 from ops.verify import verify_target
@@ -149,13 +148,15 @@ def test_interrupted_after_a_batch_and_run_again(
 def test_interrupted_in_the_middle_of_a_batch(
     own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path
 ) -> None:
-    """What it leaves: claims of sales that have a row and no item, and of sales that have neither."""
+    """What it leaves: the claim of a sale that has its row and no item, and the claim of one that has neither."""
     events = events_of(tenant)
     landed, only_claimed = sales_of([events[1], events[4]])
     assert stores.deliver(stores.application(), [events[1]]) == []
+    head = stores.target.load_table().current_snapshot()
+    assert head is not None
     stores.client.delete_item(**stores.item_of(landed))
-    for one in (landed, only_claimed):
-        stores.open_claim(one)
+    stores.open_claim(landed, attempt=head.snapshot_id)
+    stores.open_claim(only_claimed)
     done = run(own_stack, write_lines(tmp_path / "history", events))
     assert done["landed"] + done["duplicates"] == COUNT
     assert rows(stores, tenant) == once(events)
@@ -204,6 +205,6 @@ def test_control_an_append_that_ignores_identity_is_noticed(stores: Stores, tena
         for one in sales:
             stores.append_row(one)
     assert rows(stores, tenant) == Counter({"sale-0": 2, "sale-1": 2})
-    assert set(verify_target(stores.target).doubled_rows) == {name_of(one.key) for one in sales}
+    assert set(verify_target(stores.target).doubled_rows) == {f"{tenant}/sale-0", f"{tenant}/sale-1"}
     for one in sales:
         stores.delete_row(one)
