@@ -23,7 +23,7 @@ demo: $(STAMP) ## Set everything up, send real events through the template into 
 test: $(STAMP) ## Run the tests that need nothing but Python.
 	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not engine"
 
-test-engines: $(STAMP) ## Run the tests against real engines (needs Java 17 and Maven).
+test-engines: $(STAMP) ## Run the tests against real engines (needs Java 17, Maven and Python 3.13).
 	$(RUN) python -m tests.engines.java_engine fetch
 	$(RUN) pytest -n $(WORKERS) --dist worksteal -m engine
 
@@ -33,10 +33,10 @@ simulate-faults: $(STAMP) ## Simulate crashes, lost answers and late requests: S
 bench: $(STAMP) ## Measure against what one would use instead: BENCH_JSON=FILE also writes the figures.
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
-build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip.
+build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip (needs Python 3.13).
 	$(RUN) python -m ops.artefact build --bytecode
 
-deploy: build ## Deploy STAGE=dev: show the change set, carry it out when confirmed, create the table. PARAMETERS="A=1 B=2"
+deploy: build ## Deploy STAGE=dev (needs Python 3.13): change set, yes or no, the table. PARAMETERS="A=1 B=2"
 	@$(RUN) carousel-sync deploy --stage $(STAGE) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) $(if $(YES),--yes)
 
 destroy: $(STAMP) ## Delete the stack of STAGE=dev. Its data stays, except for stores that are named: DATA="NAME NAME"
@@ -60,19 +60,25 @@ clean: ## Remove everything that was installed, built or cached here.
 	-@if [ -x .venv/bin/carousel-sync ]; then .venv/bin/carousel-sync local down; fi
 	rm -rf .venv .tools .cache .local build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+define CHECK_PYTHON
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or later was found. Install one (for instance: apt-get install python3), then repeat." >&2; exit 1; \
+	fi
+endef
+
 $(STAMP): pyproject.toml uv.lock | $(UV)
+	$(CHECK_PYTHON)
 	$(UV) sync --frozen --python $(PYTHON)
 	@touch $@
 
 # The template's policy checker, in an environment of its own: it wants other versions of what is installed here.
 $(CHECKOV): | $(UV)
+	$(CHECK_PYTHON)
 	$(UV) venv --quiet --clear --python $(PYTHON) .tools/checkov
 	$(UV) pip install --quiet --python .tools/checkov/bin/python checkov==$(CHECKOV_VERSION)
 
 .tools/uv/bin/uv:
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "No Python 3.11 or later was found. Install one (for instance: apt-get install python3), then repeat." >&2; exit 1; \
-	fi
+	$(CHECK_PYTHON)
 	@$(PYTHON) -m venv .tools/uv 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module. Install it (for instance: apt-get install python3-venv), then repeat." >&2; exit 1; }
 	.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

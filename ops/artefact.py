@@ -120,7 +120,7 @@ def _compile(folder: Path) -> None:
     The bytecode counts as valid whatever time the source bears, and strings are hashed with a fixed seed: the order of
     a set's elements would differ otherwise.
     """
-    compiler = [find_python(), "-I", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"]
+    compiler = [find_python(ROOT), "-I", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"]
     run([*compiler, "-s", str(folder), "-p", _TASK_ROOT, str(folder)], {"PYTHONHASHSEED": "0"})
 
 

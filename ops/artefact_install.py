@@ -85,10 +85,11 @@ def find_uv(root: Path) -> list[str]:
     )
 
 
-def find_python() -> str:
+def find_python(root: Path) -> str:
     """Return an interpreter of the function's Python version, with which bytecode is compiled and artefacts are run.
 
-    Looked for in this process, in PATH, and among the versions of pyenv. Raises ConfigurationError.
+    Looked for in this process, in PATH, among the versions of pyenv, and where uv keeps its own; nothing is installed.
+    Raises ConfigurationError.
     """
     if platform.python_version().startswith(f"{PYTHON_VERSION}."):
         return sys.executable
@@ -97,12 +98,14 @@ def find_python() -> str:
         shutil.which(f"python{PYTHON_VERSION}"),
         *sorted(str(path) for path in pyenv.glob(f"{PYTHON_VERSION}*/bin/python{PYTHON_VERSION}")),
     ]
+    uv = find_uv(root)
+    candidates += _known_to(uv)
     for candidate in filter(None, candidates):
         if _is_wanted(candidate):
             return candidate
     raise ConfigurationError(
-        f"Python {PYTHON_VERSION}, the function's version, was not found: not in PATH, not in {pyenv}. It is installed "
-        f"by: uv python install {PYTHON_VERSION}"
+        f"Python {PYTHON_VERSION}, the function's version, was not found: not in PATH, not in {pyenv}, and uv knows "
+        f"none. It is installed by: {' '.join(uv)} python install {PYTHON_VERSION}"
     )
 
 
@@ -124,6 +127,14 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
         output = f"{done.stdout}\n{done.stderr}".strip()[-2_000:]
         raise ConfigurationError(f"{' '.join(command[:4])} ... failed, and nothing was changed:\n{output}")
     return done.stdout
+
+
+def _known_to(uv: list[str]) -> list[str]:
+    try:
+        # Only uv's own: it gives up at a shim of pyenv's that fails, and what is in PATH has been looked at.
+        return [run([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]).strip()]
+    except ConfigurationError:
+        return []
 
 
 def _is_wanted(candidate: str) -> bool:

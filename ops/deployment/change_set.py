@@ -18,6 +18,9 @@ CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _WAIT_SECONDS: Final = 1800.0
 _POLL_SECONDS: Final = 2.0
 _POLL_SECONDS_LOCAL: Final = 0.1
+# AWS would carry it out: but a table bucket's files keep the key that they were written with (Amazon S3 User Guide,
+# "Using server-side encryption with AWS KMS keys in table buckets"), and without the option the role may not use it.
+_CHOSEN_ONCE: Final = {"CustomerManagedKey": "false"}
 _NOTHING_TO_DO: Final = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -52,21 +55,28 @@ def stack_status(target: Target, stack: str) -> str | None:
     return str(stacks[0]["StackStatus"]) if stacks else None
 
 
+def creates_stack(status: str | None) -> bool:
+    """Return whether a change set makes the stack: there is none, or only one that a change set announced."""
+    return status in (None, "REVIEW_IN_PROGRESS")
+
+
 def make(target: Target, template_url: str, template: str, parameters: Mapping[str, str]) -> ChangeSet:
     """Make a change set and wait until it can be looked at. Changes nothing that runs.
 
     Parameters that are left out keep their present values, or take the template's defaults. Raises ConfigurationError
-    with CloudFormation's reason when it can't be made; nothing is left behind then.
+    with CloudFormation's reason when it can't be made, and for a parameter that can't be changed any more; nothing is
+    left behind then.
     """
     stack = STACK_NAME.format(stage=target.stage)
-    status = stack_status(target, stack)
-    creates = status in (None, "REVIEW_IN_PROGRESS")
+    creates = creates_stack(stack_status(target, stack))
     client = target.client("cloudformation")
     name = f"deploy-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-    present = set() if creates else _present_parameters(target, stack)
+    present = {} if creates else _present_parameters(target, stack)
+    if not creates:
+        _refuse_a_change_of_what_is_chosen_once(present, parameters)
     kept = [
         {"ParameterKey": key, "UsePreviousValue": True}
-        for key in sorted(present - parameters.keys())
+        for key in sorted(present.keys() - parameters.keys())
         if key in template
     ]
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())]
@@ -79,9 +89,6 @@ def make(target: Target, template_url: str, template: str, parameters: Mapping[s
         "Capabilities": list(CAPABILITIES),
         "Tags": [{"Key": "project", "Value": "carousel-sync"}, {"Key": "stage", "Value": target.stage}],
     }
-    if creates:
-        # What an earlier stack of this stage left behind (its data is retained) is taken over instead of made again.
-        request["ImportExistingResources"] = True
     client.create_change_set(**request)
     description = _wait(
         target,
@@ -100,11 +107,15 @@ def make(target: Target, template_url: str, template: str, parameters: Mapping[s
 def carry_out(target: Target, change_set: ChangeSet, tell: Callable[[str], None]) -> None:
     """Carry the change set out and wait for the end, telling each step.
 
-    Raises ConfigurationError with the reasons when it fails: CloudFormation has gone back to what was there before.
+    Raises ConfigurationError with the reasons when it fails: CloudFormation has gone back to what was there before. A
+    first deployment leaves no store behind then: they are as empty as they are new, and the next try makes them again.
     """
     client = target.client("cloudformation")
     seen = {event["EventId"] for event in _events(target, change_set.stack)}
-    client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
+    # In an update, what it made is retained: an event may have been delivered to a new store already.
+    client.execute_change_set(
+        StackName=change_set.stack, ChangeSetName=change_set.name, RetainExceptOnCreate=change_set.creates
+    )
     failed: list[str] = []
 
     def look() -> str:
@@ -122,9 +133,18 @@ def carry_out(target: Target, change_set: ChangeSet, tell: Callable[[str], None]
     if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reasons = "\n".join(failed) or "  no reason given"
         raise ConfigurationError(
-            f"The deployment ended as {status}:\n{reasons}\nWhat ran before runs on. A first deployment that failed "
-            f"has to be deleted before the next try: aws cloudformation delete-stack --stack-name {change_set.stack}"
+            f"The deployment ended as {status}:\n{reasons}\n{_what_is_left(change_set)}"
         )
+
+
+def _what_is_left(change_set: ChangeSet) -> str:
+    if not change_set.creates:
+        return "What ran before runs on. Once the reason is mended, deploy again."
+    return (
+        "It was the first deployment: what it made is deleted again, its stores too. What is left is a stack without "
+        "resources, to be deleted before the next try: aws cloudformation delete-stack --stack-name "
+        f"{change_set.stack}"
+    )
 
 
 def discard(target: Target, change_set: ChangeSet) -> None:
@@ -150,9 +170,20 @@ def delete_stack(target: Target, stack: str) -> None:
         )
 
 
-def _present_parameters(target: Target, stack: str) -> set[str]:
+def _present_parameters(target: Target, stack: str) -> dict[str, str]:
     described = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    return {parameter["ParameterKey"] for parameter in described.get("Parameters", [])}
+    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described.get("Parameters", [])}
+
+
+def _refuse_a_change_of_what_is_chosen_once(present: Mapping[str, str], given: Mapping[str, str]) -> None:
+    for name, default in _CHOSEN_ONCE.items():
+        value = present.get(name, default)
+        if given.get(name, value) != value:
+            raise ConfigurationError(
+                f"This stage has {name}={value}, and that can't be changed: the table's files keep the encryption that "
+                "they were written with, and a function without the right to the key could not read those that have "
+                f"it. Nothing was changed. Leave {name} out, or deploy another stage with {name}={given[name]}."
+            )
 
 
 def _changes(target: Target, stack: str, name: str) -> Iterator[Change]:

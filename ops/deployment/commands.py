@@ -6,7 +6,7 @@ second tool of 340 MB has to be installed. CloudFormation runs the SAM transform
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,13 +18,22 @@ from lambda_fn.errors import ConfigurationError
 from ops.console import DEFAULT_STAGE, JsonOption, StageOption, print_json, readable_errors, stderr, stdout, working_on
 from ops.deployment import artefact_bucket, change_set, stored_data
 from ops.deployment.change_set import STACK_NAME, ChangeSet
+from ops.deployment.stored_data import Store
 from ops.evolve import apply_to
 from ops.local_stack.state import PROJECT_ROOT
 from ops.target import Target, resolve
 
 DATA_KINDS: Final = frozenset(
-    {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3Tables::TableBucket", "AWS::SQS::Queue"}
+    {
+        "AWS::DynamoDB::Table",
+        "AWS::Events::Archive",
+        "AWS::KMS::Key",
+        "AWS::S3Tables::Namespace",
+        "AWS::S3Tables::TableBucket",
+        "AWS::SQS::Queue",
+    }
 )
+"""The types of what template.yaml retains."""
 EXIT_DECLINED: Final = 3
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -40,20 +49,22 @@ def deploy(
     ] = None,
     artefact: Annotated[Path, typer.Option(help="The artefact (make build).")] = PROJECT_ROOT / "build/artefact.zip",
     bucket: Annotated[
-        str | None, typer.Option(help="Bucket for artefact and template. Left out: one of the account's own is made.")
+        str | None, typer.Option(help="Bucket for artefact and template. It has to be this account's. Left out: one is made.")
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Deploy a stage: show the change set, carry it out once it is confirmed, then create the Iceberg table.
 
-    Left-out parameters keep their values. A change that would replace a store of data is refused. Exit code 3 when the
-    change set was declined.
+    Left-out parameters keep their values. A change that would replace a store of data is refused, and a first
+    deployment beside stores that an earlier stack of the stage left behind. Exit code 3 when the change set was
+    declined.
     """
     with readable_errors():
         target = resolve(stage, local=False)
         template = PROJECT_ROOT / "template.yaml"
         parameters = {"Stage": stage, **_parameters(parameter or [])}
+        _refuse_beside_kept_stores(target, parameters)
         with working_on(f"Making a change set at {target}"):
             url = artefact_bucket.upload(target, template, artefact, bucket)
             planned = change_set.make(target, url, template.read_text(), parameters)
@@ -96,8 +107,9 @@ def destroy(
             raise ConfigurationError(
                 f"Stage {stage!r} has no store named {', '.join(unknown)}. Nothing was deleted. Its stores: {names}"
             )
-        doomed = [store for store in stores if store.name in (data or [])]
+        doomed = [store for store in stores if not {store.name, store.within}.isdisjoint(data or [])]
         stays = [store.name for store in stores if store not in doomed]
+        _refuse_to_lock_out(doomed, stores)
         if not as_json:
             stdout.print(f"Stack {stack} at {target} goes: rule, function, role, log, alarms, dashboard")
             stdout.print(f"Data that stays: {', '.join(stays) or 'none'}")
@@ -121,6 +133,40 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
     if wrong:
         raise ConfigurationError(f"--parameter takes NAME=VALUE, not {wrong[0]!r}. Nothing was changed.")
     return {name: value for name, _, value in pairs}
+
+
+def _refuse_beside_kept_stores(target: Target, parameters: Mapping[str, str]) -> None:
+    """Raise ConfigurationError when a new stack would have to make stores that are there already.
+
+    CloudFormation's own ImportExistingResources can't take them over: it wants names without functions, and the stage
+    is part of every name (AWS CloudFormation User Guide, "Import AWS resources into a CloudFormation stack
+    automatically").
+    """
+    stack = STACK_NAME.format(stage=target.stage)
+    if not change_set.creates_stack(change_set.stack_status(target, stack)):
+        return
+    archives = parameters.get("ArchiveDays", "0") != "0"
+    stores = [s for s in stored_data.named_stores(target) if archives or s.logical_id != stored_data.ARCHIVE]
+    if not stores:
+        return
+    names = "".join(f"\n  {store.name}" for store in stores)
+    data = " ".join(store.name for store in stores)
+    raise ConfigurationError(
+        f"There is no stack {stack}, but stores of stage {target.stage!r} are there already, and CloudFormation would "
+        f"fail to make them again:{names}\nNothing was changed. Either import them into a new stack, as "
+        'docs/deployment.md says under "A stage whose data stayed"; or deploy another stage; or delete them with '
+        f'everything in them: make destroy STAGE={target.stage} DATA="{data}"'
+    )
+
+
+def _refuse_to_lock_out(doomed: Sequence[Store], stores: Sequence[Store]) -> None:
+    keys = [store.name for store in doomed if store.logical_id == stored_data.KEY]
+    kept = [store.name for store in stores if store not in doomed and store.logical_id != stored_data.KEY]
+    if keys and kept:
+        raise ConfigurationError(
+            f"Without {', '.join(keys)}, what stays could not be read any more: {', '.join(kept)}. Nothing was "
+            "deleted. Name these stores as well, or leave the key out."
+        )
 
 
 def _carry_out(target: Target, planned: ChangeSet, yes: bool) -> None:

@@ -86,7 +86,7 @@ def fetch(cache: Path = _CACHE) -> RuntimeInterface:
     home = cache / f"runtime-interface-{_SAM}-{_CLIENT}-{PYTHON_VERSION}".replace("==", "-")
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        found = RuntimeInterface(home / "aws-lambda-rie", home / "client", find_python())
+        found = RuntimeInterface(home / "aws-lambda-rie", home / "client", find_python(_ROOT))
         with (cache / "runtime-interface.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (home / "fetched").exists():

@@ -286,15 +286,19 @@ def test_uv_is_found_where_the_makefile_has_it(no_programs: Path, monkeypatch: p
 
 
 def test_an_interpreter_of_the_functions_version_is_looked_for(no_programs: Path) -> None:
-    with pytest.raises(ConfigurationError, match=f"uv python install {PYTHON_VERSION}"):
-        find_python()
+    uv = program(no_programs / ".tools/uv/bin/uv", "no interpreter", 2)
+    with pytest.raises(ConfigurationError, match=f"{uv} python install {PYTHON_VERSION}"):
+        find_python(no_programs)
     # A shim of pyenv's, for a version that is not switched on.
     program(no_programs / f"python{PYTHON_VERSION}", "pyenv: command not found", 127)
     with pytest.raises(ConfigurationError):
-        find_python()
+        find_python(no_programs)
+    of_uv = program(no_programs / "managed/python", f"{PYTHON_VERSION}.9")
+    program(no_programs / ".tools/uv/bin/uv", of_uv)
+    assert find_python(no_programs) == of_uv
     name = f"pyenv/versions/{PYTHON_VERSION}.7/bin/python{PYTHON_VERSION}"
     installed = program(no_programs / name, f"{PYTHON_VERSION}.7")
-    assert find_python() == installed
+    assert find_python(no_programs) == installed
 
 
 def test_a_failed_installation_leaves_nothing_and_says_why(no_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ops.cli import app
+from ops.deployment import change_set, commands, stored_data
 from ops.local_stack.stack import LocalStack
 from ops.local_stack.state import PROJECT_ROOT
 from ops.packaging import package_code
@@ -18,6 +19,7 @@ from ops.target import FUNCTION_ALIAS, function_name, resolve
 STAGE = "second"
 STORES = {
     f"carousel-{STAGE}-analytics",
+    f"carousel-{STAGE}-analytics/pricing_intelligence",
     f"bg-remover-{STAGE}-sales-intelligence",
     f"pricing-idempotency-{STAGE}",
     f"carousel-sync-{STAGE}",
@@ -88,6 +90,12 @@ def test_the_life_of_a_stage(run: Run, deploy: Run) -> None:
     assert f"carousel-sync-{STAGE}" not in stacks(run)
     assert set(json.loads(kept.stdout)["kept"]) == STORES
 
+    again = deploy("--yes")
+    assert again.exit_code == 1
+    assert all(f"  {name}\n" in again.output for name in STORES)
+    assert f"make destroy STAGE={STAGE} DATA=" in again.output
+    assert f"carousel-sync-{STAGE}" not in stacks(run)
+
     named = [part for name in sorted(STORES) for part in ("--data", name)]
     gone = run("destroy", "--stage", STAGE, *named, "--json", given=f"{STAGE}\n")
     assert gone.exit_code == 0, gone.output
@@ -120,5 +128,80 @@ def test_the_options_of_the_template_can_be_deployed(deploy: Run, run: Run) -> N
         url = queues.get_queue_url(QueueName=queue)["QueueUrl"]
         attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["KmsMasterKeyId"])["Attributes"]
         assert ":key/" in attributes["KmsMasterKeyId"]
-    named = [part for name in sorted(STORES) for part in ("--data", name)]
-    assert run("destroy", "--stage", STAGE, *named, "--yes").exit_code == 0
+
+    switched = deploy("--yes", "-p", "CustomerManagedKey=false")
+    assert switched.exit_code == 1
+    assert "CustomerManagedKey=true, and that can't be changed" in switched.output
+    same = deploy("--yes", "-p", "CustomerManagedKey=true")
+    assert same.exit_code == 0, same.output
+
+    (key,) = keys()
+    alone = run("destroy", "--stage", STAGE, "--data", key, "--yes")
+    assert alone.exit_code == 1
+    assert f"carousel-sync-{STAGE}\n" not in alone.output
+    assert f"carousel-{STAGE}-analytics" in alone.output
+    assert f"carousel-sync-{STAGE}" in stacks(run)
+    assert delete_everything(run, key).exit_code == 0
+    assert keys() == []
+
+
+def keys() -> list[str]:
+    stores = stored_data.of_stage(resolve(STAGE, local=False))
+    return [store.name for store in stores if store.logical_id == stored_data.KEY]
+
+
+def delete_everything(run: Run, *more: str) -> Result:
+    named = [part for name in (*sorted(STORES), *more) for part in ("--data", name)]
+    return run("destroy", "--stage", STAGE, *named, "--yes")
+
+
+def test_a_store_that_goes_takes_along_what_is_within_it(deploy: Run, run: Run) -> None:
+    assert deploy("--yes").exit_code == 0
+    bucket = f"carousel-{STAGE}-analytics"
+    result = run("destroy", "--stage", STAGE, "--data", bucket, "--yes", "--json")
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(result.stdout)["deleted"]) == {bucket, f"{bucket}/pricing_intelligence"}
+    rest = [part for name in json.loads(result.stdout)["kept"] for part in ("--data", name)]
+    assert run("destroy", "--stage", STAGE, *rest, "--yes").exit_code == 0
+
+
+def test_an_archive_that_stayed_is_in_the_way_only_of_an_archive(deploy: Run, run: Run) -> None:
+    events = resolve(STAGE, local=False).client("events")
+    bus = events.describe_event_bus()["Arn"]
+    events.create_archive(ArchiveName=f"carousel-sync-{STAGE}", EventSourceArn=bus)
+    refused = deploy("--yes", "-p", "ArchiveDays=7")
+    assert refused.exit_code == 1
+    assert f"  archive/carousel-sync-{STAGE}\n" in refused.output
+    assert f"carousel-sync-{STAGE}" not in stacks(run)
+    deployed = deploy("--yes")
+    assert deployed.exit_code == 0, deployed.output
+    assert delete_everything(run, f"archive/carousel-sync-{STAGE}").exit_code == 0
+    with pytest.raises(events.exceptions.ResourceNotFoundException):
+        events.describe_archive(ArchiveName=f"carousel-sync-{STAGE}")
+
+
+def test_a_first_deployment_that_fails_leaves_no_store_behind(
+    deploy: Run, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # A resource that can't be made, once all stores are.
+    broken = """
+  Broken:
+    Type: AWS::CloudWatch::Dashboard
+    DependsOn: [Namespace, GuardTable, ProjectionTable, BufferQueue]
+    Properties: { DashboardName: broken, DashboardBody: "" }
+"""
+    text = (PROJECT_ROOT / "template.yaml").read_text().replace("\nOutputs:\n", f"{broken}\nOutputs:\n")
+    (tmp_path / "template.yaml").write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "PROJECT_ROOT", tmp_path)
+        failed = deploy("--yes")
+    assert failed.exit_code == 1
+    assert "Broken" in failed.output
+    assert "its stores too" in failed.output
+    assert "Namespace CREATE_COMPLETE" in failed.output
+    target = resolve(STAGE, local=False)
+    assert stored_data.named_stores(target) == []
+    change_set.delete_stack(target, f"carousel-sync-{STAGE}")
+    deployed = deploy("--yes")
+    assert deployed.exit_code == 0, deployed.output
+    assert delete_everything(run).exit_code == 0

@@ -1,0 +1,34 @@
+"""What make says when this machine lacks something."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ops.local_stack.state import PROJECT_ROOT
+
+
+def make_install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """Run the recipe in a folder of its own, with a uv that is there and only tells that it was called."""
+    for name in ("Makefile", "pyproject.toml", "uv.lock"):
+        shutil.copy(PROJECT_ROOT / name, folder)
+    (folder / ".venv").mkdir()
+    uv = folder / "uv"
+    uv.write_text('#!/bin/sh\necho called "$@"\n')
+    uv.chmod(0o755)
+    command = ["make", "--no-print-directory", "install", f"PYTHON={python}", f"UV={uv}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_a_missing_python_is_said_though_uv_is_there(tmp_path: Path) -> None:
+    result = make_install(tmp_path, python="")
+    assert result.returncode != 0
+    assert "No Python 3.11 or later was found" in result.stderr
+    assert "called" not in result.stdout
+
+
+def test_with_a_python_uv_installs(tmp_path: Path) -> None:
+    result = make_install(tmp_path, python="/usr/bin/python3")
+    assert result.returncode == 0, result.stderr
+    assert "called sync --frozen --python /usr/bin/python3" in result.stdout
