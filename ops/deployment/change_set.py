@@ -132,9 +132,7 @@ def carry_out(target: Target, change_set: ChangeSet, tell: Callable[[str], None]
     status = _wait(target, look, lambda answer: not answer.endswith("_IN_PROGRESS"))
     if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reasons = "\n".join(failed) or "  no reason given"
-        raise ConfigurationError(
-            f"The deployment ended as {status}:\n{reasons}\n{_what_is_left(change_set)}"
-        )
+        raise ConfigurationError(f"The deployment ended as {status}:\n{reasons}\n{_what_is_left(change_set)}")
 
 
 def _what_is_left(change_set: ChangeSet) -> str:

@@ -49,7 +49,8 @@ def deploy(
     ] = None,
     artefact: Annotated[Path, typer.Option(help="The artefact (make build).")] = PROJECT_ROOT / "build/artefact.zip",
     bucket: Annotated[
-        str | None, typer.Option(help="Bucket for artefact and template. It has to be this account's. Left out: one is made.")
+        str | None,
+        typer.Option(help="Bucket for artefact and template. It has to be this account's. Left out: one is made."),
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,

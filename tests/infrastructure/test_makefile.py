@@ -18,7 +18,7 @@ def make_install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
     uv.write_text('#!/bin/sh\necho called "$@"\n')
     uv.chmod(0o755)
     command = ["make", "--no-print-directory", "install", f"PYTHON={python}", f"UV={uv}"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_a_missing_python_is_said_though_uv_is_there(tmp_path: Path) -> None:

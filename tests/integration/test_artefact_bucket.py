@@ -1,4 +1,4 @@
-"""Whose bucket the artefact goes to, with answers of Amazon S3 that the emulator, with its one account, does not give."""
+"""Whose bucket the artefact goes to: answers of Amazon S3 that the emulator, with its one account, does not give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = f"carousel-sync-artefacts-{ACCOUNT}-{REGION}"
 
 @pytest.fixture
 def target() -> Target:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     return Target(stage="dev", region=REGION, session=session)
 
 
