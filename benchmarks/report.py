@@ -27,7 +27,6 @@ class Row:
     met: bool | None
     anchor: Sequence[float] = ()
     ratio: float | None = None
-    note: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the line as a document."""

@@ -13,8 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
-from ops.local_stack.deployment import STACK_NAME
-from ops.target import Target
+from ops.target import STACK_NAME, Target
 
 # Amazon EventBridge User Guide, "Amazon EventBridge quotas" and "Calculating PutEvents event entry size".
 ENTRIES_LIMIT: Final = 10

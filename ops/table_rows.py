@@ -14,7 +14,7 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
-from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, FACTS, VALUE_OF_FIELD
 from lambda_fn.sale import Sale, Vector
 
 ROWS_AT_ONCE: Final = 512
@@ -27,24 +27,8 @@ _INGESTION_TIMESTAMP: Final = 23
 _WANTED: Final = frozenset(VALUE_OF_FIELD) | {EMBEDDING_FIELD_ID}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Column names of this code, by field id; the table's own may be others after a rename.
-_FACTS: Final = {
-    1: "product_id",
-    2: "tenant_id",
-    3: "sale_id",
-    4: "category",
-    5: "brand",
-    6: "condition",
-    7: "description",
-    8: "listed_price",
-    9: "sold_price",
-    11: "sold_date",
-    16: "days_to_sell",
-    17: "image_s3_key",
-    18: "embedding_id",
-    22: "vendor_id",
-    25: "currency",
-}
+# By field id; the table's own names may be others after a rename. Embeddings are read apart, without Python numbers.
+_FACTS: Final = {field_id: name for field_id, name in FACTS.items() if field_id != EMBEDDING_FIELD_ID}
 # Columns that came later: files that were written before have none, and their rows are null.
 _LATER: Final = frozenset({25})
 _DERIVED: Final = tuple(sorted(_WANTED - frozenset(_FACTS) - {EMBEDDING_FIELD_ID, _INGESTION_TIMESTAMP}))

@@ -31,6 +31,7 @@ _TIMEOUTS: Final = Config(
 )
 
 
+STACK_NAME: Final = "carousel-sync-{stage}"
 FUNCTION_ALIAS: Final = "live"
 """The alias of the published version that events are delivered to (template.yaml, AutoPublishAlias)."""
 

@@ -11,9 +11,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from lambda_fn.errors import ConfigurationError
-from ops.target import Target
+from ops.target import STACK_NAME, Target
 
-STACK_NAME: Final = "carousel-sync-{stage}"
 CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _WAIT_SECONDS: Final = 1800.0
 _POLL_SECONDS: Final = 2.0

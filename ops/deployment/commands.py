@@ -17,11 +17,11 @@ from rich.table import Table
 from lambda_fn.errors import ConfigurationError
 from ops.console import DEFAULT_STAGE, JsonOption, StageOption, print_json, readable_errors, stderr, stdout, working_on
 from ops.deployment import artefact_bucket, change_set, stored_data
-from ops.deployment.change_set import STACK_NAME, ChangeSet
+from ops.deployment.change_set import ChangeSet
 from ops.deployment.stored_data import Store
 from ops.evolve import apply_to
 from ops.local_stack.state import PROJECT_ROOT
-from ops.target import Target, resolve
+from ops.target import STACK_NAME, Target, resolve
 
 DATA_KINDS: Final = frozenset(
     {

@@ -12,8 +12,7 @@ from pyiceberg.table import Table
 from catalog_config.connect import connect
 from lambda_fn.settings import Settings
 from ops.doctor.template import Template
-from ops.local_stack.deployment import STACK_NAME
-from ops.target import FUNCTION_ALIAS, Target, function_name
+from ops.target import FUNCTION_ALIAS, STACK_NAME, Target, function_name
 
 
 class NotThere(Exception):

@@ -13,9 +13,8 @@ from botocore.exceptions import ClientError
 from lambda_fn.errors import ConfigurationError
 from ops.local_stack.corrections import apply_corrections
 from ops.packaging import CodePackage, package_code, with_code_uri
-from ops.target import Target
+from ops.target import STACK_NAME, Target
 
-STACK_NAME: Final = "carousel-sync-{stage}"
 _ARTEFACT_BUCKET: Final = "carousel-sync-artefacts"
 _DEPLOY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
