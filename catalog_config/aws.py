@@ -1,57 +1,52 @@
-"""The AWS SDK, as far as it is needed: one session, clients of a few services, and credentials to sign with.
+"""What every request to AWS needs: credentials to sign with, certificates to trust, and a region's domain.
 
-A cold start pays for all of this, so it is botocore alone (boto3 would add its transfer manager), one session for
-everything (each would read the SDK's data once more), and orjson for that data: the list of endpoints alone is 1.2 MB.
+A cold start pays for all of this. Where the environment has the answer, as it does in Lambda, the SDK's session, which
+would look there first, is not even imported.
 """
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable
+import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import botocore
 import orjson
-from botocore.config import Config
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, EnvProvider
 from botocore.exceptions import NoCredentialsError
-from botocore.loaders import JSONFileLoader, Loader
-from botocore.session import Session
 
-SERVICES: Final = ("dynamodb", "sqs")
-"""The services whose clients are made here; the artefact carries the models of these and of no other."""
+if TYPE_CHECKING:
+    from botocore.session import Session
 
-_DECODERS: Final[dict[str, Callable[[bytes], bytes]]] = {".json": bytes, ".json.gz": gzip.decompress}
-# botocore's sessions may be used by many threads, but not made or asked for a client by many at the same time.
+_PARTITIONS: Final = Path(botocore.BOTOCORE_ROOT) / "data" / "partitions.json"
+_COMMERCIAL: Final = "amazonaws.com"
+# botocore's sessions may be used by many threads, but not made or asked by many at the same time.
 _lock: Final = Lock()
 
 
 @lru_cache(maxsize=1)
 def _session() -> Session:
-    session = Session()
-    session.register_component("data_loader", _DataLoader(file_loader=_FileLoader()))
-    return session
+    from botocore.session import Session  # noqa: PLC0415 - see above
 
-
-def client(service: str, region: str, endpoint_url: str | None, config: Config) -> Any:
-    """Make a client of one of SERVICES. Opens no connection."""
-    with _lock:
-        return _session().create_client(service, region, endpoint_url=endpoint_url, config=config)
+    return Session()
 
 
 def credentials(
     access_key_id: str | None = None, secret_access_key: str | None = None, session_token: str | None = None
 ) -> Credentials:
-    """Return the credentials given, else those that the SDK's own chain finds.
+    """Return the credentials given, else those that the SDK's own chain finds, which begins with the environment.
 
     They may be renewed meanwhile: ask for ``get_frozen_credentials()`` at each request. Raises NoCredentialsError.
     """
     if access_key_id and secret_access_key:
         return Credentials(access_key_id, secret_access_key, session_token)
-    with _lock:
-        found = _session().get_credentials()
+    found: Credentials | None = EnvProvider().load()
+    if found is None:
+        with _lock:
+            found = _session().get_credentials()
     if found is None:
         raise NoCredentialsError
     return found
@@ -59,24 +54,22 @@ def credentials(
 
 def ca_bundle() -> str | None:
     """Return the certificates that the SDK is configured to trust (``AWS_CA_BUNDLE``); None means its own."""
-    with _lock:
-        bundle: str | None = _session().get_config_variable("ca_bundle")
+    bundle: str | None = os.environ.get("AWS_CA_BUNDLE")
+    if bundle is None and Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")).expanduser().is_file():
+        with _lock:
+            bundle = _session().get_config_variable("ca_bundle")
     return bundle
 
 
-class _FileLoader(JSONFileLoader):
-    """Reads the SDK's data files ten times faster than botocore does."""
-
-    def load_file(self, file_path: str) -> Any:
-        for extension, decode in _DECODERS.items():
-            path = Path(file_path + extension)
-            if path.is_file():
-                return orjson.loads(decode(path.read_bytes()))
-        return None
-
-
-class _DataLoader(Loader):
-    """Knows which services there are without looking into a folder for each of the 400."""
-
-    def list_available_services(self, type_name: str) -> list[str]:
-        return list(SERVICES)
+@lru_cache(maxsize=8)
+def dns_suffix(region: str) -> str:
+    """Return the domain below which a region's services are, as the SDK's list of partitions has it."""
+    partitions: list[Any] = orjson.loads(_PARTITIONS.read_bytes())["partitions"]
+    return next(
+        (
+            str(partition["outputs"]["dnsSuffix"])
+            for partition in partitions
+            if region in partition["regions"] or re.match(partition["regionRegex"], region)
+        ),
+        _COMMERCIAL,
+    )

@@ -1,33 +1,21 @@
-"""Whole objects on Amazon S3: one signed request each.
-
-An SDK client of S3 would cost a cold start a tenth of its time (its model and its rules for endpoints are the largest
-of all), and each upload a millisecond. What remains is small: an address, a signature by botocore, and botocore's HTTP
-session, which raises the same errors as a client does.
-"""
+"""Whole objects on Amazon S3: one signed request each."""
 
 from __future__ import annotations
 
 import re
-import socket
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSResponse
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
 
-from catalog_config.aws import ca_bundle
+from catalog_config.signed_requests import OK, Service, SignedRequests
 
 # As many as one commit sends at the same time, and room for a reader beside it.
 POOL_CONNECTIONS: Final = 32
-# As the SDK's clients have it. Without, the end of a request waits until the other side tells that it has the beginning
-# (Nagle's algorithm), which that side may put off for 40 ms.
-SOCKET_OPTIONS: Final = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
-_OK: Final = 200
 _NOT_FOUND: Final = 404
 _CODE: Final = re.compile(rb"<Code>([^<]+)</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]+)</Message>")
@@ -48,17 +36,14 @@ class S3Objects:
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
     ) -> None:
-        self._region = region
-        self._endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
-        self._credentials = credentials
-        # The types of its stubs are narrower than what it documents and a client gives it.
-        session: Any = URLLib3Session
-        self._http: URLLib3Session = session(
-            verify=ca_bundle() or True,
-            proxies=get_environ_proxies(endpoint_url or self._regional_endpoint()),
-            timeout=(connect_timeout_seconds, read_timeout_seconds),
-            max_pool_connections=POOL_CONNECTIONS,
-            socket_options=SOCKET_OPTIONS,
+        self._service = Service("s3", region, endpoint_url)
+        self._requests = SignedRequests(
+            self._service,
+            connect_timeout_seconds,
+            read_timeout_seconds,
+            POOL_CONNECTIONS,
+            credentials=lambda: credentials,
+            signature=S3SigV4Auth,
         )
 
     def get(self, location: str) -> bytes:
@@ -74,10 +59,8 @@ class S3Objects:
         return int(self._send("HeadObject", "HEAD", location).headers["Content-Length"])
 
     def _send(self, operation: str, method: str, location: str, content: bytes = b"") -> AWSResponse:
-        request = AWSRequest(method=method, url=self.url(location), data=content)
-        S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
-        answer: AWSResponse = self._http.send(request.prepare())
-        if answer.status_code == _OK:
+        answer = self._requests.send(method, self.url(location), content)
+        if answer.status_code == OK:
             return answer
         error = _error(operation, answer)
         if answer.status_code == _NOT_FOUND:
@@ -92,15 +75,9 @@ class S3Objects:
         """
         bucket, key = _bucket_and_key(location)
         path = quote(key, safe="/~")
-        if self._endpoint_url is not None:
-            return f"{self._endpoint_url}/{bucket}/{path}"
-        if "." in bucket:
-            return f"{self._regional_endpoint()}/{bucket}/{path}"
-        return f"{self._regional_endpoint(f'{bucket}.')}/{path}"
-
-    def _regional_endpoint(self, prefix: str = "") -> str:
-        suffix = "amazonaws.com.cn" if self._region.startswith("cn-") else "amazonaws.com"
-        return f"https://{prefix}s3.{self._region}.{suffix}"
+        if self._service.endpoint_url is not None or "." in bucket:
+            return f"{self._service.url()}/{bucket}/{path}"
+        return f"{self._service.url(f'{bucket}.')}/{path}"
 
 
 def _bucket_and_key(location: str) -> tuple[str, str]:

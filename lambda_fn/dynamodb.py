@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnectedError
-from botocore.parsers import ResponseParserError
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
+from lambda_fn.json_requests import DynamoDBRequests
 from lambda_fn.parallel import Parallel
 from lambda_fn.retry import Deadline, Retry
 from lambda_fn.settings import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]
 """An item in DynamoDB's own notation: ``{"name": {"S": "text"}}``."""
@@ -99,14 +96,14 @@ class StatementAnswer(NamedTuple):
     message: str = ""
 
 
-def is_transient(error: BotoCoreError | ClientError | ResponseParserError) -> bool:
+def is_transient(error: BotoCoreError | ClientError) -> bool:
     """Whether the same request may succeed a little later."""
     if isinstance(error, ClientError):
         answer: Any = error.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= _SERVER_ERROR or answer.get("Error", {}).get("Code") in _TRANSIENT_CODES
     # botocore has two families here: no connection, and a connection that failed before the whole answer was there.
-    return isinstance(error, NotConnectedError | HTTPClientError | ResponseParserError)
+    return isinstance(error, NotConnectedError | HTTPClientError)
 
 
 def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:
@@ -124,7 +121,7 @@ class Batches:
 
     def __init__(
         self,
-        client: DynamoDBClient,
+        client: DynamoDBRequests,
         table: KeyedTable,
         retry: Retry,
         parallel: Parallel,
@@ -206,7 +203,7 @@ class Batches:
         request: Any = {name: {"Keys": [self._table.key_attributes(key) for key in keys], "ConsistentRead": True}}
         try:
             answer = self._client.batch_get_item(RequestItems=request)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchGetItem")
             return [], list(keys)
         unprocessed_keys: Any = answer.get("UnprocessedKeys", {})
@@ -221,7 +218,7 @@ class Batches:
         name = self._table.name
         try:
             answer = self._client.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": i}} for i in items]})
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchWriteItem")
             return [self._table.key_of(item) for item in items]
         unprocessed: list[Any] = list(answer.get("UnprocessedItems", {}).get(name, []))
@@ -234,7 +231,7 @@ class Batches:
         request: list[Any] = [{"Statement": text, "Parameters": parameters} for text, parameters in statements]
         try:
             answer = self._client.batch_execute_statement(Statements=request)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchExecuteStatement")
             return [StatementAnswer("NoAnswer", str(error))] * len(statements)
         errors = [response.get("Error") for response in answer["Responses"]]
@@ -244,7 +241,7 @@ class Batches:
             for error in errors
         ]
 
-    def _raise_unless_transient(self, error: BotoCoreError | ClientError | ResponseParserError, action: str) -> None:
+    def _raise_unless_transient(self, error: BotoCoreError | ClientError, action: str) -> None:
         if not is_transient(error):
             raise refused(self._table.name, action, error) from error
         if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _THROTTLING_CODES:

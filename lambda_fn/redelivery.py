@@ -8,16 +8,14 @@ races) are over in seconds.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
+from catalog_config.signed_requests import Service
 from lambda_fn.dynamodb import chunks
+from lambda_fn.json_requests import SQSRequests
 from lambda_fn.retry import Deadline
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 FIRST_SECONDS: Final = 10
 LONGEST_SECONDS: Final = 360
@@ -29,9 +27,9 @@ _DOUBLINGS_LIMIT: Final = 10
 class SQSRedelivery:
     """Sets the time at which messages come back. Only a help: where it fails, the queue's own time-out holds."""
 
-    def __init__(self, client: SQSClient, region: str, endpoint_url: str | None, request_seconds: float) -> None:
+    def __init__(self, client: SQSRequests, region: str, endpoint_url: str | None, request_seconds: float) -> None:
         self._client = client
-        self._base_url = (endpoint_url or f"https://sqs.{region}.amazonaws.com").rstrip("/")
+        self._base_url = Service("sqs", region, endpoint_url).url()
         self._request_seconds = request_seconds
 
     def schedule(
@@ -56,7 +54,7 @@ class SQSRedelivery:
         ]
         try:
             answer = self._client.change_message_visibility_batch(QueueUrl=self._queue_url(batch[0]), Entries=entries)
-        except (BotoCoreError, ClientError, ResponseParserError):
+        except (BotoCoreError, ClientError):
             return set()
         return {batch[int(entry["Id"])]["messageId"] for entry in answer.get("Successful", [])}
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 
-from botocore.config import Config
-
-from catalog_config import aws
 from catalog_config.connect import connect
 from lambda_fn.dead_letters.sqs import SQSDeadLetters
 from lambda_fn.delivery import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
@@ -24,6 +20,7 @@ from lambda_fn.errors import CarouselSyncError
 from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
+from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
 from lambda_fn.parallel import Threads
 from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
 from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
@@ -99,7 +96,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     telemetry = PowertoolsTelemetry(settings.stage)
     request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
 
-    tables = _client("dynamodb", settings)
+    where = (
+        settings.region,
+        settings.endpoint_url,
+        settings.connect_timeout_seconds,
+        settings.read_timeout_seconds,
+        WORKERS,
+    )
+    tables, queues = DynamoDBRequests(*where), SQSRequests(*where)
     batched = partial(Batches, tables, retry=retry, parallel=parallel, request_seconds=request_seconds)
     guard_batches = batched(guard_table(settings.guard_table), throttled=telemetry.throttled)
     projection_batches = batched(projection_table(settings.projection_table), throttled=telemetry.throttled)
@@ -122,7 +126,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         parallel=parallel,
         new_attempt_id=new_attempt_id,
     )
-    queues: Any = _AtFirstUse(lambda: _client("sqs", settings))
     dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
     return Application(
         process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
@@ -135,33 +138,3 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
 def new_attempt_id() -> int:
     """Return a random 63-bit positive integer from the operating system, so that no two processes share a seed."""
     return random.SystemRandom().randrange(1, 2**63)
-
-
-class _AtFirstUse:
-    """Stands for a client that few invocations need, and makes it when one does: a cold start should not wait."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-
-    @cached_property
-    def _client(self) -> Any:
-        return self._make()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-
-def _client(service: str, settings: Settings) -> Any:
-    """Make a client that tries once: the project has one retry loop, and it knows the deadline.
-
-    What is sent is built by this code alone; the SDK's check of every attribute against its model would cost more than
-    making the items does.
-    """
-    config = Config(
-        connect_timeout=settings.connect_timeout_seconds,
-        read_timeout=settings.read_timeout_seconds,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=WORKERS,
-        parameter_validation=False,
-    )
-    return aws.client(service, settings.region, settings.endpoint_url, config)

@@ -12,13 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from catalog_config import aws
-
-AWS_SERVICES: Final = frozenset(aws.SERVICES)
-"""The services that the function has clients of. Its credentials come from the environment, not from a service."""
-
-_SDK_FILES: Final = frozenset({"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"})
-
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -62,10 +55,9 @@ LEFT_OUT: Final = (
     # --- the AWS SDK ---
     LeftOut(
         "botocore/data/*",
-        "Models of the AWS services that the function has no client of",
-        kept=AWS_SERVICES | _SDK_FILES,
+        "Models of AWS services, and rules for clients of them: the function has none, and signs its requests itself",
+        kept=frozenset({"partitions.json"}),
     ),
-    LeftOut("botocore/data/*/*/examples-1.json", "Examples for the documentation of the clients"),
     # --- dependencies of parts that are not used ---
     LeftOut("hive_metastore", "Hive's catalog"),
     LeftOut("fb303", "Hive's catalog"),

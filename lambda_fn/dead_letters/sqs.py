@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from lambda_fn.dynamodb import REQUEST_SECONDS
+from lambda_fn.json_requests import SQSRequests
 from lambda_fn.ports import DeadLetter
 from lambda_fn.retry import Deadline, Retry
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 # Amazon SQS API Reference, SendMessageBatch: at most 10 messages, 1 MiB in all, attributes included.
 BATCH_LIMIT: Final = 10
@@ -26,7 +23,7 @@ class SQSDeadLetters:
     """The dead-letter queue."""
 
     def __init__(
-        self, client: SQSClient, queue_url: str, retry: Retry, request_seconds: float = REQUEST_SECONDS
+        self, client: SQSRequests, queue_url: str, retry: Retry, request_seconds: float = REQUEST_SECONDS
     ) -> None:
         self._client = client
         self._queue_url = queue_url
@@ -53,7 +50,7 @@ class SQSDeadLetters:
         entries: list[Any] = [{"Id": str(number), **message} for number, (_, message) in enumerate(batch)]
         try:
             answer = self._client.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-        except (BotoCoreError, ClientError, ResponseParserError):
+        except (BotoCoreError, ClientError):
             return set()
         return {batch[int(entry["Id"])][0] for entry in answer.get("Successful", [])}
 
