@@ -32,6 +32,9 @@ from lambda_fn.sync_sales import SyncSales
 from lambda_fn.telemetry import PowertoolsTelemetry
 
 WORKERS: Final = 16
+# Between two tries to commit. A refusal comes within a round trip: where every loser waited seconds, the winner would
+# be done and nobody would commit meanwhile (docs/performance.md, "Contention").
+LONGEST_COMMIT_PAUSE_SECONDS: Final = 0.5
 # Left at the end of an invocation to log, to write the metrics and to answer.
 ANSWER_SECONDS: Final = 2.0
 SECONDS_WITHOUT_CONTEXT: Final = 60.0
@@ -91,7 +94,8 @@ def application() -> Application:
 def build(settings: Settings, clock: Clock | None = None) -> Application:
     """Make an application. Opens no connection."""
     clock = clock or SystemClock()
-    retry = Retry(clock, random.SystemRandom())
+    jitter = random.SystemRandom()
+    retry = Retry(clock, jitter)
     parallel = Threads(WORKERS)
     telemetry = PowertoolsTelemetry(settings.stage)
     request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
@@ -118,7 +122,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     )
     sync_sales = SyncSales(
         guard=DynamoDBGuard(guard_batches, clock, retry),
-        table=IcebergSalesTable(store, retry),
+        table=IcebergSalesTable(store, Retry(clock, jitter, longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS)),
         projection=projection,
         telemetry=telemetry,
         clock=clock,
