@@ -7,10 +7,10 @@ from itertools import accumulate
 from typing import Any, Final
 
 import pyarrow as pa
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 
 from lambda_fn.errors import ColumnsMissing
+from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
 from lambda_fn.sale import SOURCE_SYSTEM, Sale
 
 EMBEDDING_FIELD_ID: Final = 20
@@ -83,21 +83,16 @@ def arrow_table(sales: Sequence[Sale], schema: Schema) -> pa.Table:
 
     Raises ColumnsMissing when a sale tells a fact that the schema has no column for: it must not be dropped.
     """
-    return arrow_rows(sales, schema_to_pyarrow(schema))
+    return arrow_rows(sales, arrow_schema(schema))
 
 
-def arrow_rows(sales: Sequence[Sale], arrow_schema: pa.Schema) -> pa.Table:
-    """Return the same for a schema that ``schema_to_pyarrow`` has translated."""
-    lost = _facts_beside({field_id_of(field) for field in arrow_schema})
+def arrow_rows(sales: Sequence[Sale], columns: pa.Schema) -> pa.Table:
+    """Return the same for a schema that is Arrow's already."""
+    lost = _facts_beside({field_id_of(column) for column in columns})
     if told := {name for name in lost if any(getattr(sale, name) is not None for sale in sales)}:
         raise ColumnsMissing(told)
-    columns = [_column(sales, field_id_of(field), field.type) for field in arrow_schema]
-    return pa.Table.from_arrays(columns, schema=arrow_schema)
-
-
-def field_id_of(column: pa.Field) -> int:
-    """Return a column's Iceberg field id."""
-    return int(column.metadata[b"PARQUET:field_id"])
+    arrays = [_column(sales, field_id_of(column), column.type) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=columns)
 
 
 def _column(sales: Sequence[Sale], field_id: int, arrow_type: pa.DataType) -> pa.Array:
@@ -115,7 +110,8 @@ def _embeddings(sales: Sequence[Sale], arrow_type: pa.DataType) -> pa.Array:
     lengths = [0 if vector is None else len(vector) for vector in vectors]
     content = b"".join(vector.tobytes() for vector in vectors if vector is not None)
     values = pa.Array.from_buffers(pa.float32(), sum(lengths), [None, pa.py_buffer(content)])
-    values = values.cast(arrow_type.value_type)
+    if values.type != arrow_type.value_type:
+        values = values.cast(arrow_type.value_type)
     offsets = pa.array(accumulate(lengths, initial=0), pa.int64())
     absent = pa.array([vector is None for vector in vectors], pa.bool_())
     return pa.LargeListArray.from_arrays(offsets, values, type=arrow_type, mask=absent)

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
-from pyiceberg.io.pyarrow import (
-    MetricModeTypes,
-    MetricsMode,
-    StatisticsCollector,
-    compute_statistics_plan,
-    data_file_statistics_from_parquet_metadata,
-    parquet_path_to_id_mapping,
-    schema_to_pyarrow,
-)
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
@@ -32,12 +23,13 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.typedef import Record
 
+from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
+from lambda_fn.iceberg.column_metrics import measured_columns, metrics_of
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
-from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, arrow_rows, field_id_of, value_of_field
+from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, arrow_rows, value_of_field
 from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.sale import Sale
 
@@ -84,13 +76,14 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     """Make one Parquet file for each partition among the sales, and one manifest that lists them."""
     metadata, schema, spec = table.metadata, table.schema(), table.spec()
     locations = table.location_provider()
-    columns = _Columns.of(metadata)
+    columns, measured = arrow_schema(schema), measured_columns(schema, metadata.properties)
     data_files: list[DataFile] = []
     pending: list[NewFile] = []
     for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
         location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
-        content, statistics = _parquet(arrow_rows(members, columns.arrow_schema))
-        data_files.append(_data_file(columns, spec.spec_id, location, len(content), partition, statistics))
+        content, footer = _parquet(arrow_rows(members, columns))
+        metrics = metrics_of(footer, measured)
+        data_files.append(_data_file(spec.spec_id, location, len(content), partition, metrics))
         pending.append(NewFile(location, content))
     manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
     with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
@@ -168,37 +161,7 @@ def _parquet(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     return content.to_pybytes(), pq.read_metadata(pa.BufferReader(content))
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """What the data files of one append have in common, worked out once: a third of a millisecond for each file."""
-
-    arrow_schema: pa.Schema
-    ids: Mapping[str, int]
-    statistics: Mapping[int, StatisticsCollector]
-
-    @classmethod
-    def of(cls, metadata: TableMetadata) -> _Columns:
-        schema = metadata.schema()
-        plan = compute_statistics_plan(schema, metadata.properties)
-        return cls(schema_to_pyarrow(schema), parquet_path_to_id_mapping(schema), plan)
-
-    def statistics_of(self, parquet: pq.FileMetaData) -> dict[str, Any]:
-        """Return a file's statistics as a manifest has them."""
-        try:
-            return self._collected(parquet, self.statistics)
-        except UnicodeEncodeError:
-            plan = {key: _without_truncated_bounds(column) for key, column in self.statistics.items()}
-            return self._collected(parquet, plan)
-
-    def _collected(self, parquet: pq.FileMetaData, plan: Mapping[int, StatisticsCollector]) -> dict[str, Any]:
-        return data_file_statistics_from_parquet_metadata(
-            parquet_metadata=parquet, stats_columns=dict(plan), parquet_column_mapping=dict(self.ids)
-        ).to_serialized_dict()
-
-
-def _data_file(
-    columns: _Columns, spec_id: int, location: str, size_bytes: int, partition: Record, parquet: pq.FileMetaData
-) -> DataFile:
+def _data_file(spec_id: int, location: str, size_bytes: int, partition: Record, metrics: Mapping[str, Any]) -> DataFile:
     data_file = DataFile.from_args(
         _table_format_version=FORMAT_VERSION,
         content=DataFileContent.DATA,
@@ -209,21 +172,10 @@ def _data_file(
         sort_order_id=None,
         equality_ids=None,
         key_metadata=None,
-        **columns.statistics_of(parquet),
+        **metrics,
     )
     data_file.spec_id = spec_id
     return data_file
-
-
-def _without_truncated_bounds(column: StatisticsCollector) -> StatisticsCollector:
-    """Count a column, and leave its bounds out, when they would be truncated.
-
-    pyiceberg rounds a truncated upper bound up by its last character, also from U+D7FF to a surrogate, which has no
-    encoding: one such text would make its whole batch impossible to write.
-    """
-    if column.mode.type is not MetricModeTypes.TRUNCATE:
-        return column
-    return replace(column, mode=MetricsMode(MetricModeTypes.COUNTS))
 
 
 def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:

@@ -8,12 +8,16 @@ from decimal import Decimal
 from typing import Final
 
 import pyarrow as pa
+from pyarrow import csv
 
 from lambda_fn.dynamodb import Item, ItemKey
 from lambda_fn.sale import SOURCE_SYSTEM, Sale, Vector
 
 # Amazon DynamoDB Developer Guide, "Quotas": the item's size is that of its names and values together.
 ITEM_LIMIT_BYTES: Final = 400 * 1024
+
+_ONE_TO_A_LINE: Final = csv.WriteOptions(include_header=False)
+_LINE_END: Final = "\n"
 
 
 def projection_key(sale: Sale) -> ItemKey:
@@ -119,9 +123,14 @@ def iso_instant(instant: datetime) -> str:
 
 
 def vector_json(vector: Vector) -> str:
-    """Return a JSON array with the shortest decimals that give the same 32-bit floats back."""
+    """Return a JSON array with the shortest decimals that give the same 32-bit floats back.
+
+    Arrow writes them as lines of CSV: faster than as an array of texts, and without importing its compute functions.
+    """
     values = pa.Array.from_buffers(pa.float32(), len(vector), [None, pa.py_buffer(vector)])
-    return f"[{','.join(values.cast(pa.string()).to_pylist())}]"
+    lines = pa.BufferOutputStream()
+    csv.write_csv(pa.record_batch([values], names=["number"]), lines, _ONE_TO_A_LINE)
+    return f"[{lines.getvalue().to_pybytes().decode().removesuffix(_LINE_END).replace(_LINE_END, ',')}]"
 
 
 def vector_of_json(text: str) -> Vector:
