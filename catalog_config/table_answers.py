@@ -2,8 +2,8 @@
 
 A catalog answers each commit with the whole metadata: every retained snapshot, and two logs. The writer has no use for
 them, since it knows the history on which it has just committed, but pyiceberg makes an object of each: at 2,000
-retained snapshots that took as much time as the rest of a commit. Only the snapshots to which a branch or a tag points
-are handed on.
+retained snapshots that took as much time as the rest of a commit, and each schema that the table ever had is 0.5 ms.
+Only the snapshots to which a branch or a tag points are handed on, and the current schema.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class TableAnswers(BaseAdapter):
             body = response.raw.read(decode_content=True)
             self._table_answered(len(body))
             response.raw = io.BytesIO(without_history(body) if request.method == "POST" else body)
+            response.encoding = "utf-8"  # RFC 8259; where no header says so, requests would look at every byte.
         return response
 
     def close(self) -> None:
@@ -50,12 +51,17 @@ class TableAnswers(BaseAdapter):
 
 
 def without_history(body: bytes) -> bytes:
-    """Return table metadata with only the snapshots that are referred to; anything else is returned as it is."""
+    """Return table metadata with the current schema, and the snapshots that are referred to, and no others.
+
+    Anything else is returned as it is.
+    """
     try:
         answer = orjson.loads(body)
         metadata = answer["metadata"]
         referred = {reference["snapshot-id"] for reference in metadata["refs"].values()}
         metadata["snapshots"] = [one for one in metadata["snapshots"] if one["snapshot-id"] in referred]
+        current = metadata["current-schema-id"]
+        metadata["schemas"] = [one for one in metadata["schemas"] if one["schema-id"] == current]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return body
     metadata["snapshot-log"] = []

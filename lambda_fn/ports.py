@@ -189,8 +189,15 @@ class AppendAttempt(Protocol):
         """
         ...
 
+    def stage(self, sales: Sequence[Sale]) -> None:
+        """Make the files of an append of these sales. Sends nothing. Raises StoreUnavailable when they can't be."""
+        ...
+
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        """Do all of an append of these sales but its commit. Changes nothing that anybody can see; never fails."""
+        """Do all of an append of these sales but its commit. Changes nothing that anybody can see.
+
+        What can't be uploaded is left to the append. Raises StoreUnavailable when the files can't be made.
+        """
         ...
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:

@@ -1,4 +1,4 @@
-"""The environment of the function, read once: no other module looks at environment variables."""
+"""The environment of the function, read once: nothing else looks at it but for the SDK's own variables."""
 
 from __future__ import annotations
 

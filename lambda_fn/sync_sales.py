@@ -102,8 +102,10 @@ class SyncSales:
             attempt = self._table.begin(self._new_attempt_id(), deadline)
             sales = self._storable(sales, attempt, fates, deadline)
 
-        # 3. Claim each sale's guard.
-        claimed, held = self._claim(sales, attempt, fates, deadline)
+        # 3. Claim each sale's guard. The files of a single sale are made meanwhile.
+        claimed, held = self._parallel.both(
+            lambda: self._claim(sales, attempt, fates, deadline), lambda: self._stage(attempt, sales)
+        )
 
         # 4. Look at the projection: what is there landed long ago, and its guard has expired since. Most often nothing
         # is there, and by then the files of the append are ready.
@@ -176,6 +178,15 @@ class SyncSales:
         takeovers = sum(1 for claim in claimed if claim.earlier_attempts)
         self._telemetry.measure(Metric.TAKEOVERS, takeovers)
         return claimed, held
+
+    def _stage(self, attempt: AppendAttempt, sales: Sequence[Sale]) -> None:
+        """Make the files of a single sale before it is known whether it is a duplicate.
+
+        Whoever sends sales one by one waits for each. In a batch one duplicate would have all files made again, and a
+        replay of nothing but duplicates should stay cheap.
+        """
+        if len(sales) == 1:
+            attempt.stage(sales)
 
     def _look_at_projection(
         self, claimed: Sequence[Claimed], deadline: Deadline

@@ -21,6 +21,7 @@ from pyiceberg.utils.truncate import truncate_upper_bound_text_string
 
 _DEFAULT_MODE: Final = "write.metadata.metrics.default"
 _MODE_OF_COLUMN: Final = "write.metadata.metrics.column."
+_WIDE_DECIMAL: Final = "FIXED_LEN_BYTE_ARRAY"
 _MODE: Final = re.compile(r"(none|counts|full)|truncate\(([1-9][0-9]*)\)")
 
 
@@ -127,7 +128,8 @@ def metrics_of(parquet: pq.FileMetaData, columns: Mapping[str, MeasuredColumn]) 
 
 
 def _extremes(column: MeasuredColumn, statistics: pq.Statistics) -> tuple[Any, Any]:
-    if isinstance(column.column_type, DecimalType):
+    # A decimal of 18 digits or fewer is an integer in the file, and pyarrow gives it back without its scale.
+    if isinstance(column.column_type, DecimalType) and statistics.physical_type != _WIDE_DECIMAL:
         scale = column.column_type.scale
         return unscaled_to_decimal(statistics.min_raw, scale), unscaled_to_decimal(statistics.max_raw, scale)
     return statistics.min, statistics.max

@@ -127,8 +127,15 @@ class PyIcebergStore:
             raise self._unavailable("could not be loaded", error) from error
 
     def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> PyIcebergStaged:
-        """Make the data files and the manifest of one append. Sends nothing. Raises ColumnsMissing."""
-        return PyIcebergStaged(staging.stage(cast("PyIcebergState", state).table, sales, attempt_id))
+        """Make the files of one append: of its manifest list, which needs the head's, only when that is remembered.
+
+        Sends nothing. Raises ColumnsMissing.
+        """
+        judged = cast("PyIcebergState", state)
+        files = staging.stage(judged.table, sales, attempt_id)
+        if judged.head in (NO_SNAPSHOT, self._manifests[0]):
+            self._list_manifests(judged, files)
+        return PyIcebergStaged(files)
 
     def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
         """Upload what is staged, ahead of a commit on the state's head. What fails is left to the commit."""
@@ -216,16 +223,20 @@ class PyIcebergStore:
         """Upload what still has to be; return the manifest list for a commit on this head."""
         listed = files.manifest_list
         if listed is None or listed.head != state.head:
-            existing = self._manifests_of(state.table)
-            file = staging.manifest_list(state.table, files.attempt_id, [files.manifest, *existing])
-            listed = ManifestList(state.head, file, existing)
-            files.list_manifests(listed)
+            listed = self._list_manifests(state, files)
 
         def upload(file: NewFile) -> None:
             self._put(state.table, file, deadline)
             del files.pending[file.location]
 
         self._parallel.map(upload, list(files.pending.values()))
+        return listed
+
+    def _list_manifests(self, state: PyIcebergState, files: StagedFiles) -> ManifestList:
+        existing = self._manifests_of(state.table)
+        file = staging.manifest_list(state.table, files.attempt_id, [files.manifest, *existing])
+        listed = ManifestList(state.head, file, existing)
+        files.list_manifests(listed)
         return listed
 
     def _put(self, table: Table, file: NewFile, deadline: Deadline) -> None:

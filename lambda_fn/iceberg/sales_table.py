@@ -84,7 +84,7 @@ class IcebergAppendAttempt:
         self._attempt_id = attempt_id
         self._pin = pinned.head
         self._judged = pinned
-        self._prepared: tuple[list[SaleKey], StagedAppend] | None = None
+        self._staged: tuple[list[SaleKey], StagedAppend] | None = None
 
     @property
     def attempt_id(self) -> int:
@@ -136,15 +136,17 @@ class IcebergAppendAttempt:
         present = self._scan(state, undecided, deadline)
         return Resolution({key: landed_in.get(key) for key in present})
 
+    def stage(self, sales: Sequence[Sale]) -> None:
+        """Make the files of an append of these sales, in memory. Raises ColumnsMissing."""
+        self._staged_for(sales)
+
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
         """Stage the sales, and upload their files, on the pinned head: all of an append but its commit.
 
-        A failure is left to the append, and raises nothing. Files that no commit comes to reference are left behind;
-        S3 Tables removes them.
+        What can't be uploaded is left to the append. Files that no commit comes to reference are left behind; S3 Tables
+        removes them. Raises ColumnsMissing.
         """
-        staged = self._store.stage(self._judged, sales, self._attempt_id)
-        self._prepared = ([sale.key for sale in sales], staged)
-        self._store.upload(self._judged, staged, deadline)
+        self._store.upload(self._judged, self._staged_for(sales), deadline)
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         """Commit the sales as one snapshot that names the fenced attempts in its summary.
@@ -177,9 +179,10 @@ class IcebergAppendAttempt:
         return NotKnownToHaveLanded(gave_up, conflicts)
 
     def _staged_for(self, sales: Sequence[Sale]) -> StagedAppend:
-        if self._prepared is not None and self._prepared[0] == [sale.key for sale in sales]:
-            return self._prepared[1]
-        return self._store.stage(self._judged, sales, self._attempt_id)
+        keys = [sale.key for sale in sales]
+        if self._staged is None or self._staged[0] != keys:
+            self._staged = (keys, self._store.stage(self._judged, sales, self._attempt_id))
+        return self._staged[1]
 
     def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
         """Judge a commit whose answer was not success, by what the table says now.

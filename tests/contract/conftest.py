@@ -9,10 +9,11 @@ import pytest
 from botocore.config import Config
 
 from lambda_fn.guard.dynamodb import guard_table
+from lambda_fn.json_requests import DynamoDBRequests
 from lambda_fn.parallel import InTurn, Threads
 from lambda_fn.projection.dynamodb import projection_table
 from tests.contract.dynamodb_tables import create_tables
-from tests.contract.dynamodb_world import Store, World
+from tests.contract.dynamodb_world import TIMEOUTS, Store, World
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY
 from tests.fakes.dynamodb import FakeDynamoDB
 
@@ -45,17 +46,17 @@ def _fake() -> Store:
 
 
 def _engine(endpoint: str) -> Store:
-    client = boto3.client(
+    sdk = boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
+        config=Config(retries={"total_max_attempts": 1}),
     )
     names = _fresh_names()
-    create_tables(client, *names)
-    return Store(client, *names)
+    create_tables(sdk, *names)
+    return Store(DynamoDBRequests(REGION, endpoint, *TIMEOUTS, connections=40), *names, sdk)
 
 
 def _fresh_names() -> tuple[str, str]:

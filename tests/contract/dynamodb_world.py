@@ -23,15 +23,21 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.faulty_dynamodb import FaultyDynamoDB
 
 LEASE_SECONDS: Final = 60.0
+TIMEOUTS: Final = (5.0, 60.0)
+"""To connect, and to read, in seconds."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A DynamoDB, or what stands in for it, with a guard and a projection table for this test session."""
+    """A DynamoDB, or what stands in for it, with a guard and a projection table for this test session.
+
+    ``client`` is the function's own; an engine has an SDK client beside it.
+    """
 
     client: Any
     guard_name: str
     projection_name: str
+    sdk: Any = None
 
 
 @dataclass

@@ -172,14 +172,12 @@ def test_limits_of_a_request(world: World) -> None:
         lambda: _get(world, *[_key(world, name) for name in names]),
         lambda: _put(world, _key(world, "a"), _key(world, "a")),
         lambda: _get(world, _key(world, "a"), _key(world, "a")),
+        *(lambda action=action: action(world) for action in (_execute, _put, _get)),  # type: ignore[misc]
     ]
     for request in requests:
         with pytest.raises(ClientError) as raised:
             request()
         assert _code(raised) == "ValidationException"
-    for action in (_execute, _put, _get):
-        with pytest.raises(ParamValidationError):
-            action(world)
     assert _get(world, *[_key(world, name) for name in names[:100]]) == []
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ParamValidationError
-from botocore.parsers import ResponseParserError
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.guard.dynamodb import DynamoDBGuard
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS
+from lambda_fn.json_requests import UnreadableAnswer
 from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, HeldByAnother, NotClaimed
 from lambda_fn.sale import Sale
 from tests.contract.dynamodb_world import LEASE_SECONDS, World
@@ -57,7 +57,7 @@ REFUSED_WHOLE = [
 def unreadable(request: Request, send: Send) -> dict[str, Any]:
     """The request takes effect, and its answer is cut off."""
     send(**request.arguments)
-    raise ResponseParserError("unterminated string")
+    raise UnreadableAnswer(operation=request.action, error="unterminated string")
 
 
 def fresh(world: World) -> tuple[Sale, Claimed]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
 from lambda_fn.dynamodb import ItemKey, KeyedTable
 from tests.fakes.attribute_values import InvalidValue, Item, Value, copied, item_size_bytes, stored
@@ -211,7 +211,7 @@ def _one_table(action: str, request: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _some(action: str, elements: Sequence[Any], limit: int) -> Sequence[Any]:
     if not elements:
-        raise ParamValidationError(report=f"{action}: nothing is asked for")
+        raise client_error("ValidationException", action, "Nothing is asked for")
     if len(elements) > limit:
         raise client_error("ValidationException", action, f"Too many items requested, {limit} is the limit")
     return elements
@@ -234,7 +234,7 @@ def _statement_of(action: str, request: Mapping[str, Any]) -> tuple[Insert | Upd
     if set(request) != {"Statement", "Parameters"}:
         raise NotImplementedError(f"{action} of {sorted(request)}")
     if not request["Parameters"]:
-        raise ParamValidationError(report=f"{action}: Parameters is empty")
+        raise client_error("ValidationException", action, "Parameters is empty")
     try:
         return parse(request["Statement"]), [stored(value) for value in request["Parameters"]]
     except InvalidValue as error:

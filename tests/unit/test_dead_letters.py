@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
-from botocore.parsers import ResponseParserError
 
 from lambda_fn.dead_letters.sqs import BATCH_LIMIT, BYTES_LIMIT, SQSDeadLetters
+from lambda_fn.json_requests import UnreadableAnswer
 from lambda_fn.ports import DeadLetter, Delivery, Reason, Rejection
 from lambda_fn.retry import Deadline, Retry
 from tests.builders import FIRST_SEEN
@@ -212,7 +212,7 @@ def test_what_was_not_taken_is_sent_again(world: World) -> None:
         ConnectTimeoutError(**URL),
         EndpointConnectionError(**URL),
         ReadTimeoutError(**URL),
-        ResponseParserError("x"),
+        UnreadableAnswer(operation="SendMessageBatch", error="x"),
     ],
     ids=lambda error: type(error).__name__,
 )

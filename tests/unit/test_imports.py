@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ["lambda_fn", "schemas", "catalog_config", "ops"]
 CORE = ["event", "sale", "sync_sales", "ports", "process_deliveries", "retry"]
 INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_sqs", "mypy_boto3_dynamodb"}
-MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring"}
+# The settings, whoever hands them the environment, and what stands for the SDK, whose own variables are its own.
+MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring", "catalog_config.aws"}
 
 
 @cache

@@ -25,24 +25,15 @@ ENVIRONMENT = {
     "PROJECTION_TABLE": "projection",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1:9/letters",
 }
-NOT_NEEDED = {"boto3", "s3transfer", "rich", "click", "fsspec", "sqlalchemy", "numpy", "pandas", "duckdb"}
+NOT_NEEDED = {
+    *("boto3", "s3transfer", "botocore.session", "botocore.client"),
+    *("pyarrow.compute", "pyarrow.dataset", "pyiceberg.io.pyarrow"),
+    *("rich", "click", "fsspec", "sqlalchemy", "numpy", "pandas", "duckdb"),
+}
 
 # Everything but the requests: imports, wiring, and the table's file access, which the first load would make.
 START = """
-import gc, json, os, sys
-from botocore.session import Session
-
-sessions, clients, data = [], [], []
-
-def noting(function, note):
-    def noted(self, *arguments, **keywords):
-        note(*arguments)
-        return function(self, *arguments, **keywords)
-    return noted
-
-Session.__init__ = noting(Session.__init__, lambda *_: sessions.append(1))
-Session.create_client = noting(Session.create_client, lambda service, *_: clients.append(service))
-
+import contextlib, gc, json, os, sys, typing
 def collections():
     return sum(generation["collections"] for generation in gc.get_stats())
 
@@ -50,15 +41,14 @@ before = collections()
 import lambda_fn.handler
 collected = collections() - before
 
-from catalog_config import aws, connect
-aws._FileLoader.load_file = noting(aws._FileLoader.load_file, lambda path: data.append(path.split("/data/")[-1]))
+from catalog_config import connect
 lambda_fn.handler.application()
 from catalog_config.s3_file_io import S3FileIO
 from lambda_fn.settings import Settings
 S3FileIO(connect.catalog_properties(Settings.from_environment(os.environ).catalog))
 
 print(json.dumps({
-    "sessions": len(sessions), "clients": clients, "data": data, "modules": sorted(sys.modules),
+    "modules": sorted(sys.modules),
     "collected": collected, "collects": gc.isenabled(), "frozen": gc.get_freeze_count(),
 }))
 """
@@ -79,21 +69,6 @@ def start() -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
-
-
-def test_one_session_of_the_sdk_serves_every_client() -> None:
-    assert start()["sessions"] == 1
-
-
-def test_only_dynamodb_has_a_client_before_one_is_needed() -> None:
-    assert start()["clients"] == ["dynamodb"]
-
-
-def test_the_sdks_data_is_read_once_and_of_no_other_service() -> None:
-    data = start()["data"]
-    assert len(data) == len(set(data))
-    services = {path.partition("/")[0] for path in data if "/" in path}
-    assert services == {"dynamodb"}
 
 
 def test_what_no_event_needs_is_not_imported() -> None:

@@ -23,6 +23,8 @@ def metadata() -> dict[str, Any]:
         "snapshot-log": [{"snapshot-id": 1}],
         "metadata-log": [{"metadata-file": "s3://old"}],
         "properties": {"some": "thing"},
+        "current-schema-id": 1,
+        "schemas": [{"schema-id": 0, "fields": []}, {"schema-id": 1, "fields": [{"id": 1}]}],
     }
 
 
@@ -65,8 +67,15 @@ def test_an_answer_to_a_commit_keeps_what_a_branch_or_a_tag_points_to() -> None:
     assert short["metadata-location"] == "s3://new"
     assert [one["snapshot-id"] for one in short["metadata"].pop("snapshots")] == [1, 3]
     assert (short["metadata"].pop("snapshot-log"), short["metadata"].pop("metadata-log")) == ([], [])
-    assert short["metadata"] == {name: metadata()[name] for name in ("table-uuid", "refs", "properties")}
+    assert short["metadata"].pop("schemas") == [{"schema-id": 1, "fields": [{"id": 1}]}]
+    unchanged = ("table-uuid", "refs", "properties", "current-schema-id")
+    assert short["metadata"] == {name: metadata()[name] for name in unchanged}
     assert sizes == [len(body)], "the size is that of the whole"
+
+
+def test_no_character_set_has_to_be_guessed() -> None:
+    adapter = TableAnswers(Answers(b"{}"), lambda _size_bytes: None)
+    assert adapter.send(Request("GET", TABLE_URL).prepare()).encoding == "utf-8"
 
 
 def test_a_loaded_table_keeps_its_history() -> None:

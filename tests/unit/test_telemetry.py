@@ -230,8 +230,11 @@ class Appends:
     def merge_manifests(self, deadline: Deadline) -> None:
         """There are no manifests."""
 
+    def stage(self, sales: Sequence[Sale]) -> None:
+        """Nothing to make."""
+
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        """Nothing to stage."""
+        """Nothing to upload."""
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         self.rows.extend(sales)
