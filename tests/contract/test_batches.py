@@ -172,7 +172,7 @@ def test_limits_of_a_request(world: World) -> None:
         lambda: _get(world, *[_key(world, name) for name in names]),
         lambda: _put(world, _key(world, "a"), _key(world, "a")),
         lambda: _get(world, _key(world, "a"), _key(world, "a")),
-        *(lambda action=action: action(world) for action in (_execute, _put, _get)),  # type: ignore[misc]
+        *(lambda action=action: action(world) for action in (_execute, _put, _get)),
     ]
     for request in requests:
         with pytest.raises(ClientError) as raised:

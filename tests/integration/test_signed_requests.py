@@ -17,6 +17,8 @@ from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from catalog_config.s3_objects import S3Objects
+from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
+from tests.contract.dynamodb_tables import create_tables
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, emulator, make_bucket
 from tests.engines.server_process import free_port
 
@@ -148,3 +150,26 @@ def test_requests_to_the_catalog_carry_a_valid_signature(endpoint: str, user: Cr
     assert connect(config).list_tables("signed") == [("signed", "sales")]
     with pytest.raises(Exception, match="Signature"):
         connect(replace(config, secret_access_key="wrong")).load_table(("signed", "sales"))
+
+
+def test_requests_to_dynamodb_and_sqs_carry_a_valid_signature(
+    endpoint: str, user: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION).create_queue(QueueName="letters")["QueueUrl"]
+    names = ("guard", "projection")
+    create_tables(boto3.client("dynamodb", endpoint_url=endpoint, region_name=REGION), *names)
+
+    def ask() -> None:
+        tables = DynamoDBRequests(REGION, endpoint, 5.0, 20.0, 1)
+        found = tables.batch_get_item(RequestItems={"guard": {"Keys": [{"pk": {"S": "é"}, "sk": {"S": "b"}}]}})
+        assert found["Responses"] == {"guard": []}
+        queues = SQSRequests(REGION, endpoint, 5.0, 20.0, 1)
+        answer = queues.send_message_batch(QueueUrl=queue, Entries=[{"Id": "0", "MessageBody": "é"}])
+        assert [entry["Id"] for entry in answer["Successful"]] == ["0"]
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", user.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", user.secret_key)
+    ask()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(ClientError, match="ignature"):
+        ask()
