@@ -81,7 +81,7 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     pending: list[NewFile] = []
     for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
         location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
-        content, footer = _parquet(arrow_rows(members, columns))
+        content, footer = parquet_file(arrow_rows(members, columns))
         metrics = metrics_of(footer, measured)
         data_files.append(_data_file(spec.spec_id, location, len(content), partition, metrics))
         pending.append(NewFile(location, content))
@@ -142,7 +142,7 @@ def _transform(schema: Schema, spec_field: PartitionField) -> Callable[[Any], An
     return lambda value: apply(partition_record_value(spec_field, value, schema))
 
 
-def _parquet(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
+def parquet_file(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     """Write one Parquet file. Numbers of an embedding hardly repeat: their bytes are split by significance instead."""
     sink = pa.BufferOutputStream()
     embedding = next((column.name for column in rows.schema if field_id_of(column) == EMBEDDING_FIELD_ID), None)

@@ -1,0 +1,218 @@
+"""What a manifest tells of a file's columns is what pyiceberg would tell, and every bound bounds."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pyiceberg.conversions import from_bytes
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+    schema_to_pyarrow,
+)
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    NestedField,
+    PrimitiveType,
+    StringType,
+    StructType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
+
+from catalog_config.table_properties import PROPERTIES
+from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
+from lambda_fn.iceberg.column_metrics import Mode, measured_columns, metrics_of
+from lambda_fn.iceberg.rows import arrow_table
+from lambda_fn.iceberg.staging import parquet_file
+from lambda_fn.sale import Sale
+from schemas.migration import current_schema
+from tests.builders import embedding, sale
+
+PRIMITIVES: list[PrimitiveType] = [
+    *(BooleanType(), IntegerType(), LongType(), FloatType(), DoubleType(), DateType(), TimeType(), TimestampType()),
+    *(TimestamptzType(), StringType(), UUIDType(), BinaryType(), FixedType(16), DecimalType(9, 2), DecimalType(38, 10)),
+]
+COLUMNS = {column.field_id: column for column in current_schema().fields}
+MODES = ["none", "counts", "full", "truncate(1)", "truncate(16)", " Truncate(3) "]
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(
+    [
+        "x" * 40,
+        "x" * 15 + "\ud7ff" * 5,
+        "\ud7ff" * 40,
+        "\U0010ffff" * 20,
+        "x" * 15 + "\U0010ffff" * 9,
+        "é" * 17,
+        "a" * 5000,
+    ]
+)
+prices = st.decimals(min_value=0, max_value=Decimal(99999999999999), places=4)
+sales = st.lists(
+    st.builds(
+        sale,
+        sale_id=texts,
+        category=texts,
+        description=st.none() | texts,
+        listed_price=prices,
+        sold_price=prices,
+        sold_date=st.dates(date(2000, 1, 1), date(9997, 12, 31)),
+        days_to_sell=st.none() | st.integers(0, 36_500),
+        embedding=st.none() | st.just(embedding(3)),
+    ),
+    min_size=1,
+    max_size=6,
+)
+modes = st.sampled_from(MODES)
+properties = st.fixed_dictionaries(
+    {"write.metadata.metrics.default": modes},
+    optional={
+        "write.metadata.metrics.column.sale_id": modes,
+        "write.metadata.metrics.column.sold_price": modes,
+        "write.metadata.metrics.column.embedding_vector.element": modes,
+    },
+)
+
+
+def ours(rows: pa.Table, schema: Schema, settings: Mapping[str, str]) -> tuple[dict[str, Any], pq.FileMetaData]:
+    _, footer = parquet_file(rows)
+    return metrics_of(footer, measured_columns(schema, settings)), footer
+
+
+def pyicebergs(footer: pq.FileMetaData, schema: Schema, settings: Mapping[str, str]) -> dict[str, Any]:
+    collected = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=footer,
+        stats_columns=compute_statistics_plan(schema, dict(settings)),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    return collected.to_serialized_dict()
+
+
+@given(sold=sales, settings=properties)
+@example(sold=[sale(description="x")], settings=PROPERTIES)
+@example(sold=[sale(sale_id="\ud7ff" * 40)], settings={"write.metadata.metrics.default": "truncate(16)"})
+def test_it_is_what_pyiceberg_collects(sold: list[Sale], settings: dict[str, str]) -> None:
+    schema = current_schema()
+    told, footer = ours(arrow_table(sold, schema), schema, settings)
+    try:
+        expected = pyicebergs(footer, schema, settings)
+    except UnicodeEncodeError:
+        # It rounds U+D7FF up to a surrogate, which has no encoding. Here that one bound is left out.
+        assert any("\ud7ff" in f"{one.sale_id}{one.category}{one.description}" for one in sold)
+        return
+    assert told == expected
+
+
+@given(sold=sales, settings=properties)
+def test_no_value_lies_beyond_its_bounds(sold: list[Sale], settings: dict[str, str]) -> None:
+    schema = current_schema()
+    rows = arrow_table(sold, schema)
+    told, _ = ours(rows, schema, settings)
+    for column in schema.fields:
+        if not isinstance(column.field_type, PrimitiveType):
+            continue
+        values = [value for value in rows[column.name].to_pylist() if value is not None]
+        for bound, is_beyond in (("lower_bounds", operator.lt), ("upper_bounds", operator.gt)):
+            written = told[bound].get(column.field_id)
+            if written is not None:
+                limit = _comparable(from_bytes(column.field_type, written), column.field_type)
+                assert not [value for value in values if is_beyond(_comparable(value, column.field_type), limit)]
+    assert told["record_count"] == len(sold)
+
+
+def _comparable(value: Any, column_type: PrimitiveType) -> Any:
+    """Bring a value of Arrow's and one of Iceberg's into one form: days, and UTF-8 as Iceberg compares texts."""
+    if isinstance(column_type, DateType):
+        return value if isinstance(value, int) else (value - date(1970, 1, 1)).days
+    if isinstance(column_type, TimestamptzType) and not isinstance(value, int):
+        return round(value.timestamp() * 1_000_000)
+    return value.encode() if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("column_type", PRIMITIVES, ids=str)
+def test_a_column_that_this_code_does_not_know_is_all_null(column_type: PrimitiveType) -> None:
+    fields = [*current_schema().fields, NestedField(900, "unknown", column_type, required=False)]
+    schema = Schema(*fields)
+    told, footer = ours(arrow_table([sale(), sale(sale_id="b")], schema), schema, PROPERTIES)
+    assert told == pyicebergs(footer, schema, PROPERTIES)
+    assert told["null_value_counts"][900] == 2
+    assert 900 not in told["lower_bounds"]
+
+
+def test_what_is_nested_deeper_is_left_out() -> None:
+    inner = StructType(NestedField(901, "a", ListType(902, StringType(), element_required=False), required=False))
+    schema = Schema(*current_schema().fields, NestedField(900, "deep", inner, required=False))
+    told, footer = ours(arrow_table([sale()], schema), schema, PROPERTIES)
+    expected = pyicebergs(footer, schema, PROPERTIES)
+    for name in ("column_sizes", "value_counts", "null_value_counts"):
+        assert told[name] == {key: value for key, value in expected[name].items() if key != 902}
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("none", Mode(counts=False, bounds=False)),
+        ("counts", Mode(counts=True, bounds=False)),
+        ("FULL", Mode(counts=True, bounds=True)),
+        ("truncate(7)", Mode(counts=True, bounds=True, length=7)),
+        ("", Mode(counts=True, bounds=True, length=16)),
+        ("truncate(0)", Mode(counts=True, bounds=True, length=16)),
+        ("everything", Mode(counts=True, bounds=True, length=16)),
+    ],
+)
+def test_a_mode_is_read(text: str, mode: Mode) -> None:
+    assert Mode.of(text) == mode
+
+
+# --- the Arrow schema -------------------------------------------------------------------------------------------------
+
+
+def test_the_arrow_schema_is_pyicebergs_without_descriptions() -> None:
+    everything: list[NestedField] = [
+        NestedField(number, f"column{number}", column_type, required=number % 2 == 0)
+        for number, column_type in enumerate(PRIMITIVES, start=1)
+    ]
+    everything += [
+        NestedField(100, "list", ListType(101, DoubleType(), element_required=True), required=False),
+        NestedField(110, "map", MapType(111, StringType(), 112, LongType(), value_required=False), required=False),
+        NestedField(120, "struct", StructType(*everything[:3]), required=True),
+    ]
+    schema = Schema(*everything)
+    assert arrow_schema(schema).equals(schema_to_pyarrow(schema), check_metadata=True)
+
+
+def test_the_arrow_schema_of_the_table_has_the_fields_ids() -> None:
+    schema = current_schema()
+    made = arrow_schema(schema)
+    assert made.equals(schema_to_pyarrow(schema), check_metadata=False)
+    assert [field_id_of(column) for column in made] == list(COLUMNS)
+
+
+def test_days_are_compared_as_days() -> None:
+    """The control of the comparison above: a value that lies beyond a bound is noticed."""
+    day = date(2026, 3, 14)
+    later = _comparable(day + timedelta(days=1), DateType())
+    assert later > _comparable(day, DateType())
