@@ -62,8 +62,15 @@ class SignedRequests:
         self._service = service
         self._find_credentials = credentials
         self._signature = signature
-        self._timeout = (connect_timeout_seconds, read_timeout_seconds)
-        self._connections = connections
+        # The types of its stubs are narrower than what it documents and a client gives it.
+        session: Any = URLLib3Session
+        self._http: URLLib3Session = session(
+            verify=aws.ca_bundle() or True,
+            proxies=get_environ_proxies(service.url()),
+            timeout=(connect_timeout_seconds, read_timeout_seconds),
+            max_pool_connections=connections,
+            socket_options=SOCKET_OPTIONS,
+        )
 
     def send(self, method: str, url: str, content: bytes, headers: Mapping[str, str] | None = None) -> AWSResponse:
         """Send one request, and read its whole answer. The signature covers the content."""
@@ -78,16 +85,3 @@ class SignedRequests:
     @cached_property
     def _credentials(self) -> Credentials:
         return self._find_credentials()
-
-    @cached_property
-    def _http(self) -> URLLib3Session:
-        # The types of its stubs are narrower than what it documents and a client gives it.
-        session: Any = URLLib3Session
-        made: URLLib3Session = session(
-            verify=aws.ca_bundle() or True,
-            proxies=get_environ_proxies(self._service.url()),
-            timeout=self._timeout,
-            max_pool_connections=self._connections,
-            socket_options=SOCKET_OPTIONS,
-        )
-        return made
