@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
+from typing import Final
+
+# A reader of YAML files, and one of filters that are written as text: pyiceberg imports both, the function has neither.
+RARELY_USED: Final = ("strictyaml", "pyiceberg.expressions.parser")
 
 
 @contextmanager
@@ -23,3 +31,34 @@ def nothing_is_garbage() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def imported_when_used(*names: str) -> Iterator[None]:
+    """Have these modules loaded when something of them is used for the first time, whoever imports them meanwhile.
+
+    The standard library's own way ("importlib: Implementing lazy imports"). What is imported already stays as it is.
+    """
+    finder = _LazyFinder(frozenset(names))
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _LazyFinder:
+    """A finder of ``sys.meta_path``."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._names:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec

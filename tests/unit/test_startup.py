@@ -6,6 +6,7 @@ import gc
 import json
 import subprocess
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ ENVIRONMENT = {
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1:9/letters",
 }
 NOT_NEEDED = {
+    *("pyparsing", "strictyaml.parser"),
     *("boto3", "s3transfer", "botocore.session", "botocore.client"),
     *("pyarrow.compute", "pyarrow.dataset", "pyiceberg.io.pyarrow"),
     *("rich", "click", "fsspec", "sqlalchemy", "numpy", "pandas", "duckdb"),
@@ -33,7 +35,7 @@ NOT_NEEDED = {
 
 # Everything but the requests: imports, wiring, and the table's file access, which the first load would make.
 START = """
-import contextlib, gc, json, os, sys, typing
+import contextlib, gc, importlib.util, json, os, sys, typing
 def collections():
     return sum(generation["collections"] for generation in gc.get_stats())
 
@@ -82,6 +84,33 @@ def test_no_garbage_is_looked_for_while_importing_and_everything_imported_is_lef
     assert told["collected"] == 0
     assert told["collects"]
     assert told["frozen"] > 100_000
+
+
+def test_what_is_rarely_used_is_there_when_it_is_used() -> None:
+    script = """
+        import sys
+        import lambda_fn.handler
+        from pyiceberg.expressions import EqualTo
+        import pyiceberg.table
+        assert "pyparsing" not in sys.modules
+        assert not [finder for finder in sys.meta_path if "Lazy" in type(finder).__name__]
+        assert pyiceberg.table._parse_row_filter("tenant_id = 't'") == EqualTo("tenant_id", "t")
+        assert "pyparsing" in sys.modules
+        import strictyaml
+        assert strictyaml.load("a: b").data == {"a": "b"}
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, env=ENVIRONMENT, timeout=120, check=True)
+
+
+def test_a_configuration_file_of_pyicebergs_is_still_read(tmp_path: Path) -> None:
+    (tmp_path / ".pyiceberg.yaml").write_text("catalog:\n  mine:\n    uri: http://127.0.0.1\n")
+    script = """
+        import lambda_fn.handler
+        from pyiceberg.utils.config import Config
+        assert Config().get_catalog_config("mine") == {"uri": "http://127.0.0.1"}
+    """
+    environment = {**ENVIRONMENT, "PYICEBERG_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, env=environment, timeout=120, check=True)
 
 
 def break_while_starting() -> None:
