@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 # Measured twice with `carousel-sync bench local --concurrency 1`, batches of 50 and 500, without and with 1,024
-# numbers, some fifteen data files a commit, on a core of a machine that others used too: CPU 93 and 91, 127 and 111,
-# 344 and 317, 458 and 513 ms; logs 5.2 and 34.7 KB. These constants give 106, 115, 358 and 447 ms.
-CPU_MILLISECONDS_OF_A_BATCH: Final = 78.0
-CPU_MILLISECONDS_OF_A_SALE: Final = 0.56
-CPU_MILLISECONDS_OF_1000_NUMBERS: Final = 0.174
-LOG_BYTES_OF_A_BATCH: Final = 1900.0
-LOG_BYTES_OF_A_SALE: Final = 66.0
+# numbers, some fifteen data files a commit, on one of two cores: CPU 58 and 67, 88 and 71, 197 and 236, 281 and 368 ms;
+# logs 9.2 and 73.8 KB. These constants give 65, 76, 218 and 326 ms.
+CPU_MILLISECONDS_OF_A_BATCH: Final = 48.0
+CPU_MILLISECONDS_OF_A_SALE: Final = 0.34
+CPU_MILLISECONDS_OF_1000_NUMBERS: Final = 0.21
+LOG_BYTES_OF_A_BATCH: Final = 2000.0
+LOG_BYTES_OF_A_SALE: Final = 144.0
 WAITING_MILLISECONDS: Final = 200.0
 """An allowance, not a measurement: nine rounds of requests, one after the other, of some twenty milliseconds each."""
 

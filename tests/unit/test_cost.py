@@ -84,7 +84,7 @@ def test_an_embedding_that_no_event_can_have_is_one_message() -> None:
 
 def test_settings_for_a_load() -> None:
     found = document("size", "--events-per-second", "100", "--delay-seconds", "60")
-    assert (found["window_seconds"], found["concurrency"], found["problems"]) == (56, 2, [])
+    assert (found["window_seconds"], found["concurrency"], found["problems"]) == (57, 2, [])
     assert found["cost"]["events_per_month"] == 100 * 30 * 24 * 3600
     assert found["cost"]["sales_per_commit"] == pytest.approx(found["sales_per_commit"])
     shown = run("size", "--events-per-second", "100").stdout
