@@ -21,11 +21,12 @@ from benchmarks.report import Row, as_markdown, as_table, write_json
 from benchmarks.stand import stand
 from ops.console import readable_errors, stderr, stdout
 
+# Times of single requests come first: a processor that has been busy for a minute is slower on many machines.
 MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "requests": append.requests_of_one_commit,
     "append": append.time_of_one_append,
-    "batch": handler_batch.whole_batch,
     "direct": handler_batch.direct_event,
+    "batch": handler_batch.whole_batch,
     "claims": claims.ways_to_claim,
     "decode": decode.events_per_second,
     "growth": growth.commit_by_commit,
