@@ -53,12 +53,16 @@ def credentials(
 
 
 def ca_bundle() -> str | None:
-    """Return the certificates that the SDK is configured to trust (``AWS_CA_BUNDLE``); None means its own."""
+    """Return the certificates that the SDK is configured to trust; None means its own.
+
+    As a client has it: ``AWS_CA_BUNDLE``, the configuration file's ``ca_bundle``, ``REQUESTS_CA_BUNDLE``.
+    """
     bundle: str | None = os.environ.get("AWS_CA_BUNDLE")
-    if bundle is None and Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")).expanduser().is_file():
+    # Not by pathlib, which raises where there is no home, or none that may be looked into.
+    if bundle is None and os.path.isfile(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"))):  # noqa: PTH
         with _lock:
             bundle = _session().get_config_variable("ca_bundle")
-    return bundle
+    return bundle or os.environ.get("REQUESTS_CA_BUNDLE")
 
 
 @lru_cache(maxsize=8)

@@ -52,17 +52,17 @@ class _JSONRequests:
     def _send(self, operation: str, request: bytes) -> dict[str, Any]:
         headers = {"Content-Type": _CONTENT_TYPE, "X-Amz-Target": f"{self._version}.{operation}"}
         answer = self._requests.send("POST", self._url, request, headers)
-        content = answer.content
-        checksum = answer.headers.get(_CHECKSUM)
-        if checksum is not None and int(checksum) != crc32(content):
-            raise UnreadableAnswer(operation=operation, error="its checksum is not that of its content")
         if answer.status_code != OK:
             raise _refusal(operation, answer)
+        if answer.headers.get(_CHECKSUM) not in (None, str(crc32(answer.content))):
+            raise UnreadableAnswer(operation=operation, error="its checksum is not that of its content")
         try:
-            read: dict[str, Any] = orjson.loads(content)
+            read = orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:
             raise UnreadableAnswer(operation=operation, error=error) from error
-        return read
+        if not isinstance(read, dict):
+            raise UnreadableAnswer(operation=operation, error="it is no object")
+        return {name: value for name, value in read.items() if value is not None}
 
 
 class DynamoDBRequests(_JSONRequests):

@@ -13,6 +13,10 @@ from lambda_fn.errors import ConfigurationError
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
 READ_TIMEOUT_SECONDS: Final = 4.0
 
+# AWS SDKs and Tools Reference Guide, "Dual-stack and FIPS endpoints" and "Service-specific endpoints".
+_OTHER_ENDPOINTS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
+_ENDPOINT_OF_A_SERVICE: Final = "AWS_ENDPOINT_URL_"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,6 +48,7 @@ class Settings:
 
         Raises ConfigurationError that names the first variable that is missing or malformed.
         """
+        _refuse_what_is_not_followed(environment)
         endpoint_url = _url(environment, "AWS_ENDPOINT_URL") if environment.get("AWS_ENDPOINT_URL") else None
         region = (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "").strip()
         if not region:
@@ -83,6 +88,17 @@ def _catalog(environment: Mapping[str, str], region: str, endpoint_url: str | No
         uri=_required(environment, "CATALOG_URI", "the REST server's address, or sqlite:///FILE for a local catalog"),
         endpoint_url=endpoint_url,
     )
+
+
+def _refuse_what_is_not_followed(environment: Mapping[str, str]) -> None:
+    """Refuse what would send an SDK client's requests elsewhere: who sets it relies on where they go."""
+    for name, value in environment.items():
+        switched_on = name in _OTHER_ENDPOINTS and value.strip().lower() == "true"
+        if switched_on or (name.startswith(_ENDPOINT_OF_A_SERVICE) and value):
+            raise ConfigurationError(
+                f"Environment variable {name} is {value!r}, and the function's requests would not follow it. Nothing "
+                "was processed and the events stay where they are. Remove it; AWS_ENDPOINT_URL holds for every service."
+            )
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:

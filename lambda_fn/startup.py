@@ -38,6 +38,7 @@ def imported_when_used(*names: str) -> Iterator[None]:
     """Have these modules loaded when something of them is used for the first time, whoever imports them meanwhile.
 
     The standard library's own way ("importlib: Implementing lazy imports"). What is imported already stays as it is.
+    Before Python 3.13 the first use must not come from several threads at once.
     """
     finder = _LazyFinder(frozenset(names))
     sys.meta_path.insert(0, finder)

@@ -7,7 +7,7 @@ order in which they run. Step 1, reading the events, is :mod:`lambda_fn.event`'s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -186,7 +186,9 @@ class SyncSales:
         replay of nothing but duplicates should stay cheap.
         """
         if len(sales) == 1:
-            attempt.stage(sales)
+            # What can't be made is told by the append, should it come to that: a duplicate does not need it.
+            with suppress(Exception):
+                attempt.stage(sales)
 
     def _look_at_projection(
         self, claimed: Sequence[Claimed], deadline: Deadline

@@ -33,7 +33,8 @@ from lambda_fn.telemetry import PowertoolsTelemetry
 
 WORKERS: Final = 16
 # Between two tries to commit. A refusal comes within a round trip: where every loser waited seconds, the winner would
-# be done and nobody would commit meanwhile (docs/performance.md, "Contention").
+# be done and nobody would commit meanwhile (docs/performance.md, "Contention"). A catalog that is out of order is asked
+# as often: some 150 times in an invocation's minute, by each of the few that run at the same time.
 LONGEST_COMMIT_PAUSE_SECONDS: Final = 0.5
 # Left at the end of an invocation to log, to write the metrics and to answer.
 ANSWER_SECONDS: Final = 2.0

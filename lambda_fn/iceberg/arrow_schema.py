@@ -33,6 +33,8 @@ from pyiceberg.types import (
     UUIDType,
 )
 
+from lambda_fn.errors import StoreUnavailable
+
 _FIELD_ID: Final = b"PARQUET:field_id"
 # Iceberg specification, "Parquet": the types of format version 2. Texts and lists have 64-bit offsets in memory, so
 # that no batch is too large for one column.
@@ -53,7 +55,7 @@ _PRIMITIVES: Final[dict[type[IcebergType], pa.DataType]] = {
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """Return a table's schema as Arrow has it; every field carries its Iceberg field id."""
+    """Return a table's schema as Arrow has it; every field carries its Iceberg field id. Raises StoreUnavailable."""
     return pa.schema([_field(column) for column in schema.fields])
 
 
@@ -79,5 +81,9 @@ def _type(iceberg_type: IcebergType) -> pa.DataType:
             return pa.map_(_field(iceberg_type.key_field), _field(iceberg_type.value_field))
         case StructType():
             return pa.struct([_field(field) for field in iceberg_type.fields])
-        case _:
+        case _ if type(iceberg_type) in _PRIMITIVES:
             return _PRIMITIVES[type(iceberg_type)]
+    raise StoreUnavailable(
+        f"The Iceberg table has a column of type {iceberg_type}, which tables of format version 2 do not have, and no "
+        "other version is written here. The sales stay in the queue; remove the column."
+    )

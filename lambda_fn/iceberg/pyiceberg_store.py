@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
@@ -222,7 +223,7 @@ class PyIcebergStore:
     def _upload(self, state: PyIcebergState, files: StagedFiles, deadline: Deadline) -> ManifestList:
         """Upload what still has to be; return the manifest list for a commit on this head."""
         listed = files.manifest_list
-        if listed is None or listed.head != state.head:
+        if listed is None or listed.place != _place(state):
             listed = self._list_manifests(state, files)
 
         def upload(file: NewFile) -> None:
@@ -234,8 +235,10 @@ class PyIcebergStore:
 
     def _list_manifests(self, state: PyIcebergState, files: StagedFiles) -> ManifestList:
         existing = self._manifests_of(state.table)
-        file = staging.manifest_list(state.table, files.attempt_id, [files.manifest, *existing])
-        listed = ManifestList(state.head, file, existing)
+        # pyiceberg writes the sequence number of the first list that a manifest is put into through its copies: it
+        # would stay in every later one, and rows would seem older than deletes that came before them.
+        file = staging.manifest_list(state.table, files.attempt_id, [deepcopy(files.manifest), *existing])
+        listed = ManifestList(_place(state), file, existing)
         files.list_manifests(listed)
         return listed
 
@@ -281,6 +284,11 @@ class PyIcebergStore:
     def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
         name = ".".join(self._identifier)
         return StoreUnavailable(f"Iceberg table {name} {what}: {_describe(error)}. The sales stay in the queue.")
+
+
+def _place(state: PyIcebergState) -> tuple[int, int]:
+    """Return what a manifest list depends on: the head, and the number that the next snapshot has."""
+    return state.head, next_sequence_number(state.table.metadata)
 
 
 def _node(snapshot: Snapshot) -> SnapshotNode:

@@ -40,9 +40,12 @@ PARQUET_CODEC: Final = "zstd"
 
 @dataclass(frozen=True)
 class ManifestList:
-    """The manifest list of a snapshot on top of one head, whose ``existing`` manifests it carries on."""
+    """The manifest list of a snapshot in one place, which is the head before it and its sequence number.
 
-    head: int
+    It carries the head's ``existing`` manifests on.
+    """
+
+    place: tuple[int, int]
     file: NewFile
     existing: Sequence[ManifestFile]
 

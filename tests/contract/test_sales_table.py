@@ -11,6 +11,7 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.types import StringType
 
 from lambda_fn.errors import StoreUnavailable, TableMissing
+from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import NO_SNAPSHOT, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution
 from lambda_fn.retry import Deadline, SystemClock
@@ -325,3 +326,60 @@ def test_many_files_leave_time_for_the_commit_and_its_judgement(sqlite_table: Ta
     assert files.uploaded
     assert max(files.uploaded) <= given_seconds - 2 * REQUEST_SECONDS
     assert sqlite_table.sale_ids() == []
+
+
+def numbers_of_the_manifests(table: TableUnderTest) -> dict[int, tuple[int, int]]:
+    """Return the head's manifests: the snapshot that added each, its sequence number, and the least of its files."""
+    loaded = table.load()
+    head = loaded.current_snapshot()
+    assert head is not None
+    manifests = head.manifests(loaded.io)
+    return {one.added_snapshot_id or NO_SNAPSHOT: (one.sequence_number, one.min_sequence_number) for one in manifests}
+
+
+def number_of(table: TableUnderTest, snapshot_id: int) -> int:
+    snapshot = table.load().snapshot_by_id(snapshot_id)
+    assert snapshot is not None
+    assert snapshot.sequence_number is not None
+    return snapshot.sequence_number
+
+
+def test_after_a_conflict_the_rows_have_the_number_of_the_snapshot_that_landed(table: TableUnderTest) -> None:
+    writer = table.writer()
+    assert land(writer, 1, "a") == Landed(1)
+    assert land(table.writer(), 2, "b") == Landed(2)
+    assert land(table.writer(), 3, "c") == Landed(3)
+    assert land(writer, 4, "d") == Landed(4, conflicts=1)
+    assert land(writer, 5, "e") == Landed(5)
+    numbers = numbers_of_the_manifests(table)
+    assert numbers == {number: (number_of(table, number),) * 2 for number in (1, 2, 3, 4, 5)}
+
+
+def test_rows_that_were_staged_on_an_older_head_have_the_number_of_their_snapshot(table: TableUnderTest) -> None:
+    writer = table.writer()
+    assert land(writer, 1, "a") == Landed(1)
+    attempt = writer.begin(4, soon())
+    sales = [sale(sale_id="d")]
+    attempt.stage(sales)
+    assert land(table.writer(), 2, "b") == Landed(2)
+    assert land(table.writer(), 3, "c") == Landed(3)
+    attempt.resolve([Claimed(sales[0], attempt.pin, (99,))], [], soon())
+    assert attempt.append(sales, (99,), soon()) == Landed(4)
+    assert numbers_of_the_manifests(table)[4] == (number_of(table, 4),) * 2
+
+
+def test_a_commit_on_another_branch_takes_a_number_of_its_own(sqlite_table: TableUnderTest) -> None:
+    """Not on the emulator: a commit on any branch becomes the table's current snapshot there."""
+    table = sqlite_table
+    writer = table.writer()
+    assert land(writer, 1, "a") == Landed(1)
+    attempt = writer.begin(2, soon())
+    sales = [sale(sale_id="b")]
+    attempt.prepare(sales, soon())
+    loaded = table.load()
+    with loaded.manage_snapshots() as manage:
+        manage.create_branch(1, "audit")
+    loaded.append(arrow_table([sale(sale_id="x")], loaded.schema()).cast(loaded.schema().as_arrow()), branch="audit")
+    attempt.resolve([Claimed(sales[0], attempt.pin, (99,))], [], soon())
+    assert attempt.append(sales, (99,), soon()) == Landed(2)
+    assert numbers_of_the_manifests(table)[2] == (number_of(table, 2),) * 2

@@ -37,6 +37,7 @@ from pyiceberg.types import (
     PrimitiveType,
     StringType,
     StructType,
+    TimestampNanoType,
     TimestampType,
     TimestamptzType,
     TimeType,
@@ -44,6 +45,7 @@ from pyiceberg.types import (
 )
 
 from catalog_config.table_properties import PROPERTIES
+from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
 from lambda_fn.iceberg.column_metrics import Mode, measured_columns, metrics_of
 from lambda_fn.iceberg.rows import arrow_table
@@ -209,6 +211,12 @@ def test_the_arrow_schema_of_the_table_has_the_fields_ids() -> None:
     made = arrow_schema(schema)
     assert made.equals(schema_to_pyarrow(schema), check_metadata=False)
     assert [field_id_of(column) for column in made] == list(COLUMNS)
+
+
+def test_a_type_of_a_later_format_version_is_named() -> None:
+    schema = Schema(NestedField(1, "at", TimestampNanoType(), required=False))
+    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*remove the column"):
+        arrow_schema(schema)
 
 
 def test_days_are_compared_as_days() -> None:

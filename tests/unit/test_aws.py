@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -26,6 +27,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setattr(aws, "_session", Session)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     return tmp_path
 
 
@@ -105,10 +107,19 @@ def test_credentials_from_an_address_need_none_of_the_sdks_data() -> None:
 
 def test_certificates_are_those_of_the_sdk(monkeypatch: pytest.MonkeyPatch, alone: Path) -> None:
     assert aws.ca_bundle() is None
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/of/requests")
+    assert aws.ca_bundle() == "/of/requests"
     (alone / "config").write_text("[default]\nca_bundle = /from/the/file\n")
     assert aws.ca_bundle() == "/from/the/file" == Session().get_config_variable("ca_bundle")
     monkeypatch.setenv("AWS_CA_BUNDLE", "/from/the/environment")
     assert aws.ca_bundle() == "/from/the/environment" == Session().get_config_variable("ca_bundle")
+
+
+def test_a_machine_without_a_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CONFIG_FILE")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", dict[int, Any]().__getitem__)
+    assert aws.ca_bundle() is None
 
 
 @pytest.mark.parametrize("region", REGIONS)

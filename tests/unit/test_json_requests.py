@@ -97,7 +97,26 @@ def test_an_answer_that_was_damaged_on_its_way_is_none(service: Service, right: 
     assert is_transient(raised.value)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"<html>"])
+def test_a_refusal_stays_one_whatever_its_checksum(service: Service) -> None:
+    service.status, service.headers = 503, {"x-amz-crc32": "abc"}
+    with pytest.raises(ClientError) as raised:
+        service.client().batch_get_item(**REQUEST)
+    assert is_transient(raised.value)
+
+
+@pytest.mark.parametrize("checksum", ["abc", "", "-1"])
+def test_a_checksum_that_is_no_number_is_a_wrong_one(service: Service, checksum: str) -> None:
+    service.headers = {"x-amz-crc32": checksum}
+    with pytest.raises(UnreadableAnswer):
+        service.client().batch_get_item(**REQUEST)
+
+
+def test_a_member_that_is_null_is_not_there(service: Service) -> None:
+    service.body = b'{"UnprocessedItems": null, "ConsumedCapacity": []}'
+    assert service.client().batch_write_item(**REQUEST) == {"ConsumedCapacity": []}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b"null", b"[]", b'"x"'])
 def test_an_answer_that_is_no_json_is_none(service: Service, body: bytes) -> None:
     service.body = body
     with pytest.raises(UnreadableAnswer) as raised:

@@ -146,3 +146,16 @@ def test_a_server_needs_its_address_and_warehouse(kind: str, name: str) -> None:
     environment = ENVIRONMENT | SERVER | {"CATALOG": kind}
     del environment[name]
     assert error(environment).startswith(f"Environment variable {name} is missing: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "True"),
+        ("AWS_ENDPOINT_URL_SQS", "http://localhost:1"),
+    ],
+)
+def test_what_would_send_requests_elsewhere_is_refused(name: str, value: str) -> None:
+    assert name in error(ENVIRONMENT | {name: value})
+    assert settings(**{name: "" if value.startswith("http") else "false"}) == settings()

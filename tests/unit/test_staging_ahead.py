@@ -38,6 +38,7 @@ class Steps:
     """
 
     claim_waits: bool = False
+    can_not_be_staged: bool = False
     duplicates: Collection[str] = ()
     noted: list[str] = field(default_factory=list)
     staged: threading.Event = field(default_factory=threading.Event)
@@ -70,6 +71,8 @@ class Steps:
     def stage(self, sales: Sequence[Sale]) -> None:
         self.noted.append("stage")
         self.staged.set()
+        if self.can_not_be_staged:
+            raise ValueError("can't be written")
 
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
         self.noted.append("upload")
@@ -124,6 +127,11 @@ def test_of_a_duplicate_nothing_is_uploaded() -> None:
     steps = Steps(duplicates={"a"})
     assert steps.sync("a") == [False]
     assert sorted(steps.noted) == ["claim", "stage"]
+
+
+def test_a_duplicate_needs_no_files() -> None:
+    steps = Steps(duplicates={"a"}, can_not_be_staged=True)
+    assert steps.sync("a") == [False]
 
 
 @pytest.mark.parametrize("duplicates", [(), ("a",), ("a", "b")])
