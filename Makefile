@@ -34,7 +34,7 @@ bench: $(STAMP) ## Measure against what one would use instead: BENCH_JSON=FILE a
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip (needs Python 3.13).
-	$(RUN) python -m ops.artefact build --bytecode
+	$(RUN) python -m carousel_sync.release.artefact build --bytecode
 
 deploy: build ## Deploy STAGE=dev (needs Python 3.13): change set, yes or no, the table. PARAMETERS="A=1 B=2"
 	@$(RUN) carousel-sync deploy --stage $(STAGE) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) $(if $(YES),--yes)
@@ -48,7 +48,7 @@ lint: $(STAMP) $(CHECKOV) ## Check style, types, the template and the event's co
 	$(RUN) mypy
 	$(RUN) cfn-lint template.yaml
 	$(CHECKOV) --file template.yaml --framework cloudformation --skip-download --compact --quiet
-	$(RUN) python -m ops.event_contract check
+	$(RUN) python -m carousel_sync.contract.released check
 
 format: $(STAMP) ## Put the code into its standard form.
 	$(RUN) ruff check --fix .

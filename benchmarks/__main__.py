@@ -19,7 +19,7 @@ from benchmarks.measuring import Bench
 from benchmarks.picture import draw
 from benchmarks.report import Row, as_markdown, as_table, write_json
 from benchmarks.stand import stand
-from ops.console import readable_errors, stderr, stdout
+from carousel_sync.command_line.console import readable_errors, stderr, stdout
 
 # Times of single requests come first: a processor that has been busy for a minute is slower on many machines.
 MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {

@@ -6,8 +6,8 @@ from typing import Final
 
 from benchmarks.measuring import Bench
 from benchmarks.report import Row
-from ops.artefact import LIMIT_BYTES, build
-from ops.artefact_install import Platform
+from carousel_sync.release.artefact import LIMIT_BYTES, build
+from carousel_sync.release.install import Platform
 
 MEGABYTE: Final = 1e6
 

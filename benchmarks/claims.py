@@ -14,12 +14,12 @@ from benchmarks.events import sales_of_one_partition
 from benchmarks.measuring import Bench, alternate
 from benchmarks.report import Row, paired_ratio
 from benchmarks.stand import Stand, Stores, counted
-from lambda_fn.dynamodb import Batches, chunks
-from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
+from lambda_fn.aws.batch_requests import Batches, chunks
+from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.guard.items import claimed_item
-from lambda_fn.parallel import Threads
 from lambda_fn.ports import NO_SNAPSHOT
-from lambda_fn.retry import Deadline, Retry, SystemClock
+from lambda_fn.runtime.parallel import Threads
+from lambda_fn.runtime.retry import Deadline, Retry, SystemClock
 from lambda_fn.sale import Sale
 from lambda_fn.wiring import WORKERS, new_attempt_id
 from tests.engines.fixtures import REGION

@@ -14,7 +14,7 @@ from benchmarks.events import DIMENSION, one_partition_batch
 from benchmarks.measuring import Bench, alternate
 from benchmarks.report import Row, paired_ratio
 from catalog_config.connect import connect
-from lambda_fn.delivery import deliveries_of_batch
+from lambda_fn.application import deliveries_of_batch
 from lambda_fn.iceberg import staging
 from lambda_fn.sale import Sale
 from lambda_fn.wiring import new_attempt_id

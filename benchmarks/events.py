@@ -8,10 +8,10 @@ from datetime import date
 from itertools import count
 from typing import Any, Final
 
+from carousel_sync.bench.payloads import queue_record
+from carousel_sync.events.generate import Recipe, generate
+from carousel_sync.planning.capacity import INVOCATION_LIMIT_BYTES
 from lambda_fn.sale import Sale
-from ops.bench.payloads import queue_record
-from ops.generate import Recipe, generate
-from ops.sizing import INVOCATION_LIMIT_BYTES
 from tests import builders
 
 DIMENSION: Final = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ops.svg import COLOURS, FAINT, GREY, rect, svg, text
+from carousel_sync.pictures.svg import COLOURS, FAINT, GREY, rect, svg, text
 
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "schema-evolution.svg"
 

@@ -37,7 +37,7 @@ class Context:
 def our_handler() -> Callable[[Any], Any]:
     """Import the function, wire it, and have it load the table, as its first event would."""
     from lambda_fn.handler import handler  # noqa: PLC0415
-    from lambda_fn.retry import Deadline, SystemClock  # noqa: PLC0415
+    from lambda_fn.runtime.retry import Deadline, SystemClock  # noqa: PLC0415
     from lambda_fn.wiring import application  # noqa: PLC0415
 
     # There is no public way to load the table without an event.

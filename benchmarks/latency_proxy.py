@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from ops.bench.wire import addressee
+from carousel_sync.bench.wire import addressee
 
 HOST: Final = "127.0.0.1"
 OWN: Final = "/_proxy/"

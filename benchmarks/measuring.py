@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 
 from benchmarks.latency_proxy import Passed
 from benchmarks.stand import Stand
-from ops.console import stderr
+from carousel_sync.command_line.console import stderr
 
 
 @dataclass

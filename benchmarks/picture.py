@@ -8,8 +8,8 @@ from typing import Final
 
 from benchmarks.latency_proxy import Passed
 from benchmarks.measuring import Pictures
-from ops.svg import LEFT, RIGHT, TOP, WIDTH, Curve, Scale, rect, svg, text, vertical
-from ops.svg import curves as draw_curves
+from carousel_sync.pictures.svg import LEFT, RIGHT, TOP, WIDTH, Curve, Scale, rect, svg, text, vertical
+from carousel_sync.pictures.svg import curves as draw_curves
 
 _COLOURS: Final = {"s3": "#22c55e", "catalog": "#f97316"}
 _BAR: Final = 14

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from ops.bill import Bill, Workload, bill
-from ops.duration import cpu_milliseconds, lambda_milliseconds, log_bytes
-from ops.prices import LIST_PRICES
-from ops.sale_sizes import measure
-from ops.sizing import METADATA_LIMIT_BYTES, metadata_bytes
-from ops.svg import COLOURS, RIGHT, TOP, WIDTH, Curve, Scale, curves, rect, svg, text, vertical
+from carousel_sync.pictures.svg import COLOURS, RIGHT, TOP, WIDTH, Curve, Scale, curves, rect, svg, text, vertical
+from carousel_sync.planning.bill import Bill, Workload, bill
+from carousel_sync.planning.bytes_per_sale import measure
+from carousel_sync.planning.capacity import METADATA_LIMIT_BYTES, metadata_bytes
+from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
+from carousel_sync.planning.prices import LIST_PRICES
 
 EMBEDDING: Final = 1024
 SALES: Final = 1_000_000

@@ -27,7 +27,7 @@ from catalog_config.provision import ensure_table
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import Application, build
 from schemas.sales_history import TABLE
-from tests.contract.dynamodb_tables import create_tables
+from tests.contract.dynamodb.dynamodb_tables import create_tables
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, emulator
 from tests.engines.server_process import free_port, running
 

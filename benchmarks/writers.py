@@ -21,7 +21,7 @@ from catalog_config.connect import connect
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.iceberg.snapshots import next_sequence_number
 from lambda_fn.ports import AppendResult, Landed, SalesTable
-from lambda_fn.retry import Deadline, SystemClock
+from lambda_fn.runtime.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import new_attempt_id

@@ -19,10 +19,10 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 
-from catalog_config.evolution import OthersWereFaster, drift, evolve, wanted_properties
 from catalog_config.table_properties import FORMAT_VERSION, PROPERTIES
-from schemas.migration import Migration, Step, creation, load_migrations, position_of
-from schemas.shape import shape_of
+from schemas.evolution.apply import OthersWereFaster, drift, evolve, wanted_properties
+from schemas.evolution.migration import Migration, Step, creation, load_migrations, position_of
+from schemas.evolution.shape import shape_of
 
 _ATTEMPTS: Final = 5
 _AGAIN: Final = "What is done stays, and the table is usable. Run carousel-sync evolve apply again."

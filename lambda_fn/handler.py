@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambda_fn.startup import RARELY_USED, imported_when_used, nothing_is_garbage
+from lambda_fn.runtime.startup import RARELY_USED, imported_when_used, nothing_is_garbage
 
 with nothing_is_garbage(), imported_when_used(*RARELY_USED):
     from lambda_fn.wiring import LambdaContext, application

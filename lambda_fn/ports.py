@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypedDict, Unpack
 
-from lambda_fn.retry import Deadline
+from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 
 NO_SNAPSHOT = -1

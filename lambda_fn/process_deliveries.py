@@ -17,7 +17,7 @@ from lambda_fn.ports import (
     Rejection,
     Telemetry,
 )
-from lambda_fn.retry import Deadline
+from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Done, Fate, SyncSales
 

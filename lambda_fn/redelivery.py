@@ -13,9 +13,9 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from catalog_config.signed_requests import Service
-from lambda_fn.dynamodb import chunks
+from lambda_fn.aws.batch_requests import chunks
 from lambda_fn.json_requests import SQSRequests
-from lambda_fn.retry import Deadline
+from lambda_fn.runtime.retry import Deadline
 
 FIRST_SECONDS: Final = 10
 LONGEST_SECONDS: Final = 360

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from lambda_fn.errors import ColumnsMissing, StoreUnavailable
-from lambda_fn.parallel import Parallel
 from lambda_fn.ports import (
     AlreadyCompleted,
     AppendAttempt,
@@ -28,7 +27,8 @@ from lambda_fn.ports import (
     SalesTable,
     Telemetry,
 )
-from lambda_fn.retry import Clock, Deadline, Retry
+from lambda_fn.runtime.parallel import Parallel
+from lambda_fn.runtime.retry import Clock, Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
 # A lease saves work and nothing else: it covers what this invocation can still run, and clocks that disagree.

@@ -13,21 +13,21 @@ from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 
 from catalog_config.connect import connect
-from lambda_fn.dead_letters.sqs import SQSDeadLetters
-from lambda_fn.delivery import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
-from lambda_fn.dynamodb import Batches
+from lambda_fn.application import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
+from lambda_fn.aws.batch_requests import Batches
+from lambda_fn.dead_letters.dead_letter_queue import SQSDeadLetters
 from lambda_fn.errors import CarouselSyncError
-from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
+from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
-from lambda_fn.parallel import Threads
 from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
-from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
+from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
 from lambda_fn.redelivery import SQSRedelivery
-from lambda_fn.retry import Clock, Deadline, Retry, SystemClock
+from lambda_fn.runtime.parallel import Threads
+from lambda_fn.runtime.retry import Clock, Deadline, Retry, SystemClock
+from lambda_fn.runtime.startup import nothing_is_garbage
 from lambda_fn.settings import Settings
-from lambda_fn.startup import nothing_is_garbage
 from lambda_fn.sync_sales import SyncSales
 from lambda_fn.telemetry import PowertoolsTelemetry
 

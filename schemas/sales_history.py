@@ -1,6 +1,6 @@
 """The Iceberg table of sales as it was first: columns with fixed field ids, and partitions.
 
-Everything since then is a migration (schemas/migrations). :func:`schemas.migration.current_schema` is both together.
+Everything since then is a migration (schemas/migrations). ``current_schema()`` is both together.
 Field ids are never reused. A catalog assigns ids anew when it creates a table: top-level columns first, in their
 order, then nested ones (Iceberg specification, "Column Projection", and pyiceberg's ``assign_fresh_schema_ids``). The
 ids below are those, so that the same ids hold in every catalog.

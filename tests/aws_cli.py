@@ -18,8 +18,8 @@ import jmespath  # type: ignore[import-untyped]
 from botocore import xform_name
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from ops.local_stack.state import PROJECT_ROOT
-from ops.target import Target
+from carousel_sync.aws.target import Target
+from carousel_sync.project import PROJECT_ROOT
 
 _BLOCK: Final = re.compile(r"^ *```[a-z]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SUBSTITUTION: Final = re.compile(r"\$\(([^()]+)\)")

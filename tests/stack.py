@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.local_stack.stack import DeliveryMode, LocalStack
+from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.parallel import InTurn
-from lambda_fn.retry import Clock, Retry, SystemClock
-from schemas.migration import Operation
-from schemas.shape import change, requirements, shape_of
+from lambda_fn.runtime.parallel import InTurn
+from lambda_fn.runtime.retry import Clock, Retry, SystemClock
+from schemas.evolution.migration import Operation
+from schemas.evolution.shape import change, requirements, shape_of
 from tests.engines.fixtures import REGION, IcebergRestServer
 
 TABLE = "sales_history"

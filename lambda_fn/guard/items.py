@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from lambda_fn.dynamodb import Item, ItemKey
+from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.ports import Completion
 from lambda_fn.sale import EVENT_TYPE, SaleKey
 

@@ -24,9 +24,9 @@ from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
 from lambda_fn.iceberg.staging import ManifestList, StagedFiles
 from lambda_fn.iceberg.store import CommitAnswer, Committed, Merging, NotSent, StagedAppend, TableState, Unknown
-from lambda_fn.parallel import Parallel
 from lambda_fn.ports import NO_SNAPSHOT
-from lambda_fn.retry import Clock, Deadline
+from lambda_fn.runtime.parallel import Parallel
+from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.sale import Sale, SaleKey
 
 # A scan filters by the ids it looks for; beyond this many, the filter itself would be the cost.

@@ -13,7 +13,7 @@ from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
 from lambda_fn.iceberg.store import Committed, StagedAppend, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
-from lambda_fn.retry import Deadline, Retry
+from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
 LOAD_TRIES_BEFORE_GIVING_UP: Final = 3

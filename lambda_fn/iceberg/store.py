@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.retry import Deadline
+from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 from pyarrow import csv
 
-from lambda_fn.dynamodb import Item, ItemKey
+from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.sale import SOURCE_SYSTEM, Sale, Vector
 
 # Amazon DynamoDB Developer Guide, "Quotas": the item's size is that of its names and values together.

@@ -2,8 +2,8 @@
 
 from pyiceberg.types import StringType
 
-from schemas.column_operations import AddColumn, DescribeColumn
-from schemas.migration import Migration
+from schemas.evolution.column_operations import AddColumn, DescribeColumn
+from schemas.evolution.migration import Migration
 
 MIGRATION = Migration(
     why="Tenants sell in more than one currency, and a sum over two of them is no amount of money.",

@@ -1,7 +1,7 @@
 """Version 3: the order of rows within a file."""
 
-from schemas.migration import Migration
-from schemas.table_operations import SetSortOrder
+from schemas.evolution.migration import Migration
+from schemas.evolution.table_operations import SetSortOrder
 
 MIGRATION = Migration(
     why=(

@@ -8,12 +8,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from lambda_fn.guard.dynamodb import guard_table
+from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.json_requests import DynamoDBRequests
-from lambda_fn.parallel import InTurn, Threads
-from lambda_fn.projection.dynamodb import projection_table
-from tests.contract.dynamodb_tables import create_tables
-from tests.contract.dynamodb_world import TIMEOUTS, Store, World
+from lambda_fn.projection.projection_table import projection_table
+from lambda_fn.runtime.parallel import InTurn, Threads
+from tests.contract.dynamodb.dynamodb_tables import create_tables
+from tests.contract.dynamodb.dynamodb_world import TIMEOUTS, Store, World
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY
 from tests.fakes.dynamodb import FakeDynamoDB
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from carousel_sync.aws import buffer_queue
+from carousel_sync.local_stack.stack import LocalStack
+from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.event import parse_message
 from lambda_fn.guard.items import claimed_item
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
-from ops import queues
-from ops.local_stack.stack import LocalStack
-from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
 
 EXAMPLE = PROJECT_ROOT / "examples" / "carousel-sold-event.json"
 # Fixed for the whole run, should it go on over midnight.
@@ -72,7 +73,7 @@ def run(filled: LocalStack) -> Run:
 
 def drain(stack: LocalStack) -> None:
     target = stack.target()
-    assert queues.wait_until_empty(target, queues.buffer_queue_url(target), DRAIN_SECONDS)
+    assert buffer_queue.wait_until_empty(target, buffer_queue.buffer_queue_url(target), DRAIN_SECONDS)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ops.local_stack.stack import LocalStack
-from ops.target import Target
+from carousel_sync.aws.target import Target
+from carousel_sync.local_stack.stack import LocalStack
 from tests.builders import event
 from tests.waiting import eventually
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.evolution_picture import PICTURE, draw
-from ops.local_stack.state import PROJECT_ROOT, STATE_DIR_VARIABLE
+from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
+from carousel_sync.project import PROJECT_ROOT
 
 PAGE = (PROJECT_ROOT / "docs" / "schema-evolution.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -29,14 +30,14 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("lambda_fn", "schemas", "catalog_config", "ops"):
+        for name in ("lambda_fn", "schemas", "catalog_config", "carousel_sync"):
             shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("template.yaml", "pyproject.toml"):
             shutil.copy(PROJECT_ROOT / name, folder / name)
         self._environment = {**os.environ, STATE_DIR_VARIABLE: str(folder / "state"), "PYTHONPATH": str(folder)}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        program = [sys.executable, "-c", "from ops.cli import main; main()"]
+        program = [sys.executable, "-c", "from carousel_sync.cli import main; main()"]
         return subprocess.Popen(
             [*program, *arguments],
             cwd=self.folder,
@@ -94,8 +95,8 @@ def test_a_column_is_added_while_sales_arrive(checkout: Checkout) -> None:
 
 def drained(checkout: Checkout) -> None:
     script = (
-        "from ops import queues; from ops.target import resolve; target = resolve('dev', True)\n"
-        "assert queues.wait_until_empty(target, queues.buffer_queue_url(target), 120)"
+        "from carousel_sync.aws import buffer_queue, target as targets; target = targets.resolve('dev', True)\n"
+        "assert buffer_queue.wait_until_empty(target, buffer_queue.buffer_queue_url(target), 120)"
     )
     environment = {**os.environ, STATE_DIR_VARIABLE: str(checkout.folder / "state")}
     subprocess.run([sys.executable, "-c", script], cwd=checkout.folder, env=environment, check=True)

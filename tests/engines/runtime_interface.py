@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from carousel_sync.project import PROJECT_ROOT
+from carousel_sync.release.install import PYTHON_VERSION, find_python, find_uv, run
 from lambda_fn.errors import ConfigurationError
-from ops.artefact_install import PYTHON_VERSION, find_python, find_uv, run
 from tests.engines.java_engine import EngineUnavailable
 from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 
@@ -31,7 +32,7 @@ INSTALL_COMMAND: Final = "apt-get install -y cmake g++ make autoconf automake li
 TIMEOUT_SECONDS: Final = 60
 MEMORY_MEGABYTES: Final = 512
 
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = PROJECT_ROOT
 _CACHE: Final = _ROOT / ".cache" / "engines"
 _SAM: Final = "aws-sam-cli==1.170.0"
 _CLIENT: Final = "awslambdaric==4.2.2"

@@ -14,12 +14,12 @@ from typing import Any
 import boto3
 import pytest
 
+from carousel_sync.release.artefact import build
+from carousel_sync.release.install import Platform
 from catalog_config.config import CatalogKind
 from lambda_fn.errors import ConfigurationError
-from ops.artefact import build
-from ops.artefact_install import Platform
 from tests.builders import body, embedding, event
-from tests.contract.dynamodb_tables import create_tables
+from tests.contract.dynamodb.dynamodb_tables import create_tables
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
 from tests.engines.java_engine import EngineUnavailable
 from tests.engines.runtime_interface import RunningFunction, running_function

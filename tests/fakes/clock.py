@@ -10,7 +10,7 @@ DEFAULT_NOW: Final = 1_790_000_000.0
 
 
 class FakeClock:
-    """Implements lambda_fn.retry.Clock. Sleeping returns at once, and the time has passed.
+    """Implements lambda_fn.runtime.retry.Clock. Sleeping returns at once, and the time has passed.
 
     The wall clock and the monotonic clock pass together; ``set_now`` moves the wall clock alone, as a correction of
     the machine's clock would.

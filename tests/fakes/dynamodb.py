@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from lambda_fn.dynamodb import ItemKey, KeyedTable
+from lambda_fn.aws.batch_requests import ItemKey, KeyedTable
 from tests.fakes.attribute_values import InvalidValue, Item, Value, copied, item_size_bytes, stored
 from tests.fakes.partiql import Insert, Update, parse
 

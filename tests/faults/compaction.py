@@ -20,11 +20,11 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
+from carousel_sync.consistency.table_rows import read_rows
 from lambda_fn.iceberg import staging
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.snapshots import compare_and_set, snapshot_on_head
 from lambda_fn.iceberg.staging import StagedFiles
-from ops.table_rows import read_rows
 from tests.tables import TableUnderTest
 
 # Fewer are not worth it.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.fault_proxy import FaultProxy
-from tests.faults.world import World
+from tests.faults.harness.fault_proxy import FaultProxy
+from tests.faults.harness.world import World
 
 
 @pytest.fixture(scope="session")

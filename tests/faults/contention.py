@@ -23,8 +23,8 @@ from typing import Any, Final
 from lambda_fn.wiring import build
 from tests import builders
 from tests.faults.compaction import CompactionFigures, compact_until
-from tests.faults.naive_writer import NaiveWriter
-from tests.faults.world import Context, ShiftedClock, World
+from tests.faults.harness.naive_writer import NaiveWriter
+from tests.faults.harness.world import Context, ShiftedClock, World
 
 WRITERS: Final = 16
 BATCHES: Final = 3
@@ -205,6 +205,6 @@ def _judge(
 
 
 if __name__ == "__main__":
-    from tests.faults.commands import contention_command
+    from tests.faults.harness.commands import contention_command
 
     contention_command()

@@ -22,12 +22,12 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from ops.consistency import Report
-from ops.local_stack.stack import DeliveryMode, LocalStack
-from ops.local_stack.state import PROJECT_ROOT
-from ops.packaging import package_code
-from ops.target import FUNCTION_ALIAS, Target, function_name
-from ops.verify import verify_target
+from carousel_sync.aws.target import FUNCTION_ALIAS, Target, function_name
+from carousel_sync.consistency.compare import Report
+from carousel_sync.consistency.verify import verify_target
+from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
+from carousel_sync.project import PROJECT_ROOT
+from carousel_sync.release.project_zip import package_code
 from tests import builders
 from tests.waiting import holds_within
 
@@ -223,7 +223,7 @@ def _replace_code(target: Target) -> None:
             archive.write(path, path.relative_to(PROJECT_ROOT))
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
-    client.update_function_configuration(FunctionName=name, Handler="tests.faults.naive_lambda.handler")
+    client.update_function_configuration(FunctionName=name, Handler="tests.faults.harness.naive_lambda.handler")
     # Events go to the alias, and so to a published version.
     version = client.publish_version(FunctionName=name)["Version"]
     client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
@@ -240,6 +240,6 @@ def _children(parent: int) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    from tests.faults.commands import kill_command
+    from tests.faults.harness.commands import kill_command
 
     kill_command()

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lambda_fn.dynamodb import STATEMENT_LIMIT
-from tests.faults.fault_proxy import PASS, Fault, FaultProxy, Policy, Request, Service
-from tests.faults.figures import Figures
-from tests.faults.kinds import ANSWER_LOST, LATE, REFUSALS, REFUSED, THROTTLED
+from lambda_fn.aws.batch_requests import STATEMENT_LIMIT
+from tests.faults.harness.fault_proxy import PASS, Fault, FaultProxy, Policy, Request, Service
+from tests.faults.harness.figures import Figures
+from tests.faults.harness.kinds import ANSWER_LOST, LATE, REFUSALS, REFUSED, THROTTLED
+from tests.faults.harness.world import World
 from tests.faults.wire import (
     PATIENT_REQUEST_SECONDS,
     REQUEST_SECONDS,
@@ -26,7 +27,6 @@ from tests.faults.wire import (
     Subject,
     carousel_sync,
 )
-from tests.faults.world import World
 
 INVOCATION_SECONDS: Final = 5.0
 """What an invocation is given: a twelfth of the deployed function's time, with requests cut short accordingly."""
@@ -211,6 +211,6 @@ def _drain(bench: Bench, rounds: list[Round], handler: Handler) -> None:
 
 
 if __name__ == "__main__":
-    from tests.faults.commands import outage_command
+    from tests.faults.harness.commands import outage_command
 
     outage_command()

@@ -6,8 +6,8 @@ The same table, for people: python -m tests.faults.contention
 from __future__ import annotations
 
 from tests.faults.contention import WRITERS, carousel_sync, contend, plain_pyiceberg
-from tests.faults.figures import note
-from tests.faults.world import World
+from tests.faults.harness.figures import note
+from tests.faults.harness.world import World
 
 
 def test_sixteen_writers_land_everything_once(world: World) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.commands import seed_of_environment
-from tests.faults.figures import note
+from tests.faults.harness.commands import seed_of_environment
+from tests.faults.harness.figures import note
 from tests.faults.kill import deployed
 
 DRAIN_SECONDS = 200.0

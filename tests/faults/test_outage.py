@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.commands import seed_of_environment
-from tests.faults.fault_proxy import FaultProxy
-from tests.faults.figures import note
-from tests.faults.naive_writer import mark_first
+from tests.faults.harness.commands import seed_of_environment
+from tests.faults.harness.fault_proxy import FaultProxy
+from tests.faults.harness.figures import note
+from tests.faults.harness.naive_writer import mark_first
+from tests.faults.harness.world import World
 from tests.faults.outage import TROUBLES, Trouble, go_through
 from tests.faults.wire import Shape
-from tests.faults.world import World
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)

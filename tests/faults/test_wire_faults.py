@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import kinds
-from tests.faults.fault_proxy import Fault, FaultProxy, Service
-from tests.faults.figures import note
-from tests.faults.naive_writer import mark_first, mark_last
-from tests.faults.plans import (
+from tests.faults.harness import kinds
+from tests.faults.harness.fault_proxy import Fault, FaultProxy, Service
+from tests.faults.harness.figures import note
+from tests.faults.harness.naive_writer import mark_first, mark_last
+from tests.faults.harness.plans import (
     REQUESTS_OF_A_FRESH_PROCESS,
     play_every_request,
     play_fresh_processes,
     play_overtaken,
     services_of,
 )
+from tests.faults.harness.world import World
 from tests.faults.wire import OVERTAKEN_AFTER, OVERTAKEN_BEFORE, Bench, Shape
-from tests.faults.world import World
 
 # Dead letters, claim, look-up, data file, manifest, manifest list, commit, item, completion.
 REQUESTS_OF_A_BATCH = 9

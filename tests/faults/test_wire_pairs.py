@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.commands import seed_of_environment
-from tests.faults.fault_proxy import Fault, FaultProxy, Timing
-from tests.faults.figures import Figures, note
-from tests.faults.naive_writer import mark_first, mark_last
-from tests.faults.plans import REQUESTS_OF_A_NAIVE_WRITER, all_pairs, play_pairs
+from tests.faults.harness.commands import seed_of_environment
+from tests.faults.harness.fault_proxy import Fault, FaultProxy, Timing
+from tests.faults.harness.figures import Figures, note
+from tests.faults.harness.naive_writer import mark_first, mark_last
+from tests.faults.harness.plans import REQUESTS_OF_A_NAIVE_WRITER, all_pairs, play_pairs
+from tests.faults.harness.world import World
 from tests.faults.wire import Subject
-from tests.faults.world import World
 
 # One after the other this is about a minute, on one core; the tests are apart so that two processes share them.
 SAMPLES = 4

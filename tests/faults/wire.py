@@ -22,15 +22,15 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 from lambda_fn.errors import CarouselSyncError
-from lambda_fn.retry import Clock
+from lambda_fn.runtime.retry import Clock
 from lambda_fn.sale import Sale
 from lambda_fn.wiring import build
 from tests import builders
 from tests.engines.fixtures import REGION
-from tests.faults.fault_proxy import Fault, FaultProxy, Invocation, Policy, at, no_fault
-from tests.faults.figures import Figures
-from tests.faults.kinds import DELIVERIES_HELD
-from tests.faults.world import Context, ShiftedClock, World
+from tests.faults.harness.fault_proxy import Fault, FaultProxy, Invocation, Policy, at, no_fault
+from tests.faults.harness.figures import Figures
+from tests.faults.harness.kinds import DELIVERIES_HELD
+from tests.faults.harness.world import Context, ShiftedClock, World
 
 REQUEST_SECONDS: Final = 0.3
 """How long a request may take before its client gives up, where requests are failed."""
@@ -289,6 +289,6 @@ def _record(name: str, body: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from tests.faults.commands import wire_command
+    from tests.faults.harness.commands import wire_command
 
     wire_command()

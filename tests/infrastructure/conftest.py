@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 
+from carousel_sync.local_stack.stack import LocalStack
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import build
-from ops.local_stack.stack import LocalStack
 from tests.builders import event
 
 Emitted = tuple[str, str, tuple[str, ...]]
 """Namespace, metric, and the names of the dimensions under which it exists."""
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+TEMPLATE = PROJECT_ROOT / "template.yaml"
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,14 @@ from typing import Any
 import orjson
 import pytest
 
+from carousel_sync.project import PROJECT_ROOT as ROOT
+from carousel_sync.release import artefact
+from carousel_sync.release.artefact import LIMIT_BYTES, Artefact
+from carousel_sync.release.contents import LEFT_OUT, as_markdown, files_below, leave_out
+from carousel_sync.release.install import PYTHON_VERSION, Platform, find_python, find_uv
+from carousel_sync.release.project_zip import PACKAGES
+from carousel_sync.release.symbols import strip
 from lambda_fn.errors import ConfigurationError
-from ops import artefact
-from ops.artefact import LIMIT_BYTES, ROOT, Artefact
-from ops.artefact_contents import LEFT_OUT, as_markdown, files_below, leave_out
-from ops.artefact_install import PYTHON_VERSION, Platform, find_python, find_uv
-from ops.artefact_symbols import strip
-from ops.packaging import PACKAGES
 
 DOCUMENT = ROOT / "docs" / "artefact.md"
 ARM64 = 183  # EM_AARCH64 of elf(5)
@@ -80,7 +81,16 @@ def test_the_same_inputs_give_the_same_bytes(options: tuple[str, ...], tmp_path:
 
 
 def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "ops.artefact", "build", "--json", "--out", str(folder / "artefact"), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "carousel_sync.release.artefact",
+        "build",
+        "--json",
+        "--out",
+        str(folder / "artefact"),
+        *options,
+    ]
     umask = 0o077 if folder.name == "two" else 0o022
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, cwd=ROOT, umask=umask)
     assert done.returncode == 0, done.stderr
@@ -92,7 +102,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
 def test_only_the_functions_code_and_its_dependencies_are_in_it(built: Artefact) -> None:
     top = {path.partition("/")[0] for path in paths(built.folder)}
     assert set(PACKAGES) < top
-    assert not {"ops", "tests", "benchmarks", "pytest", "ministack", "duckdb", "sqlalchemy"} & top
+    assert not {"carousel_sync", "tests", "benchmarks", "pytest", "ministack", "duckdb", "sqlalchemy"} & top
     assert not [path for path in paths(built.folder) if "__pycache__" in path or "/tests/" in path]
     for package in PACKAGES:
         sources = {path for path in paths(ROOT / package) if "__pycache__" not in path}
@@ -194,7 +204,9 @@ def test_each_line_is_given_once_and_with_a_reason() -> None:
 
 
 def test_the_document_has_the_list_of_the_code() -> None:
-    assert as_markdown() in DOCUMENT.read_text(), "python -m ops.artefact reasons prints the table for the document"
+    assert as_markdown() in DOCUMENT.read_text(), (
+        "python -m carousel_sync.release.artefact reasons prints the table for the document"
+    )
 
 
 def test_the_code_has_no_client_that_would_need_the_sdks_data() -> None:

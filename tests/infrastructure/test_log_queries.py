@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.ports import LogKeys
 from lambda_fn.telemetry import SERVICE, PowertoolsTelemetry
-from ops.local_stack.state import PROJECT_ROOT
 
 QUERIES = sorted((PROJECT_ROOT / "queries/logs").glob("*.cwli"))
 # Fields that CloudWatch Logs makes of every line and of Lambda's own (CloudWatch Logs User Guide, "Supported logs and

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ops.local_stack.state import PROJECT_ROOT
+from carousel_sync.project import PROJECT_ROOT
 
 
 def make_install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from carousel_sync.contract.registry_schema import as_text, schema, written_in
+from carousel_sync.local_stack.deployment import prepare
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.event import EVENT_SOURCE
 from lambda_fn.sale import EVENT_TYPE
-from ops.event_schema import as_text, schema, written_in
-from ops.local_stack.deployment import prepare
-from ops.local_stack.state import PROJECT_ROOT
 from tests.infrastructure.conftest import TEMPLATE
 
 NOTHING = {"Ref": "AWS::NoValue"}
@@ -111,7 +111,7 @@ def test_what_can_be_tagged_is_tagged(resources: dict[str, Any]) -> None:
 
 
 def test_the_published_schema_is_that_of_the_function() -> None:
-    assert written_in(TEMPLATE.read_text()) == as_text(), "python -m ops.event_schema --write"
+    assert written_in(TEMPLATE.read_text()) == as_text(), "python -m carousel_sync.contract.registry_schema --write"
 
 
 def test_the_published_schema_is_of_the_event_that_the_rule_picks(resources: dict[str, Any]) -> None:

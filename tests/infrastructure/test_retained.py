@@ -12,11 +12,11 @@ import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
-from ops.deployment.commands import DATA_KINDS
-from ops.local_stack.state import PROJECT_ROOT
+from carousel_sync.deployment.commands import DATA_KINDS
+from carousel_sync.project import PROJECT_ROOT
 
 DOCUMENT = (PROJECT_ROOT / "docs" / "deployment.md").read_text()
-STORES = PROJECT_ROOT / "ops" / "deployment" / "stored_data.py"
+STORES = PROJECT_ROOT / "carousel_sync" / "deployment" / "stored_data.py"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ops.local_stack.state import PROJECT_ROOT
+from carousel_sync.project import PROJECT_ROOT
 
 
 class Right(NamedTuple):
@@ -36,7 +36,7 @@ BUFFER, LETTERS, LOG, KEY = (
 )
 EVERYTHING = json.dumps("*")
 
-DYNAMODB, GUARD_CODE = "lambda_fn/dynamodb.py", "lambda_fn/guard/dynamodb.py"
+DYNAMODB, GUARD_CODE = "lambda_fn/aws/batch_requests.py", "lambda_fn/guard/guard_table.py"
 STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "catalog_config/s3_objects.py"
 # The Lambda service acts with the function's role where no code of ours does: it polls the queue and writes the log
 # (Lambda Developer Guide, "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
@@ -47,8 +47,8 @@ NEEDED = {
     Right("dynamodb:PartiQLUpdate", GUARD): (GUARD_CODE, "UPDATE "),
     Right("dynamodb:BatchGetItem", GUARD): (GUARD_CODE, "self._batches.get("),
     Right("dynamodb:BatchWriteItem", GUARD): (GUARD_CODE, "self._batches.put("),
-    Right("dynamodb:BatchGetItem", PROJECTION): ("lambda_fn/projection/dynamodb.py", "self._batches.get("),
-    Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/dynamodb.py", "self._batches.put("),
+    Right("dynamodb:BatchGetItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.get("),
+    Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.put("),
     # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint": which operation of the
     # catalog needs which action.
     Right("s3tables:GetTableBucket", BUCKET): ("catalog_config/connect.py", "SigningRestCatalog("),
@@ -62,7 +62,7 @@ NEEDED = {
     Right("sqs:DeleteMessage", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
     Right("sqs:GetQueueAttributes", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
     Right("sqs:ChangeMessageVisibility", BUFFER): ("lambda_fn/redelivery.py", "change_message_visibility_batch("),
-    Right("sqs:SendMessage", LETTERS): ("lambda_fn/dead_letters/sqs.py", "send_message_batch("),
+    Right("sqs:SendMessage", LETTERS): ("lambda_fn/dead_letters/dead_letter_queue.py", "send_message_batch("),
     Right("logs:CreateLogStream", LOG): (TEMPLATE, "LoggingConfig:"),
     Right("logs:PutLogEvents", LOG): (TEMPLATE, "LoggingConfig:"),
     Right("kms:Decrypt", KEY): (TEMPLATE, "KmsMasterKeyId:"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from ops.local_stack.state import PROJECT_ROOT
-from ops.security_picture import BOXES, NAME, picture
-from tests.integration.test_rights_enforced import EMULATORS_WORDS, NOT_ENFORCED
+from carousel_sync.pictures.security_picture import BOXES, NAME, picture
+from carousel_sync.project import PROJECT_ROOT
+from tests.integration.lambda_fn.test_rights_enforced import EMULATORS_WORDS, NOT_ENFORCED
 
 DOCS = PROJECT_ROOT / "docs"
 

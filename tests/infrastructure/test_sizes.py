@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 
+from carousel_sync.bench.worker import INVOCATION_SECONDS
+from carousel_sync.planning.bill import ALARMS, REMOVAL_DAYS
+from carousel_sync.planning.bytes_per_sale import LEFT_OUT_OF_GSI1
+from carousel_sync.planning.capacity import LONGEST_BATCH_SECONDS, REDELIVERY_HOURS
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.projection.item import item_of
 from lambda_fn.redelivery import wait_seconds
-from ops.bench.worker import INVOCATION_SECONDS
-from ops.bill import ALARMS, REMOVAL_DAYS
-from ops.sale_sizes import LEFT_OUT_OF_GSI1
-from ops.sizing import LONGEST_BATCH_SECONDS, REDELIVERY_HOURS
 from tests import builders
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+TEMPLATE = PROJECT_ROOT / "template.yaml"
 
 
 @pytest.fixture(scope="module")

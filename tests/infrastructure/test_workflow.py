@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from ops.local_stack.state import PROJECT_ROOT
+from carousel_sync.project import PROJECT_ROOT
 
 WORKFLOW = PROJECT_ROOT / ".github/workflows/test-and-deploy.yaml"
 

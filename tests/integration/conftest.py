@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.local_stack.stack import LocalStack
-from ops.verify import verify_target
-from tests.integration.damage import Stores
+from carousel_sync.consistency.verify import verify_target
+from carousel_sync.local_stack.stack import LocalStack
+from tests.integration.carousel_sync.consistency.damage import Stores
 
 
 @pytest.fixture(scope="module")

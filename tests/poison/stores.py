@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.table import Table
 
-from lambda_fn.dynamodb import Batches
-from lambda_fn.guard.dynamodb import DynamoDBGuard, guard_table
+from lambda_fn.aws.batch_requests import Batches
+from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.staging import stage
-from lambda_fn.parallel import InTurn
 from lambda_fn.ports import NO_SNAPSHOT, Claimed, Completion
-from lambda_fn.projection.dynamodb import DynamoDBProjection, projection_table
-from lambda_fn.retry import Deadline, Retry
+from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
+from lambda_fn.runtime.parallel import InTurn
+from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lambda_fn import event
-from lambda_fn.delivery import deliveries_of_batch, delivery_of_event
+from lambda_fn.application import deliveries_of_batch, delivery_of_event
 from lambda_fn.ports import Delivery, Reason, Rejection
 from lambda_fn.sale import Sale
 from tests.builders import FIRST_SEEN

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lambda_fn.event
-from lambda_fn.delivery import delivery_of_event
+from lambda_fn.application import delivery_of_event
 from lambda_fn.event import parse_event, parse_message
 from lambda_fn.guard.items import guard_key
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.ports import Delivery, Rejection
 from lambda_fn.projection.item import item_of, sale_of
 from lambda_fn.sale import Sale
-from schemas.migration import current_schema
+from schemas.evolution.migration import current_schema
 from tests.builders import FIRST_SEEN, event
 from tests.poison import naive_reader
 from tests.poison.vocabulary import DETAILS, FIELDS, FORBIDDEN_IN_A_MESSAGE

@@ -51,7 +51,7 @@ from lambda_fn.iceberg.column_metrics import Mode, measured_columns, metrics_of
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.iceberg.staging import parquet_file
 from lambda_fn.sale import Sale
-from schemas.migration import current_schema
+from schemas.evolution.migration import current_schema
 from tests.builders import embedding, sale
 
 PRIMITIVES: list[PrimitiveType] = [

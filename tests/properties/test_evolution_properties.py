@@ -20,15 +20,15 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import BucketTransform, IdentityTransform
 from pyiceberg.types import DecimalType, DoubleType, LongType, NestedField, StringType, StructType
 
+from carousel_sync.explore.duckdb_table import S3Access, open_table
 from catalog_config.config import CatalogConfig
 from lambda_fn.errors import ColumnsMissing
 from lambda_fn.iceberg.rows import FACTS, VALUE_OF_FIELD
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import Landed
-from lambda_fn.retry import Deadline, SystemClock
+from lambda_fn.runtime.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
-from ops.duckdb_table import S3Access, open_table
-from schemas.column_operations import (
+from schemas.evolution.column_operations import (
     AddColumn,
     DeleteColumn,
     DescribeColumn,
@@ -37,11 +37,11 @@ from schemas.column_operations import (
     RenameColumn,
     WidenColumn,
 )
-from schemas.migration import Operation
-from schemas.refusal import Refused
-from schemas.shape import change, shape_of
-from schemas.shape_columns import FIRST
-from schemas.table_operations import AddPartitionField, RemovePartitionField, SetProperty, SetSortOrder
+from schemas.evolution.migration import Operation
+from schemas.evolution.refusal import Refused
+from schemas.evolution.shape import change, shape_of
+from schemas.evolution.shape_columns import FIRST
+from schemas.evolution.table_operations import AddPartitionField, RemovePartitionField, SetProperty, SetSortOrder
 from tests.builders import sale
 from tests.tables import TableUnderTest, provisioned, rest_config, s3_tables_config, sqlite_config
 

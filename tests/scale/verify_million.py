@@ -22,14 +22,14 @@ from typing import Any, Final, cast
 
 from pyiceberg.table import Table
 
+from carousel_sync.aws.target import Target
+from carousel_sync.consistency.repair import Repair
+from carousel_sync.consistency.verify import verify_target
 from lambda_fn.guard.items import completed_item
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.ports import Completion
 from lambda_fn.projection.item import item_of
 from lambda_fn.sale import Sale, derived_sale_id
-from ops.repair import Repair
-from ops.target import Target
-from ops.verify import verify_target
 from tests.builders import sale
 from tests.tables import TableUnderTest, provisioned, sqlite_config
 

@@ -12,14 +12,14 @@ from typing import Any
 from botocore.exceptions import ReadTimeoutError
 
 from lambda_fn.errors import StoreUnavailable
-from lambda_fn.guard.dynamodb import guard_table
+from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.guard.items import Status, guard_key, read_item
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
-from lambda_fn.projection.dynamodb import projection_table
 from lambda_fn.projection.item import projection_key
-from lambda_fn.retry import Deadline
+from lambda_fn.projection.projection_table import projection_table
+from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.simulation.process import Process, Request, TimedOut

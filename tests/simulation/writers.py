@@ -6,18 +6,18 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from lambda_fn.dynamodb import Batches, Item, ItemKey
+from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
 from lambda_fn.errors import StoreUnavailable
-from lambda_fn.guard.dynamodb import DynamoDBGuard
+from lambda_fn.guard.guard_table import DynamoDBGuard
 from lambda_fn.guard.items import completed_item, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
 from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState
-from lambda_fn.parallel import InTurn
 from lambda_fn.ports import AppendResult, Completion, Metric, Reason
-from lambda_fn.projection.dynamodb import DynamoDBProjection
 from lambda_fn.projection.item import item_of
-from lambda_fn.retry import Deadline, Retry
+from lambda_fn.projection.projection_table import DynamoDBProjection
+from lambda_fn.runtime.parallel import InTurn
+from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Done, SyncSales
 from tests.simulation.process import Process

@@ -1,0 +1,114 @@
+"""What is in the dead-letter queue: letters of four origins, each told by what it carries.
+
+* the function rejected the event: it says why in the message's attributes;
+* the buffer queue delivered the event again and again, and the function gave it back every time;
+* the event bus could not deliver the event (the rule's own dead-letter setting);
+* the Lambda service gave up on an asynchronous invocation (direct delivery), and wraps the event in an envelope.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+
+from carousel_sync.events.json_text import member_as_written
+
+GAVE_UP: Final = "GAVE_UP"
+NOT_DELIVERED: Final = "NOT_DELIVERED"
+FUNCTION_FAILED: Final = "FUNCTION_FAILED"
+NO_REASON: Final = "NO_REASON"
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message of the dead-letter queue. ``attributes`` are the sender's, ``system`` those of SQS."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    attributes: Mapping[str, str]
+    system: Mapping[str, str]
+
+    @cached_property
+    def _envelope(self) -> Mapping[str, Any] | None:
+        """The Lambda service's envelope (Lambda Developer Guide, "Retaining records of asynchronous invocations")."""
+        if '"requestContext"' not in self.body:
+            return None
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        is_envelope = isinstance(document, dict) and isinstance(document.get("requestContext"), dict)
+        return document if is_envelope and "responseContext" in document else None
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the body is an envelope around the event."""
+        return self._envelope is not None and "detail-type" not in self._envelope
+
+    @property
+    def reason(self) -> str:
+        """The function's reason code, or what tells where the letter comes from."""
+        if "reason" in self.attributes:
+            return self.attributes["reason"]
+        if "RULE_ARN" in self.attributes or "ERROR_CODE" in self.attributes:
+            return NOT_DELIVERED
+        if self.is_wrapped:
+            return FUNCTION_FAILED
+        return GAVE_UP if "DeadLetterQueueSourceArn" in self.system else NO_REASON
+
+    @property
+    def detail(self) -> str:
+        """What more is known of the reason."""
+        if "detail" in self.attributes:
+            return self.attributes["detail"]
+        reason = self.reason
+        if reason == NOT_DELIVERED:
+            return ": ".join(
+                self.attributes[name] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in self.attributes
+            )
+        if reason == FUNCTION_FAILED:
+            return self._failure()
+        if reason == GAVE_UP:
+            return "the function gave it back at every delivery; its log says why"
+        return "no attributes: an event too large to carry them, or a message that somebody sent by hand"
+
+    @property
+    def sent_at(self) -> float:
+        """When it was sent, by SQS's clock, in epoch seconds: to this queue, or to the buffer queue if SQS moved it."""
+        return int(self.system.get("SentTimestamp", "0")) / 1000
+
+    @property
+    def first_seen(self) -> str:
+        """When the event was seen first, as ISO 8601."""
+        sent = datetime.fromtimestamp(self.sent_at, UTC).isoformat(timespec="milliseconds")
+        return self.attributes.get("firstSeen") or sent.replace("+00:00", "Z")
+
+    @property
+    def event(self) -> str | None:
+        """The original event, letter by letter; None when an envelope does not hold it."""
+        return member_as_written(self.body, "requestPayload") if self.is_wrapped else self.body
+
+    def _failure(self) -> str:
+        envelope = self._envelope or {}
+        parts = [envelope["requestContext"].get("condition")]
+        answer = envelope.get("responsePayload")
+        if isinstance(answer, dict):
+            parts += [answer.get("errorType"), answer.get("errorMessage")]
+        return ": ".join(str(part) for part in parts if part)
+
+
+def letter_of(message: Mapping[str, Any]) -> Letter:
+    """Read a message as ReceiveMessage gives it."""
+    attributes = message.get("MessageAttributes", {})
+    return Letter(
+        message_id=message["MessageId"],
+        receipt_handle=message["ReceiptHandle"],
+        body=message["Body"],
+        attributes={name: str(value.get("StringValue", "")) for name, value in attributes.items()},
+        system=message.get("Attributes", {}),
+    )

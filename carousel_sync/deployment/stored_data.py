@@ -1,0 +1,139 @@
+"""What of a stage outlives its stack: what it is called, and how it is deleted for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from carousel_sync.aws.target import Target
+
+ARCHIVE: Final = "SaleArchive"
+KEY: Final = "EncryptionKey"
+
+_NAMESPACE: Final = "pricing_intelligence"
+# AWS KMS API Reference, ScheduleKeyDeletion: 7 to 30 days, in which it can be cancelled.
+_KEY_WAITS_DAYS: Final = 30
+_GONE_OR_GOING: Final = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
+_NOT_THERE: Final = frozenset(
+    {"AWS.SimpleQueueService.NonExistentQueue", "NotFoundException", "QueueDoesNotExist", "ResourceNotFoundException"}
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store by its name; ``delete`` deletes it with everything in it.
+
+    ``logical_id`` is its resource in template.yaml. What lies ``within`` another store goes when that one goes.
+    """
+
+    name: str
+    logical_id: str
+    delete: Callable[[], None]
+    within: str | None = None
+
+
+def of_stage(target: Target) -> list[Store]:
+    """Return what is there of the target's stage and retained by template.yaml, in an order in which it can be deleted.
+
+    Key and archive are named as in their ARN (``key/ID``, ``archive/NAME``): the buffer queue has the archive's name.
+    """
+    return [*named_stores(target), *_keys(target)]
+
+
+def named_stores(target: Target) -> list[Store]:
+    """Return the stores that are there and whose names are the template's: none can be made a second time."""
+    return [*_table_bucket(target), *_tables(target), *_queues(target), *_archive(target)]
+
+
+def _table_bucket(target: Target) -> Iterator[Store]:
+    client = target.client("s3tables")
+    bucket = f"carousel-{target.stage}-analytics"
+    for found in client.list_table_buckets(prefix=bucket)["tableBuckets"]:
+        if found["name"] != bucket:
+            continue
+        namespace = partial(client.get_namespace, tableBucketARN=found["arn"], namespace=_NAMESPACE)
+        if _asked(namespace) is not None:
+            delete = partial(_delete_namespace, target, found["arn"], _NAMESPACE)
+            yield Store(f"{bucket}/{_NAMESPACE}", "Namespace", delete, within=bucket)
+        yield Store(bucket, "TableBucket", partial(_delete_table_bucket, target, found["arn"]))
+
+
+def _tables(target: Target) -> Iterator[Store]:
+    client = target.client("dynamodb")
+    for table, logical_id in (
+        (f"bg-remover-{target.stage}-sales-intelligence", "ProjectionTable"),
+        (f"pricing-idempotency-{target.stage}", "GuardTable"),
+    ):
+        if _asked(partial(client.describe_table, TableName=table)) is not None:
+            # DynamoDB itself refuses while deletion protection is on, as it is in prod: that is switched off by hand.
+            yield Store(table, logical_id, partial(client.delete_table, TableName=table))
+
+
+def _queues(target: Target) -> Iterator[Store]:
+    client = target.client("sqs")
+    for queue, logical_id in (
+        (f"carousel-sync-{target.stage}", "BufferQueue"),
+        (f"carousel-sync-dlq-{target.stage}", "DeadLetterQueue"),
+    ):
+        if (answer := _asked(partial(client.get_queue_url, QueueName=queue))) is not None:
+            yield Store(queue, logical_id, partial(client.delete_queue, QueueUrl=answer["QueueUrl"]))
+
+
+def _archive(target: Target) -> Iterator[Store]:
+    client = target.client("events")
+    archive = f"carousel-sync-{target.stage}"
+    if _asked(partial(client.describe_archive, ArchiveName=archive)) is not None:
+        yield Store(f"archive/{archive}", ARCHIVE, partial(client.delete_archive, ArchiveName=archive))
+
+
+def _keys(target: Target) -> Iterator[Store]:
+    """Find the stage's keys: a key has no name, but the description that template.yaml gives it."""
+    client = target.client("kms")
+    described = f"Tables, queues and log of the carousel sales sync, stage {target.stage}"
+    for page in client.get_paginator("list_keys").paginate():
+        for listed in page["Keys"]:
+            key = _described_key(client, listed["KeyId"])
+            if key.get("Description") == described and key["KeyState"] not in _GONE_OR_GOING:
+                delete = partial(
+                    client.schedule_key_deletion, KeyId=listed["KeyId"], PendingWindowInDays=_KEY_WAITS_DAYS
+                )
+                yield Store(f"key/{listed['KeyId']}", KEY, delete)
+
+
+def _described_key(client: Any, key_id: str) -> dict[str, Any]:
+    try:
+        key: dict[str, Any] = client.describe_key(KeyId=key_id)["KeyMetadata"]
+    except ClientError as error:
+        # A key whose policy keeps us out is not ours: ours is administered through IAM.
+        if error.response["Error"]["Code"] == "AccessDeniedException":
+            return {}
+        raise
+    return key
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _NOT_THERE:
+            return None
+        raise
+
+
+def _delete_table_bucket(target: Target, arn: str) -> None:
+    client = target.client("s3tables")
+    for namespace in client.list_namespaces(tableBucketARN=arn)["namespaces"]:
+        (name,) = namespace["namespace"]
+        _delete_namespace(target, arn, name)
+    client.delete_table_bucket(tableBucketARN=arn)
+
+
+def _delete_namespace(target: Target, arn: str, name: str) -> None:
+    client = target.client("s3tables")
+    for table in client.list_tables(tableBucketARN=arn, namespace=name)["tables"]:
+        client.delete_table(tableBucketARN=arn, namespace=name, name=table["name"])
+    client.delete_namespace(tableBucketARN=arn, namespace=name)

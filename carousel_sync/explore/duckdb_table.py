@@ -1,0 +1,113 @@
+"""The Iceberg table of sales inside DuckDB: extensions without a network, and no trace in anybody's home folder."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+from urllib.parse import urlsplit
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from carousel_sync.aws.target import Target
+from lambda_fn.errors import ConfigurationError, StoreUnavailable
+
+VIEW: Final = "sales_history"
+
+# Iceberg's manifests are Avro: that extension has to be there before the iceberg one asks for it.
+_EXTENSIONS: Final = ("avro", "httpfs", "iceberg")
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How DuckDB reads from S3. ``endpoint_url`` None is Amazon's own."""
+
+    region: str
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+    endpoint_url: str | None = None
+
+
+def open_sales(target: Target) -> DuckDBPyConnection:
+    """Open the target's table at its present head, see :func:`open_table`.
+
+    Raises what :meth:`Target.load_table` does, and ConfigurationError when there are no credentials.
+    """
+    location = target.load_table().metadata_location
+    return open_table(location, _s3_access(target) if location.startswith("s3://") else None)
+
+
+def open_table(metadata_location: str, s3: S3Access | None = None) -> DuckDBPyConnection:
+    """Return an in-memory database with the table as the view ``sales_history``.
+
+    Raises ConfigurationError when DuckDB's extensions are not installed, StoreUnavailable when the table's files can't
+    be read.
+    """
+    # Nothing is ever downloaded or installed: what is needed is loaded from the Python packages, right below.
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    try:
+        for name in _EXTENSIONS:
+            connection.execute(f"LOAD {_quoted(_extension_file(name))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        if s3 is not None:
+            connection.execute(_secret(s3))
+        connection.table_function("iceberg_scan", [metadata_location]).create_view(VIEW)
+    except duckdb.Error as error:
+        connection.close()
+        raise StoreUnavailable(f"DuckDB can't read the Iceberg table at {metadata_location}: {error}") from error
+    return connection
+
+
+def _extension_file(name: str) -> str:
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The Python package duckdb-extension-{name} is not installed. Install the dependency group 'ops': uv sync"
+        ) from error
+    file = resources.files(package) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not file.is_file():
+        raise ConfigurationError(
+            f"The Python package duckdb-extension-{name} does not fit DuckDB {duckdb.__version__}. Install the "
+            "versions that belong together: uv sync"
+        )
+    return str(file)
+
+
+def _s3_access(target: Target) -> S3Access:
+    credentials = target.session.get_credentials()
+    if credentials is None:
+        raise ConfigurationError(
+            f"There are no AWS credentials to read the table's files at {target} with. Sign in (aws sso login) or set "
+            "AWS_PROFILE, or use --local for the embedded stack."
+        )
+    frozen = credentials.get_frozen_credentials()
+    return S3Access(
+        region=target.region,
+        access_key_id=frozen.access_key or "",
+        secret_access_key=frozen.secret_key or "",
+        session_token=frozen.token,
+        endpoint_url=target.endpoint_url,
+    )
+
+
+def _secret(s3: S3Access) -> str:
+    options = {"REGION": s3.region, "KEY_ID": s3.access_key_id, "SECRET": s3.secret_access_key}
+    if s3.session_token:
+        options["SESSION_TOKEN"] = s3.session_token
+    if s3.endpoint_url:
+        parts = urlsplit(s3.endpoint_url)
+        options |= {
+            "ENDPOINT": parts.netloc,
+            "USE_SSL": "true" if parts.scheme == "https" else "false",
+            "URL_STYLE": "path",
+        }
+    listed = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items())
+    return f"CREATE SECRET (TYPE s3, {listed})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,132 @@
+"""``carousel-sync local``: the embedded stack from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from carousel_sync.command_line.console import (
+    DEFAULT_STAGE,
+    JsonOption,
+    StageOption,
+    print_json,
+    readable_errors,
+    stdout,
+    working_on,
+)
+from carousel_sync.local_stack.stack import DeliveryMode, LocalStack, StackStatus, UpOutcome
+from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
+
+app = typer.Typer(
+    no_args_is_help=True, help="The embedded stack: the whole system on this machine, without an AWS account."
+)
+
+StateDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir", envvar=STATE_DIR_VARIABLE, help="Folder of the stack's state and data; two folders, two stacks."
+    ),
+]
+
+
+@app.command()
+def up(
+    delivery_mode: Annotated[
+        DeliveryMode | None,
+        typer.Option(help="How events reach the function. Left out: as deployed, or queue.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port. Left out: 4566, or a free one if it is taken.", show_default=False),
+    ] = None,
+    stage: StageOption = DEFAULT_STAGE,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the emulator, deploy template.yaml onto it, and create the Iceberg table.
+
+    Repeat it after a change of template or code: it deploys what has changed.
+    """
+    with readable_errors():
+        stack = LocalStack(state_dir, stage)
+        with working_on("Starting the emulator and deploying template.yaml"):
+            outcome = stack.up(delivery_mode, port)
+        status = stack.status()
+    if as_json:
+        print_json({"outcome": outcome.value, **asdict(status)})
+        return
+    words = {
+        UpOutcome.STARTED: "The embedded stack is up",
+        UpOutcome.UPDATED: "The embedded stack was up; template and code were deployed anew",
+        UpOutcome.UNCHANGED: "The embedded stack is up already, and nothing has changed",
+    }
+    stdout.print(f"{words[outcome]}: stage {status.stage}, {status.delivery_mode} delivery, {status.endpoint}")
+
+
+@app.command()
+def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Stop the stack with everything in it. Nothing keeps running, and its data is gone."""
+    with readable_errors(), working_on("Stopping the embedded stack"):
+        stopped = LocalStack(state_dir).down()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        stdout.print("The embedded stack is down." if stopped else "The embedded stack was not up.")
+
+
+@app.command()
+def status(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Show where the stack is, and what waits in it. Exit code 1 when it is down."""
+    with readable_errors():
+        found = LocalStack(state_dir).status()
+    if as_json:
+        print_json(asdict(found))
+    elif found.up:
+        stdout.print(_as_table(found))
+    else:
+        stdout.print("The embedded stack is down. Start it: carousel-sync local up")
+    if not found.up:
+        raise typer.Exit(1)
+
+
+@app.command()
+def env(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Print the deployed function's environment, as shell exports: eval "$(carousel-sync local env)".
+
+    With it, lambda_fn.handler.handler can be called in any Python process.
+    """
+    with readable_errors():
+        environment = dict(sorted(LocalStack(state_dir).target().environment.items()))
+    if as_json:
+        print_json(environment)
+        return
+    for name, value in environment.items():
+        typer.echo(f"export {name}={_quoted(value)}")
+
+
+def _quoted(value: str) -> str:
+    """Quote for a shell, in single quotes whether it needs them or not."""
+    escaped = value.replace("'", "'\"'\"'")
+    return f"'{escaped}'"
+
+
+def _as_table(found: StackStatus) -> Table:
+    table = Table("", "Embedded stack", show_header=True)
+    rows = {
+        "Endpoint": found.endpoint,
+        "Process": found.pid,
+        "Stage": found.stage,
+        "Delivery": found.delivery_mode,
+        "CloudFormation": found.stack_status,
+        "Queue, waiting": found.queue_waiting,
+        "Queue, being processed": found.queue_in_flight,
+        "Dead letters": found.dead_letters,
+        f"Rows of {found.table}" if found.table else "Iceberg table": found.table_rows,
+    }
+    for name, value in rows.items():
+        table.add_row(name, "not there" if value is None else str(value))
+    return table

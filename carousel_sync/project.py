@@ -1,0 +1,9 @@
+"""Where the project's own files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
+TEMPLATE: Final = PROJECT_ROOT / "template.yaml"

@@ -1,0 +1,255 @@
+"""The guard on DynamoDB: claim, take over, complete, each conditional on what was read.
+
+Requests, for n sales that nobody has seen: n/25 PartiQL batches of INSERT to claim, n/25 batches of puts to complete.
+A PartiQL batch is chosen over a transaction because each statement answers for itself, where one failed condition
+cancels a whole transaction, and because it costs one write unit an item instead of two.
+
+Nothing here makes a sale safe by itself: the table's compare-and-set and the fences do. The guard keeps two attempts
+from working on one sale at the same time, and remembers which attempts there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lambda_fn.aws.batch_requests import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused
+from lambda_fn.errors import OutOfTime
+from lambda_fn.guard.items import (
+    GuardItem,
+    Status,
+    claimed_item,
+    completed_item,
+    guard_key,
+    in_progress_ttl,
+    lease_until,
+    read_item,
+)
+from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, HeldByAnother, NotClaimed
+from lambda_fn.runtime.retry import Clock, Deadline, Retry
+from lambda_fn.sale import Sale, SaleKey
+
+CLAIM_SHARE: Final = 0.5
+"""Of the time that is left: what is claimed still has to be looked up, committed, put and completed."""
+_REQUESTS_OF_A_ROUND: Final = 3
+"""Insert, read back, take over."""
+
+# BatchStatementErrorCodeEnum, Amazon DynamoDB API Reference. Any other code is a refusal that waiting will not mend.
+_LOST_THE_CONDITION: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
+_TRY_AGAIN: Final = frozenset(
+    {
+        "InternalServerError",
+        "NoAnswer",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
+
+_INSERT_FIELDS: Final = (
+    "pk",
+    "sk",
+    "tenantId",
+    "eventType",
+    "eventId",
+    "status",
+    "payloadHash",
+    "owner",
+    "leaseUntil",
+    "baseSnapshotId",
+    "attempts",
+    "ttl",
+)
+
+
+def guard_table(name: str) -> KeyedTable:
+    """Return the guard table's name and keys."""
+    return KeyedTable(name, partition_key="pk", sort_key="sk")
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What an attempt writes into each of its claims."""
+
+    attempt_id: int
+    pin: int
+    lease_seconds: float
+    now: float
+
+
+class DynamoDBGuard:
+    """The table of claims. ``claim_share`` is how much of the time that is left a claim may take."""
+
+    def __init__(self, batches: Batches, clock: Clock, retry: Retry, claim_share: float = CLAIM_SHARE) -> None:
+        self._batches = batches
+        self._clock = clock
+        self._retry = retry
+        self._claim_share = claim_share
+        name = batches.table.name
+        fields = ", ".join(f"'{field}': ?" for field in _INSERT_FIELDS)
+        self._insert = f'INSERT INTO "{name}" VALUE {{{fields}}}'
+        self._take_over = (
+            f'UPDATE "{name}" SET "owner" = ? SET "leaseUntil" = ? SET "attempts" = ? SET "ttl" = ? '  # noqa: S608
+            'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "owner" = ?'
+        )
+        self._replace_expired = (
+            f'UPDATE "{name}" SET "status" = ? SET "payloadHash" = ? SET "owner" = ? SET "leaseUntil" = ? '  # noqa: S608
+            'SET "baseSnapshotId" = ? SET "attempts" = ? SET "ttl" = ? REMOVE "processedAt" REMOVE "snapshotId" '
+            'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "ttl" = ?'
+        )
+
+    def claim(
+        self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
+    ) -> Mapping[SaleKey, ClaimResult]:
+        """Claim each sale for the attempt, or tell why not.
+
+        It takes a share of the time that is left, or what one round of requests may take where that is longer: what
+        can't be decided by then, because DynamoDB throttles, does not keep the other sales from being landed.
+
+        A claim whose answer was lost is found by reading it back. Raises StoreUnavailable when DynamoDB refuses; some
+        claims may then be held under this attempt until their lease ends.
+        """
+        deadline = self._share_of(deadline)
+        results: dict[SaleKey, ClaimResult] = {}
+        open_sales = {sale.key: sale for sale in sales}
+        for _ in self._retry.tries(deadline, _REQUESTS_OF_A_ROUND * self._batches.request_seconds):
+            attempt = _Attempt(attempt_id, pin, lease_seconds, self._clock.now())
+            self._insert_claims(open_sales, attempt, results, deadline)
+            try:
+                items = self._batches.get([guard_key(key) for key in open_sales], deadline)
+            except OutOfTime:
+                break
+            self._judge_items(open_sales, items, attempt, results, deadline)
+            if not open_sales:
+                return results
+        results.update({key: NotClaimed("the guard could not be asked in time") for key in open_sales})
+        return results
+
+    def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
+        """Tell how the sales stand, and touch nothing. A sale without an item is left out of the answer."""
+        items = self._batches.get([guard_key(key) for key in keys], deadline)
+        found = {key: read_item(items[guard_key(key)]) for key in keys if guard_key(key) in items}
+        return {
+            key: AlreadyCompleted(item.payload_hash)
+            if item.status is Status.COMPLETED
+            else HeldByAnother(item.payload_hash, item.lease_until)
+            for key, item in found.items()
+        }
+
+    def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
+        """Mark sales as COMPLETED and return those for which that is certain.
+
+        Written without a condition: a sale that is said to be complete has its row and its item, whoever says so.
+        """
+        now = self._clock.now()
+        items = [completed_item(completion, now) for completion in completions]
+        stored = self._batches.put(items, deadline)
+        return {completion.key for completion in completions if guard_key(completion.key) in stored}
+
+    def _share_of(self, deadline: Deadline) -> Deadline:
+        left = deadline.remaining_seconds()
+        # One request more than a round has: a round that exactly fits no longer does when it begins.
+        least = (_REQUESTS_OF_A_ROUND + 1) * self._batches.request_seconds
+        return Deadline.after(deadline.clock, min(left, max(self._claim_share * left, least)))
+
+    def _insert_claims(
+        self,
+        open_sales: dict[SaleKey, Sale],
+        attempt: _Attempt,
+        results: dict[SaleKey, ClaimResult],
+        deadline: Deadline,
+    ) -> None:
+        statements = [(self._insert, _insert_parameters(sale, attempt)) for sale in open_sales.values()]
+        for key, won in self._run(list(open_sales), statements, deadline):
+            if won:
+                results[key] = Claimed(open_sales.pop(key), base=attempt.pin)
+
+    def _judge_items(
+        self,
+        open_sales: dict[SaleKey, Sale],
+        items: Mapping[ItemKey, Item],
+        attempt: _Attempt,
+        results: dict[SaleKey, ClaimResult],
+        deadline: Deadline,
+    ) -> None:
+        """Decide each sale whose item exists; those that may be claimed are claimed on condition of what was read."""
+        updates: dict[SaleKey, tuple[str, list[Item], Claimed]] = {}
+        for key, sale in list(open_sales.items()):
+            raw = items.get(guard_key(key))
+            if raw is None:
+                continue
+            item = read_item(raw)
+            verdict = _verdict(item, sale, attempt)
+            if verdict is not None:
+                results[key] = verdict
+                del open_sales[key]
+            elif item.status is Status.COMPLETED:
+                parameters = _replace_parameters(sale, item, attempt)
+                updates[key] = (self._replace_expired, parameters, Claimed(sale, base=attempt.pin))
+            else:
+                claimed = Claimed(sale, base=item.base, earlier_attempts=item.attempts)
+                updates[key] = (self._take_over, _take_over_parameters(sale, item, attempt), claimed)
+        statements = [(text, parameters) for text, parameters, _ in updates.values()]
+        for key, won in self._run(list(updates), statements, deadline):
+            if won:
+                results[key] = updates[key][2]
+                del open_sales[key]
+
+    def _run(
+        self, keys: Sequence[SaleKey], statements: Sequence[tuple[str, list[Item]]], deadline: Deadline
+    ) -> Iterable[tuple[SaleKey, bool]]:
+        """Run a statement for each key, and tell for each whether it is certain to have taken effect."""
+        answers = self._batches.execute(statements, deadline)
+        return [(key, self._won(answer)) for key, answer in zip(keys, answers, strict=True)]
+
+    def _won(self, answer: StatementAnswer) -> bool:
+        if answer.error is None:
+            return True
+        if answer.error in _LOST_THE_CONDITION or answer.error in _TRY_AGAIN:
+            return False
+        raise refused(self._batches.table.name, "BatchExecuteStatement", f"{answer.error} {answer.message}")
+
+
+def _verdict(item: GuardItem, sale: Sale, attempt: _Attempt) -> ClaimResult | None:
+    """Decide a sale from its item alone; None when it may be claimed, on condition of the item as it was read."""
+    if item.status is Status.COMPLETED:
+        # DynamoDB deletes expired items up to days late: the time in the item decides, not its presence.
+        return AlreadyCompleted(item.payload_hash) if item.ttl > attempt.now else None
+    if item.owner == attempt.attempt_id:
+        earlier = tuple(other for other in item.attempts if other != attempt.attempt_id)
+        return Claimed(sale, base=item.base, earlier_attempts=earlier)
+    # An attempt that was taken over while it waited is fenced. Were it to own the sale again, "owner" alone would no
+    # longer tell the item that was read from the one that is there, and a take-over could lose an attempt's id.
+    was_taken_over = attempt.attempt_id in item.attempts
+    if was_taken_over or item.payload_hash != sale.payload_hash or item.lease_until > attempt.now:
+        return HeldByAnother(item.payload_hash, item.lease_until)
+    return None
+
+
+def _insert_parameters(sale: Sale, attempt: _Attempt) -> list[Item]:
+    item = claimed_item(
+        sale.key, sale.payload_hash, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds
+    )
+    return [item[field] for field in _INSERT_FIELDS]
+
+
+def _take_over_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> list[Item]:
+    owner = {"N": str(attempt.attempt_id)}
+    attempts = {"L": [*({"N": str(earlier)} for earlier in item.attempts), owner]}
+    condition = [{"S": Status.IN_PROGRESS.value}, {"N": str(item.owner)}]
+    lease = lease_until(attempt.now, attempt.lease_seconds)
+    return [owner, lease, attempts, in_progress_ttl(attempt.now), *_key_parameters(sale), *condition]
+
+
+def _replace_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> list[Item]:
+    new = claimed_item(sale.key, sale.payload_hash, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds)
+    fields = ("status", "payloadHash", "owner", "leaseUntil", "baseSnapshotId", "attempts", "ttl")
+    condition = [{"S": Status.COMPLETED.value}, {"N": str(item.ttl)}]
+    return [*(new[field] for field in fields), *_key_parameters(sale), *condition]
+
+
+def _key_parameters(sale: Sale) -> list[Item]:
+    partition, sort = guard_key(sale.key)
+    return [{"S": partition}, {"S": sort}]

@@ -1,0 +1,155 @@
+"""Merging manifests, over every catalog: the list gets short, and nothing else about the table changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pyiceberg.manifest import ManifestEntry, ManifestFile
+from pyiceberg.table import Table
+
+from lambda_fn.iceberg.manifest_merging import EVERY
+from lambda_fn.iceberg.sales_table import IcebergSalesTable
+from lambda_fn.ports import Landed, ManifestMerge
+from lambda_fn.runtime.retry import Deadline, SystemClock
+from tests.builders import sale
+from tests.catalogs import Files, answer_lost, answered, faulty, first_do
+from tests.fakes.clock import FakeClock
+from tests.tables import TableUnderTest
+
+FEWEST = 5
+
+
+def soon() -> Deadline:
+    return Deadline.after(SystemClock(), 120)
+
+
+def land(writer: IcebergSalesTable, number: int) -> None:
+    """Commit one sale; the first commit of a table has sequence number 1."""
+    sales = [sale(sale_id=f"{number:03}", tenant_id=f"t{number % 2}")]
+    assert isinstance(writer.begin(1000 + number, soon()).append(sales, (), soon()), Landed)
+
+
+def set_properties(table: TableUnderTest, **properties: str) -> None:
+    with table.load().transaction() as transaction:
+        transaction.set_properties(
+            {name.replace("__", ".").replace("_", "-"): text for name, text in properties.items()}
+        )
+
+
+@pytest.fixture
+def merging(table: TableUnderTest) -> TableUnderTest:
+    set_properties(table, commit__manifest__min_count_to_merge=str(FEWEST))
+    return table
+
+
+def manifests_of(table: Table) -> Sequence[ManifestFile]:
+    head = table.current_snapshot()
+    assert head is not None
+    return head.manifests(table.io)
+
+
+def entries_of(table: Table) -> dict[str, tuple[Any, ...]]:
+    """Return all that is known of each data file, by its path."""
+
+    def known(entry: ManifestEntry) -> tuple[Any, ...]:
+        file = entry.data_file
+        numbers = (entry.snapshot_id, entry.sequence_number, entry.file_sequence_number)
+        return (
+            *numbers,
+            file.partition,
+            file.record_count,
+            file.lower_bounds,
+            file.upper_bounds,
+            file.file_size_in_bytes,
+        )
+
+    entries = [entry for manifest in manifests_of(table) for entry in manifest.fetch_manifest_entry(table.io)]
+    assert len(entries) == len({entry.data_file.file_path for entry in entries})
+    return {entry.data_file.file_path: known(entry) for entry in entries}
+
+
+def totals_of(table: Table) -> dict[str, str]:
+    head = table.current_snapshot()
+    assert head is not None
+    assert head.summary is not None
+    return {name: text for name, text in head.summary.additional_properties.items() if name.startswith("total-")}
+
+
+def test_a_merge_leaves_every_file_as_it_was(merging: TableUnderTest) -> None:
+    files = Files(FakeClock())
+    writer = merging.writer(files)
+    for number in range(1, EVERY + 1):
+        land(writer, number)
+        if number < EVERY:
+            assert writer.merge_manifests(soon()) is None, "it is the turn of every twentieth commit only"
+    before = merging.load()
+    assert writer.merge_manifests(soon()) == ManifestMerge(EVERY)
+    after = merging.load()
+    assert len(manifests_of(before)) == EVERY
+    assert len(manifests_of(after)) == 1
+    assert entries_of(after) == entries_of(before)
+    assert totals_of(after) == totals_of(before)
+    assert merging.sale_ids() == [f"{number:03}" for number in range(1, EVERY + 1)]
+    assert len(list(after.scan("tenant_id = 't1'").plan_files())) == EVERY // 2
+
+    files.read.clear()
+    land(writer, EVERY + 1)
+    assert not files.read, "whoever has merged knows the manifests"
+    assert len(manifests_of(merging.load())) == 2
+    assert len(merging.sale_ids()) == EVERY + 1
+
+
+def test_the_manifest_list_does_not_grow_with_the_commits(merging: TableUnderTest) -> None:
+    writer = merging.writer()
+    for number in range(1, 4 * EVERY):
+        land(writer, number)
+        writer.merge_manifests(soon())
+    # The merged ones are of one tier, of which there are five at most, and the small ones since the last merge.
+    assert len(manifests_of(merging.load())) <= FEWEST + EVERY
+    assert len(merging.sale_ids()) == 4 * EVERY - 1
+
+
+def test_a_table_whose_properties_turn_merging_off_keeps_its_manifests(merging: TableUnderTest) -> None:
+    set_properties(merging, commit__manifest_merge__enabled="false")
+    writer = merging.writer()
+    for number in range(1, EVERY + 1):
+        land(writer, number)
+    assert writer.merge_manifests(soon()) is None
+    assert len(manifests_of(merging.load())) == EVERY
+
+
+def test_a_merge_gives_way_to_an_append(merging: TableUnderTest) -> None:
+    other = merging.writer()
+    for number in range(1, EVERY):
+        land(other, number)
+    nothing_wrong = [answered]
+    writer = merging.writer(faulty(*nothing_wrong, first_do(lambda: land(other, 100))))
+    land(writer, EVERY)
+    merge = writer.merge_manifests(soon())
+    assert merge is not None
+    assert merge.failure
+    land(writer, EVERY + 2)
+    assert len(manifests_of(merging.load())) == EVERY + 2
+    assert len(merging.sale_ids()) == EVERY + 2
+
+
+def test_a_merge_whose_answer_is_lost_is_found_by_the_next_attempt(merging: TableUnderTest) -> None:
+    writer = merging.writer(faulty(*[answered] * EVERY, answer_lost))
+    for number in range(1, EVERY + 1):
+        land(writer, number)
+    merge = writer.merge_manifests(soon())
+    assert merge is not None
+    assert merge.failure
+    land(writer, EVERY + 1)
+    assert len(manifests_of(merging.load())) == 2
+    assert len(merging.sale_ids()) == EVERY + 1
+
+
+def test_no_merge_begins_when_the_time_may_not_be_enough(merging: TableUnderTest) -> None:
+    writer = merging.writer()
+    for number in range(1, EVERY + 1):
+        land(writer, number)
+    assert writer.merge_manifests(Deadline.after(SystemClock(), 20)) is None
+    assert len(manifests_of(merging.load())) == EVERY

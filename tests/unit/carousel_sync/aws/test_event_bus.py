@@ -1,0 +1,151 @@
+"""Events on their way to the bus: groups within its limits, entries sent again, files sent as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from carousel_sync.aws.event_bus import ENTRIES_LIMIT, REQUEST_LIMIT_BYTES, BusEvent, EventBus, batches, bus_of
+from carousel_sync.events.send import read_event
+from lambda_fn.errors import ConfigurationError, StoreUnavailable
+from tests.fakes.clock import FakeClock
+
+Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+class StackOnly:
+    """A stage whose stack has these parameters; None: there is no such stack."""
+
+    stage = "dev"
+
+    def __init__(self, parameters: dict[str, str] | None) -> None:
+        self._parameters = parameters
+        self.asked: list[tuple[str, str]] = []
+
+    def client(self, service: str) -> StackOnly:
+        self.asked.append((service, ""))
+        return self
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        self.asked.append(("describe_stacks", StackName))
+        if self._parameters is None:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "does not exist"}}, "DescribeStacks")
+        found = [{"ParameterKey": key, "ParameterValue": value} for key, value in self._parameters.items()]
+        return {"Stacks": [{"Parameters": found}]}
+
+
+class Bus:
+    """Answers requests in turn; the last answer is for all that follow."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.requests: list[list[str]] = []
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        self.requests.append([entry["Detail"] for entry in Entries])
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return {"Entries": answer(Entries)}
+
+
+def taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"EventId": f"id of {entry['Detail']}"} for entry in entries]
+
+
+def only_first_taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    throttled = {"ErrorCode": "ThrottlingException", "ErrorMessage": "slower"}
+    return [*taken(entries[:1]), *[throttled for _ in entries[1:]]]
+
+
+def none_taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"ErrorCode": "InternalFailure", "ErrorMessage": "try later"} for _ in entries]
+
+
+def malformed(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."} for _ in entries]
+
+
+def event(detail: str) -> BusEvent:
+    return BusEvent("carousel.products", "carousel.product.sold", detail)
+
+
+def sizes(details: list[str]) -> list[int]:
+    return [len(batch) for batch in batches([event(detail) for detail in details], lambda one: one.size_bytes)]
+
+
+def test_groups_of_ten() -> None:
+    assert sizes(["{}"] * 23) == [ENTRIES_LIMIT, ENTRIES_LIMIT, 3]
+    assert sizes([]) == []
+
+
+def test_groups_stay_within_a_request() -> None:
+    assert sizes(["x" * 400_000] * 5) == [2, 2, 1]
+    assert sizes(["{}", "x" * (REQUEST_LIMIT_BYTES - 38), "{}"]) == [1, 1, 1]
+
+
+def test_size_is_counted_in_bytes() -> None:
+    assert sizes(["é" * 300_000] * 2) == [1, 1]
+
+
+def test_an_event_that_fits_into_no_request_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="too large for the event bus"):
+        sizes(["x" * REQUEST_LIMIT_BYTES])
+
+
+def test_entries_that_were_not_taken_are_sent_again() -> None:
+    bus = Bus(only_first_taken, none_taken, taken)
+    ids = EventBus(bus, "default", FakeClock()).put([event("1"), event("2"), event("3")])
+    assert ids == ["id of 1", "id of 2", "id of 3"]
+    assert bus.requests == [["1", "2", "3"], ["2", "3"], ["2", "3"]]
+
+
+def test_sending_again_is_bounded() -> None:
+    bus = Bus(only_first_taken, none_taken)
+    with pytest.raises(StoreUnavailable, match=r"did not take 1 of 2 events in 30 s .*InternalFailure: try later"):
+        EventBus(bus, "default", FakeClock()).put([event("1"), event("2")])
+    assert len(bus.requests) < 100
+
+
+def test_an_entry_that_is_refused_for_good_is_not_sent_again() -> None:
+    bus = Bus(malformed)
+    with pytest.raises(ConfigurationError, match="MalformedDetail"):
+        EventBus(bus, "default", FakeClock()).put([event("1")])
+    assert len(bus.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        '{"listedPrice": 450.00000000000000000001, "salePrice": 1E+2}',
+        '{"a": 1, "a": 2, "nested": {"detail": {"b": [1.50, "}"]}}}',
+        '{ "text" : "\\u00e9 \\" , } \\n" }',
+        "{}",
+    ],
+)
+def test_a_file_is_sent_as_it_is_written(tmp_path: Path, detail: str) -> None:
+    path = tmp_path / "event.json"
+    path.write_text(f'\n{{"source": "s", "detail-type":"t" ,\n "detail" :{detail} , "resources": [{{"detail": 1}}]}}\n')
+    read = read_event(path)
+    assert (read.source, read.detail_type, read.detail) == ("s", "t", detail)
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "2025-12-30T12:00:00"])
+def test_a_time_that_the_bus_cannot_take_is_left_out(tmp_path: Path, time: str) -> None:
+    path = tmp_path / "event.json"
+    path.write_text(f'{{"source": "s", "detail-type": "t", "time": "{time}", "detail": {{}}}}')
+    assert "Time" not in read_event(path).entry("default")
+
+
+def test_the_bus_is_the_one_that_the_stage_listens_to() -> None:
+    target = StackOnly({"Stage": "dev", "EventBusName": "sales"})
+    assert bus_of(target) == "sales"  # type: ignore[arg-type]
+    assert target.asked == [("cloudformation", ""), ("describe_stacks", "carousel-sync-dev")]
+
+
+@pytest.mark.parametrize("parameters", [None, {"Stage": "dev"}])
+def test_no_bus_is_guessed(parameters: dict[str, str] | None) -> None:
+    with pytest.raises(ConfigurationError, match=r"Nothing was sent\..*--bus NAME"):
+        bus_of(StackOnly(parameters))  # type: ignore[arg-type]

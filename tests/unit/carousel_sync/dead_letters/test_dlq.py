@@ -1,0 +1,371 @@
+"""The dead-letter commands over queues in memory: what a letter tells, what goes back, what an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from carousel_sync.aws.target import Target
+from carousel_sync.dead_letters import commands, queue
+from carousel_sync.dead_letters.queue import HIDDEN_SECONDS, Redrive, Redriven, Wanted, looking_through
+from tests.builders import body
+from tests.fakes.sqs import FakeSQS, client_error
+from tests.unit.carousel_sync.dead_letters.test_letters import wrapped
+
+DEAD = "https://sqs/dead"
+BUFFER = "https://sqs/buffer"
+
+
+class Deployed:
+    """A target of queues alone."""
+
+    def __init__(self, queues: FakeSQS) -> None:
+        self._queues = queues
+
+    @property
+    def settings(self) -> Any:
+        return type("Settings", (), {"dead_letter_queue_url": DEAD})
+
+    def client(self, service: str) -> FakeSQS:
+        assert service == "sqs"
+        return self._queues
+
+
+@pytest.fixture
+def queues() -> FakeSQS:
+    return FakeSQS(DEAD, BUFFER)
+
+
+@pytest.fixture
+def target(queues: FakeSQS, monkeypatch: pytest.MonkeyPatch) -> Target:
+    found = cast("Target", Deployed(queues))
+    monkeypatch.setattr(queue, "buffer_queue_url", lambda _: BUFFER)
+    monkeypatch.setattr(commands, "resolve", lambda *_: found)
+    return found
+
+
+def redriven(target: Target, *reasons: str, limit: int | None = None, dry_run: bool = False) -> Redriven:
+    return Redrive(target, Wanted(frozenset(reasons), limit, dry_run)).run()
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(commands.app, list(arguments))
+    return result.exit_code, (result.stdout + result.stderr).strip()
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_shows_every_letter_once_and_leaves_all_of_them(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, body(), reason="INVALID_FIELD") for _ in range(25)]
+    with looking_through(target) as look:
+        seen = [one.message_id for group in look.groups() for one in group]
+        assert look.complete
+        assert queues.visible(DEAD) == []
+    assert seen == queues.visible(DEAD) == ids
+
+
+def test_an_interrupted_look_leaves_every_letter(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, body()) for _ in range(25)]
+    calls = iter(range(3))
+
+    def before(request: str) -> None:
+        if request == "receive" and next(calls) == 2:
+            raise KeyboardInterrupt
+
+    queues.before = before
+    with pytest.raises(KeyboardInterrupt), looking_through(target) as look:
+        list(look.groups())
+    assert queues.visible(DEAD) == ids
+
+
+def test_letters_that_cannot_be_shown_again_come_back_by_themselves(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, body()) for _ in range(25)]
+    queues.before = failing("change")
+    with looking_through(target) as look:
+        assert sum(map(len, look.groups())) == 25
+    assert queues.visible(DEAD) == []
+    queues.now += HIDDEN_SECONDS
+    assert queues.visible(DEAD) == ids
+
+
+def test_a_look_ends_before_what_it_saw_comes_back(
+    target: Target, queues: FakeSQS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(25):
+        queues.add(DEAD, body())
+    times = iter([0.0, 1.0, HIDDEN_SECONDS + 1.0])
+    monkeypatch.setattr("carousel_sync.dead_letters.queue.time", SimpleNamespace(monotonic=lambda: next(times)))
+    with looking_through(target) as look:
+        assert sum(map(len, look.groups())) == 10
+    assert not look.complete
+
+
+def failing(name: str, error: Callable[[], BaseException] = lambda: client_error("ServiceUnavailable")) -> Any:
+    def before(request: str) -> None:
+        if request == name:
+            raise error()
+
+    return before
+
+
+# --- sending back ----------------------------------------------------------------------------------------------------
+
+
+def test_everything_goes_back_as_it_came(target: Target, queues: FakeSQS) -> None:
+    bodies = [body(saleId=f"sale-{number}") for number in range(23)]
+    for text in bodies:
+        queues.add(DEAD, text, reason="INVALID_FIELD")
+    queues.add(DEAD, wrapped(body(saleId="wrapped")))
+    done = redriven(target)
+    assert done.sent == {"INVALID_FIELD": 23, "FUNCTION_FAILED": 1}
+    assert done.complete
+    assert queues.bodies(DEAD) == []
+    assert queues.bodies(BUFFER) == [*bodies, body(saleId="wrapped")]
+    assert all(not message.attributes for message in queues.queues[BUFFER])
+
+
+def test_only_of_some_reasons(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "1", reason="INVALID_FIELD")
+    kept = queues.add(DEAD, "2", reason="NOT_A_SALE")
+    queues.add(DEAD, "3", DeadLetterQueueSourceArn="arn")
+    done = redriven(target, "INVALID_FIELD", "GAVE_UP")
+    assert done.sent == {"INVALID_FIELD": 1, "GAVE_UP": 1}
+    assert done.kept == {"NOT_A_SALE": 1}
+    assert queues.visible(DEAD) == [kept]
+    assert queues.bodies(BUFFER) == ["1", "3"]
+
+
+@pytest.mark.parametrize("limit", [1, 9, 10, 11, 24, 25, 26])
+def test_no_more_than_the_limit(target: Target, queues: FakeSQS, limit: int) -> None:
+    for number in range(25):
+        queues.add(DEAD, str(number), reason="INVALID_FIELD")
+    assert redriven(target, limit=limit).sent.total() == min(limit, 25)
+    assert len(queues.bodies(BUFFER)) == min(limit, 25)
+    assert len(queues.visible(DEAD)) == max(0, 25 - limit)
+
+
+def test_a_dry_run_changes_nothing(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, body(), reason="INVALID_FIELD") for _ in range(12)]
+    assert redriven(target, dry_run=True).sent == {"INVALID_FIELD": 12}
+    assert queues.visible(DEAD) == ids
+    assert queues.bodies(BUFFER) == []
+
+
+def test_what_is_rejected_again_does_not_go_round(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    def function_rejects(request: str) -> None:
+        if request == "delete":
+            queues.now += 5
+            queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    queues.before = function_rejects
+    done = redriven(target)
+    assert (done.sent.total(), done.newer) == (1, 1)
+    assert queues.bodies(BUFFER) == ["bad"]
+    assert len(queues.visible(DEAD)) == 1
+
+
+def test_what_is_rejected_again_within_the_same_second_does_not_go_round(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    def function_rejects(request: str) -> None:
+        if request == "delete":
+            queues.add(DEAD, "bad", reason="INVALID_FIELD")
+
+    queues.before = function_rejects
+    done = redriven(target)
+    assert (done.sent.total(), done.newer) == (1, 1)
+    queues.before = lambda _: None
+    assert redriven(target).sent.total() == 1
+    assert queues.bodies(DEAD) == []
+
+
+def test_large_events_go_one_by_one(target: Target, queues: FakeSQS) -> None:
+    for number in range(4):
+        queues.add(DEAD, str(number) + "x" * 600_000)
+    assert redriven(target).sent.total() == 4
+    assert len(queues.bodies(BUFFER)) == 4
+
+
+def test_what_the_queue_refuses_stays(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "good")
+    refused = queues.add(DEAD, "REFUSE")
+    hollow = queues.add(DEAD, json.dumps({"requestContext": {}, "responseContext": {}}))
+    done = redriven(target)
+    assert done.refused.keys() == {refused, hollow}
+    assert done.sent.total() == 1
+    assert queues.visible(DEAD) == [refused, hollow]
+
+
+def test_an_event_is_deleted_only_once_the_queue_has_it(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, body()) for _ in range(3)]
+    queues.before = failing("send")
+    with pytest.raises(Exception, match="ServiceUnavailable"):
+        redriven(target)
+    assert queues.visible(DEAD) == ids
+    assert queues.bodies(BUFFER) == []
+
+
+def test_what_cannot_be_deleted_is_told_and_not_sent_for_ever(target: Target, queues: FakeSQS) -> None:
+    ids = [queues.add(DEAD, "event") for _ in range(3)]
+    queues.before = failing("delete")
+    assert redriven(target).stuck == ids
+    assert queues.bodies(BUFFER) == ["event"] * 3
+    assert queues.visible(DEAD) == ids
+    queues.before = lambda _: None
+    assert redriven(target).sent.total() == 3
+    assert queues.bodies(DEAD) == []
+
+
+@pytest.mark.parametrize("request_name", ["receive", "send", "delete", "change"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_interrupted_at_any_request_no_event_is_lost(
+    target: Target, queues: FakeSQS, request_name: str, number: int
+) -> None:
+    events = {f"event-{count}" for count in range(25)}
+    for text in sorted(events):
+        queues.add(DEAD, text)
+    left = number
+
+    def before(request: str) -> None:
+        nonlocal left
+        left -= request == request_name
+        if request == request_name and not left:
+            raise KeyboardInterrupt
+
+    queues.before = before
+    work = Redrive(target, Wanted())
+    interrupted = False
+    try:
+        work.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    assert interrupted or request_name == "change"
+    assert {*queues.bodies(DEAD), *queues.bodies(BUFFER)} == events
+    queues.before = lambda _: None
+    queues.now += HIDDEN_SECONDS
+    redriven(target)
+    assert queues.bodies(DEAD) == []
+    assert set(queues.bodies(BUFFER)) == events
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_list_of_an_empty_queue(target: Target) -> None:
+    assert run("list") == (0, "The dead-letter queue is empty.")
+    assert json.loads(run("list", "--json")[1])["total"] == 0
+
+
+def test_list_by_reason(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, body(), reason="INVALID_FIELD", detail="newer", firstSeen="2026-02-01T00:00:00.000Z")
+    oldest = queues.add(DEAD, body(), reason="INVALID_FIELD", detail="older", firstSeen="2026-01-01T00:00:00.000Z")
+    queues.add(DEAD, body(), DeadLetterQueueSourceArn="arn")
+    code, text = run("list", "--json")
+    document = json.loads(text)
+    assert (code, document["total"], document["complete"], document["hidden"]) == (0, 3, True, 0)
+    gave_up, invalid = document["reasons"]
+    assert (gave_up["reason"], gave_up["count"]) == ("GAVE_UP", 1)
+    assert (invalid["count"], invalid["oldest"]) == (2, "2026-01-01T00:00:00.000Z")
+    assert (invalid["example"]["id"], invalid["example"]["detail"]) == (oldest, "older")
+    assert "INVALID_FIELD" in run("list")[1]
+    assert run("list", "--reason", "NOT_A_SALE") == (0, "There are no such dead letters.")
+    assert oldest in run("list", "--reason", "invalid_field")[1].replace("\n", "")
+
+
+def test_list_tells_of_hidden_letters(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, body())
+    with looking_through(target) as look:
+        list(look.groups())
+        text = run("list")[1]
+    assert "somebody else is looking" in " ".join(text.split())
+
+
+def test_show(target: Target, queues: FakeSQS) -> None:
+    text = '{"detail": {"salePrice": 450.10, "embedding": [0.10, 2e-7, 3], "note": "a\\u001b[31m"}}'
+    for _ in range(15):
+        queues.add(DEAD, "another")
+    message_id = queues.add(DEAD, text, reason="INVALID_FIELD", detail="why \x1b[31m", requestId="r-1")
+    code, shown = run("show", message_id)
+    assert code == 0
+    assert '"salePrice": 450.10' in shown
+    assert '"embedding": [ 0.10, 2e-7, 3 ]' in shown
+    assert "requestId  r-1" in shown
+    assert "\x1b" not in shown
+    assert len(queues.visible(DEAD)) == 16
+    document = json.loads(run("show", message_id, "--json")[1])
+    assert document["body"] == text
+    assert document["attributes"]["detail"] == "why \x1b[31m"
+
+
+def test_show_of_a_letter_that_is_not_there(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "another")
+    code, text = run("show", "nobody")
+    assert code == 1
+    assert "carousel-sync dlq list --json" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("text", ["not json", "[1, 2", "[" * 100_000, '{"a": "\\ud800"}'])
+def test_a_body_that_cannot_be_indented_is_shown_as_it_is(text: str) -> None:
+    assert commands.pretty(text) == text
+
+
+def test_redrive_tells_what_it_did(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "1", reason="INVALID_FIELD")
+    queues.add(DEAD, "2", reason="NOT_A_SALE")
+    code, text = run("redrive", "--reason", "invalid_field", "--dry-run")
+    assert (code, text.splitlines()[0]) == (0, "1 would be sent back to the queue: INVALID_FIELD 1")
+    code, text = run("redrive", "--reason", "invalid_field")
+    assert (code, text.splitlines()[0]) == (0, "1 sent back to the queue: INVALID_FIELD 1")
+    assert "NOT_A_SALE 1" in text
+    document = json.loads(run("redrive", "--json")[1])
+    assert (document["sent"], document["refused"], document["not_deleted"]) == (1, {}, [])
+
+
+def test_redrive_fails_when_a_letter_is_refused(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "REFUSE")
+    code, text = run("redrive")
+    assert code == 1
+    assert "was not sent and stays here: InvalidMessageContents" in " ".join(text.split())
+
+
+def test_redrive_that_breaks_off_tells_how_far_it_came(target: Target, queues: FakeSQS) -> None:
+    for number in range(15):
+        queues.add(DEAD, f"event-{number}")
+    sent = 0
+
+    def before(request: str) -> None:
+        nonlocal sent
+        sent += request == "send"
+        if request == "send" and sent == 2:
+            raise client_error("ServiceUnavailable")
+
+    queues.before = before
+    code, text = run("redrive")
+    assert code == 1
+    assert "10 events were sent back for certain" in text
+    queues.before = lambda _: None
+    assert run("redrive")[0] == 0
+    assert len(queues.bodies(BUFFER)) == 15
+
+
+def test_redrive_that_is_interrupted(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, "event")
+    queues.before = failing("send", KeyboardInterrupt)
+    code, text = run("redrive")
+    assert code == commands.EXIT_INTERRUPTED
+    assert "Run the command again to go on" in " ".join(text.split())
+    assert queues.visible(DEAD)
+
+
+def test_the_commands_are_registered() -> None:
+    group = typer.main.get_group(commands.app)
+    assert set(group.commands) == {"list", "show", "redrive"}

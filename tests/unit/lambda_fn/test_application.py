@@ -1,0 +1,132 @@
+"""Both ways in which events arrive, and the answers that each expects."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lambda_fn.application import (
+    batch_answer,
+    deliveries_of_batch,
+    delivery_of_event,
+    event_answer,
+    is_queue_batch,
+)
+from lambda_fn.errors import SaleNotCommitted
+from lambda_fn.ports import Reason, Rejection
+from lambda_fn.process_deliveries import Outcome, Result
+from tests.builders import body, event, sale
+
+NOW = 1_773_568_801.25
+REJECTION = Rejection(Reason.INVALID_FIELD, "detail.brand: Field required")
+
+
+def record(message_id: str, text: str, **changes: object) -> dict[str, Any]:
+    return {
+        "messageId": message_id,
+        "receiptHandle": "handle",
+        "body": text,
+        "attributes": {"SentTimestamp": "1773568801250", "ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:carousel-sync-dev",
+        "awsRegion": "eu-west-1",
+        **changes,
+    }
+
+
+def test_a_batch_of_queue_messages_is_recognised() -> None:
+    assert is_queue_batch({"Records": [record("1", body()), record("2", "{")]})
+    assert is_queue_batch({"Records": []})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        1,
+        "Records",
+        [],
+        [record("1", "{}")],
+        {},
+        event(),
+        {"Records": None},
+        {"Records": "x"},
+        {"Records": {}},
+        {"Records": [1]},
+        {"Records": [{}]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": body()}}]},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": [record("1", body()), {"eventSource": "aws:kinesis"}]},
+    ],
+)
+def test_everything_else_is_one_event(event: object) -> None:
+    assert not is_queue_batch(event)
+
+
+def test_each_message_becomes_a_delivery() -> None:
+    text = "\t" + body(brand="Hermès") + " "
+    first, second = deliveries_of_batch({"Records": [record("a", text), record("b", "{")]})
+    assert (first.delivery_id, first.body, first.first_seen) == ("a", text, "2026-03-15T10:00:01.250Z")
+    assert first.content == sale(brand="Hermès")
+    assert (second.delivery_id, second.body) == ("b", "{")
+    assert isinstance(second.content, Rejection)
+
+
+@pytest.mark.parametrize("attributes", [{}, None, {"SentTimestamp": ""}, {"SentTimestamp": "yesterday"}])
+def test_a_message_may_lack_its_time(attributes: object) -> None:
+    (delivery,) = deliveries_of_batch({"Records": [record("a", body(), attributes=attributes)]})
+    assert delivery.first_seen == ""
+    assert delivery.content == sale()
+
+
+def test_a_direct_event_is_kept_as_json() -> None:
+    document = event(brand="Hermès", description="a\ud800b\x00", embedding=[0.5])
+    delivery = delivery_of_event(document, NOW)
+    assert json.loads(delivery.body) == document
+    assert delivery.body.isascii(), "a lone surrogate can only be written as an escape"
+    assert delivery.first_seen == "2026-03-15T10:00:01.250Z"
+
+
+def test_a_direct_event_takes_no_more_room_than_its_producer_gave_it() -> None:
+    document = event(description="é" * 10_000, embedding=[0.5, 0.25])
+    body = delivery_of_event(document, NOW).body
+    assert json.loads(body) == document
+    assert len(body.encode()) == len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("character", ["\ud800", "\ufffe", "\uffff"])
+def test_a_character_that_no_message_may_hold_is_escaped(character: str) -> None:
+    body = delivery_of_event(event(description=character), NOW).body
+    assert body.isascii()
+    assert json.loads(body)["detail"]["description"] == character
+
+
+@pytest.mark.parametrize("document", [None, 1, "x", [], [1], {}, {"Records": 1}, {"warmup": True}])
+def test_a_direct_event_may_be_anything(document: object) -> None:
+    delivery = delivery_of_event(document, NOW)
+    assert isinstance(delivery.content, Rejection)
+    assert delivery.content.reason is Reason.NOT_A_SALE
+    assert json.loads(delivery.body) == document
+
+
+def test_only_what_has_to_come_back_is_in_the_batch_answer() -> None:
+    answer = batch_answer({"back-2", "back-1"})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "back-1"}, {"itemIdentifier": "back-2"}]}
+    assert batch_answer(set()) == {"batchItemFailures": []}
+
+
+def test_the_answers_for_one_event() -> None:
+    assert event_answer(Result(Outcome.COMMITTED))["statusCode"] == 200
+    assert event_answer(Result(Outcome.DUPLICATE)) == {"statusCode": 200, "body": "Duplicate event - skipped"}
+    rejected = event_answer(Result(Outcome.REJECTED, REJECTION))
+    assert rejected["statusCode"] == 422
+    assert json.loads(rejected["body"]) == {"reason": "INVALID_FIELD", "detail": "detail.brand: Field required"}
+
+
+@pytest.mark.parametrize("rejection", [None, REJECTION])
+def test_an_event_that_has_to_come_back_is_an_error(rejection: Rejection | None) -> None:
+    with pytest.raises(SaleNotCommitted, match="delivered again: no time"):
+        event_answer(Result(Outcome.GIVEN_BACK, rejection, "no time"))
