@@ -24,8 +24,9 @@ from catalog_config import s3_tables
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
+from lambda_fn.application import Application
 from lambda_fn.settings import Settings
-from lambda_fn.wiring import Application, build
+from lambda_fn.wiring import build
 from schemas.sales_history import TABLE
 from tests.contract.dynamodb.dynamodb_tables import create_tables
 from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, emulator

@@ -1,4 +1,4 @@
-"""The two ways in which events arrive, and the answers that each of them expects.
+"""An event in, an answer out: which shape of event arrived, and the answer that its sender expects.
 
 Queue delivery: an SQS batch whose bodies are EventBridge events, answered with a partial batch response (AWS Lambda
 Developer Guide, "Handling errors for an SQS event source"). Direct delivery: one EventBridge event.
@@ -9,18 +9,69 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from lambda_fn.errors import SaleNotCommitted
+from lambda_fn.errors import CarouselSyncError, SaleNotCommitted
 from lambda_fn.event import parse_event, parse_message
 from lambda_fn.ports import Delivery
-from lambda_fn.process_deliveries import Outcome, Result
+from lambda_fn.process_deliveries import Outcome, ProcessDeliveries, Result
+from lambda_fn.redelivery import SQSRedelivery
+from lambda_fn.runtime.retry import Clock, Deadline
+from lambda_fn.telemetry import PowertoolsTelemetry
 
 DIRECT_DELIVERY_ID: Final = "direct"
+# Time kept at the end of an invocation to log, to write the metrics, and to answer.
+ANSWER_SECONDS: Final = 2.0
+SECONDS_WITHOUT_CONTEXT: Final = 60.0
 
 # Amazon SQS API Reference, SendMessage: characters that a message may not hold (JSON escapes control characters).
 _NOT_IN_A_MESSAGE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+class LambdaContext(Protocol):
+    """What is used of the Lambda context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the service ends the invocation."""
+        ...
+
+
+@dataclass(frozen=True)
+class Application:
+    """Events in, answers out."""
+
+    process: ProcessDeliveries
+    redelivery: SQSRedelivery
+    telemetry: PowertoolsTelemetry
+    clock: Clock
+
+    def handle(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:
+        """Process an SQS batch or one EventBridge event. Raises only for what a retry can mend."""
+        request_id = context.aws_request_id if context else "local"
+        seconds = context.get_remaining_time_in_millis() / 1000 if context else SECONDS_WITHOUT_CONTEXT
+        deadline = Deadline.after(self.clock, seconds - ANSWER_SECONDS)
+        self.telemetry.start(request_id)
+        try:
+            if is_queue_batch(event):
+                return self._handle_batch(event, request_id, deadline)
+            delivery = delivery_of_event(event, self.clock.now())
+            results = self.process.process([delivery], request_id, deadline)
+            return event_answer(results[delivery.delivery_id])
+        except CarouselSyncError as error:
+            self.telemetry.failure(error)
+            raise
+        finally:
+            self.telemetry.flush()
+
+    def _handle_batch(self, event: Any, request_id: str, deadline: Deadline) -> dict[str, Any]:
+        results = self.process.process(deliveries_of_batch(event), request_id, deadline)
+        given_back = {message for message, result in results.items() if result.outcome is Outcome.GIVEN_BACK}
+        self.redelivery.schedule(event["Records"], given_back, deadline)
+        return batch_answer(given_back)
 
 
 def is_queue_batch(event: object) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 from lambda_fn.runtime.startup import RARELY_USED, imported_when_used, nothing_is_garbage
 
 with nothing_is_garbage(), imported_when_used(*RARELY_USED):
-    from lambda_fn.wiring import LambdaContext, application
+    from lambda_fn.application import LambdaContext
+    from lambda_fn.wiring import application
 
 
 def handler(event: Any, context: LambdaContext | None) -> dict[str, Any]:

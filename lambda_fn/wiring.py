@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 from catalog_config.connect import connect
-from lambda_fn.application import batch_answer, deliveries_of_batch, delivery_of_event, event_answer, is_queue_batch
+from lambda_fn.application import Application
 from lambda_fn.aws.batch_requests import Batches
 from lambda_fn.dead_letters.dead_letter_queue import SQSDeadLetters
-from lambda_fn.errors import CarouselSyncError
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
-from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
+from lambda_fn.process_deliveries import ProcessDeliveries
 from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
 from lambda_fn.redelivery import SQSRedelivery
 from lambda_fn.runtime.parallel import Threads
-from lambda_fn.runtime.retry import Clock, Deadline, Retry, SystemClock
+from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from lambda_fn.runtime.startup import nothing_is_garbage
 from lambda_fn.settings import Settings
 from lambda_fn.sync_sales import SyncSales
@@ -36,53 +34,6 @@ WORKERS: Final = 16
 # be done and nobody would commit meanwhile (docs/performance.md, "Contention"). A catalog that is out of order is asked
 # as often: some 150 times in an invocation's minute, by each of the few that run at the same time.
 LONGEST_COMMIT_PAUSE_SECONDS: Final = 0.5
-# Left at the end of an invocation to log, to write the metrics and to answer.
-ANSWER_SECONDS: Final = 2.0
-SECONDS_WITHOUT_CONTEXT: Final = 60.0
-
-
-class LambdaContext(Protocol):
-    """What is used of the Lambda context object."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the service ends the invocation."""
-        ...
-
-
-@dataclass(frozen=True)
-class Application:
-    """Events in, answers out."""
-
-    process: ProcessDeliveries
-    redelivery: SQSRedelivery
-    telemetry: PowertoolsTelemetry
-    clock: Clock
-
-    def handle(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:
-        """Process an SQS batch or one EventBridge event. Raises only for what a retry can mend."""
-        request_id = context.aws_request_id if context else "local"
-        seconds = context.get_remaining_time_in_millis() / 1000 if context else SECONDS_WITHOUT_CONTEXT
-        deadline = Deadline.after(self.clock, seconds - ANSWER_SECONDS)
-        self.telemetry.start(request_id)
-        try:
-            if is_queue_batch(event):
-                return self._handle_batch(event, request_id, deadline)
-            delivery = delivery_of_event(event, self.clock.now())
-            results = self.process.process([delivery], request_id, deadline)
-            return event_answer(results[delivery.delivery_id])
-        except CarouselSyncError as error:
-            self.telemetry.failure(error)
-            raise
-        finally:
-            self.telemetry.flush()
-
-    def _handle_batch(self, event: Any, request_id: str, deadline: Deadline) -> dict[str, Any]:
-        results = self.process.process(deliveries_of_batch(event), request_id, deadline)
-        given_back = {message for message, result in results.items() if result.outcome is Outcome.GIVEN_BACK}
-        self.redelivery.schedule(event["Records"], given_back, deadline)
-        return batch_answer(given_back)
 
 
 @lru_cache(maxsize=1)

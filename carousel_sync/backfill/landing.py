@@ -15,11 +15,12 @@ import orjson
 
 from carousel_sync.aws.target import Target
 from carousel_sync.backfill.records import Record
+from lambda_fn.application import ANSWER_SECONDS, SECONDS_WITHOUT_CONTEXT, Application
 from lambda_fn.errors import CarouselSyncError, ConfigurationError
 from lambda_fn.ports import Delivery, Rejection
 from lambda_fn.process_deliveries import Outcome, Result
 from lambda_fn.runtime.retry import Clock, Deadline, SystemClock
-from lambda_fn.wiring import ANSWER_SECONDS, SECONDS_WITHOUT_CONTEXT, Application, build
+from lambda_fn.wiring import build
 
 # Together longer than a lease: what an interrupted run has claimed is taken over by then.
 PAUSES_SECONDS: Final = (10.0, 20.0, 40.0, 80.0)

@@ -12,11 +12,12 @@ from typing import Any
 from carousel_sync.consistency.repair import Repair, Repairs
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
+from lambda_fn.application import Application
 from lambda_fn.guard.items import claimed_item
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
-from lambda_fn.wiring import Application, build
+from lambda_fn.wiring import build
 from tests.builders import event, read
 
 Items = dict[str, list[Any]]
