@@ -40,8 +40,7 @@ def our_handler() -> Callable[[Any], Any]:
     from lambda_fn.runtime.retry import Deadline, SystemClock  # noqa: PLC0415
     from lambda_fn.wiring import application  # noqa: PLC0415
 
-    # There is no public way to load the table without an event.
-    table = application().process._sync_sales._table
+    table = application().process.sync_sales.table
     table.begin(1, Deadline.after(SystemClock(), INVOCATION_SECONDS))
     return lambda event: handler(event, Context())
 

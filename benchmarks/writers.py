@@ -44,8 +44,7 @@ class OurWriter:
 
     def __init__(self, settings: Settings) -> None:
         self._clock = SystemClock()
-        # The function has no use for a writer alone, and so no public way to one.
-        self._table: SalesTable = wired(settings).process._sync_sales._table
+        self._table: SalesTable = wired(settings).process.sync_sales.table
 
     def append(self, sales: Sequence[Sale]) -> AppendResult:
         """Commit the sales as one snapshot; the answer tells whether they landed, and after how many conflicts.

@@ -1,7 +1,7 @@
-"""An event in, an answer out: which shape of event arrived, and the answer that its sender expects.
+"""An event in, a response out: which shape of event arrived, and the response that its sender expects.
 
-Queue delivery: an SQS batch whose bodies are EventBridge events, answered with a partial batch response (AWS Lambda
-Developer Guide, "Handling errors for an SQS event source"). Direct delivery: one EventBridge event.
+Queue delivery is an SQS batch whose bodies are EventBridge events. Its response is a partial batch response (AWS Lambda
+Developer Guide, "Handling errors for an SQS event source in Lambda"). Direct delivery is one EventBridge event.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.telemetry import PowertoolsTelemetry
 
 DIRECT_DELIVERY_ID: Final = "direct"
-# Time kept at the end of an invocation to log, to write the metrics, and to answer.
+# Reserved at the end of an invocation to write the logs, the metrics and the response.
 ANSWER_SECONDS: Final = 2.0
 SECONDS_WITHOUT_CONTEXT: Final = 60.0
 
-# Amazon SQS API Reference, SendMessage: characters that a message may not hold (JSON escapes control characters).
+# Characters that a message must not contain (Amazon SQS API Reference, SendMessage). JSON escapes control characters.
 _NOT_IN_A_MESSAGE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 class LambdaContext(Protocol):
-    """What is used of the Lambda context object."""
+    """The part of the Lambda context object that the function uses."""
 
     aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the service ends the invocation."""
+        """Return the milliseconds until the service ends the invocation."""
         ...
 
 
 @dataclass(frozen=True)
 class Application:
-    """Events in, answers out."""
+    """Handles the events of a process, one invocation at a time."""
 
     process: ProcessDeliveries
     redelivery: SQSRedelivery
@@ -50,7 +50,10 @@ class Application:
     clock: Clock
 
     def handle(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:
-        """Process an SQS batch or one EventBridge event. Raises only for what a retry can mend."""
+        """Process an SQS batch or one EventBridge event, and return the response.
+
+        Raises CarouselSyncError, and only for what a retry can fix.
+        """
         request_id = context.aws_request_id if context else "local"
         seconds = context.get_remaining_time_in_millis() / 1000 if context else SECONDS_WITHOUT_CONTEXT
         deadline = Deadline.after(self.clock, seconds - ANSWER_SECONDS)
@@ -60,7 +63,7 @@ class Application:
                 return self._handle_batch(event, request_id, deadline)
             delivery = delivery_of_event(event, self.clock.now())
             results = self.process.process([delivery], request_id, deadline)
-            return event_answer(results[delivery.delivery_id])
+            return event_response(results[delivery.delivery_id])
         except CarouselSyncError as error:
             self.telemetry.failure(error)
             raise
@@ -71,11 +74,11 @@ class Application:
         results = self.process.process(deliveries_of_batch(event), request_id, deadline)
         given_back = {message for message, result in results.items() if result.outcome is Outcome.GIVEN_BACK}
         self.redelivery.schedule(event["Records"], given_back, deadline)
-        return batch_answer(given_back)
+        return batch_response(given_back)
 
 
 def is_queue_batch(event: object) -> bool:
-    """Whether the event is a batch of SQS messages."""
+    """Return whether the event is a batch of SQS messages."""
     records = event.get("Records") if isinstance(event, dict) else None
     return isinstance(records, list) and all(
         isinstance(record, dict) and record.get("eventSource") == "aws:sqs" for record in records
@@ -83,22 +86,22 @@ def is_queue_batch(event: object) -> bool:
 
 
 def deliveries_of_batch(event: Mapping[str, Any]) -> list[Delivery]:
-    """Read each message of an SQS batch."""
+    """Return a delivery for each message of an SQS batch."""
     return [parse_message(record["messageId"], record["body"], _first_seen(record)) for record in event["Records"]]
 
 
 def delivery_of_event(event: object, now: float) -> Delivery:
-    """Read one EventBridge event, which the Lambda service has decoded already."""
+    """Return the delivery of one EventBridge event, as decoded by the Lambda service. ``now`` is in epoch seconds."""
     return parse_event(DIRECT_DELIVERY_ID, event, _json_text(event), _iso_milliseconds(now))
 
 
-def batch_answer(given_back: Collection[str]) -> dict[str, Any]:
-    """Return the partial batch response: only what has to come back."""
+def batch_response(given_back: Collection[str]) -> dict[str, Any]:
+    """Return the partial batch response, which lists the messages that have to be delivered again."""
     return {"batchItemFailures": [{"itemIdentifier": delivery_id} for delivery_id in sorted(given_back)]}
 
 
-def event_answer(result: Result) -> dict[str, Any]:
-    """Return the answer for one event. Raises SaleNotCommitted when it has to be delivered again."""
+def event_response(result: Result) -> dict[str, Any]:
+    """Return the response to one event. Raises SaleNotCommitted if the event has to be delivered again."""
     if result.outcome is Outcome.GIVEN_BACK:
         raise SaleNotCommitted(f"The event was not processed and has to be delivered again: {result.cause}")
     if result.rejection is not None:
@@ -116,7 +119,7 @@ def _first_seen(record: Mapping[str, Any]) -> str:
 
 
 def _json_text(event: object) -> str:
-    """Write an event as compactly as its producer may have: a rejected one has to fit into a message again."""
+    """Return an event as compact JSON: a rejected event has to fit into a queue message."""
     text = json.dumps(event, default=str, separators=(",", ":"), ensure_ascii=False)
     if _NOT_IN_A_MESSAGE.search(text):
         return json.dumps(event, default=str, separators=(",", ":"))

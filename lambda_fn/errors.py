@@ -1,15 +1,18 @@
-"""Every error that this project raises on purpose.
+"""The errors that the function raises on purpose.
 
     CarouselSyncError
-    ├── ConfigurationError      the environment is not set up; waiting will not mend it
-    ├── StoreUnavailable        a store could not be reached or refused; a later delivery may succeed
-    │   ├── TableMissing        the Iceberg table does not exist yet
-    │   ├── ColumnsMissing      the Iceberg table has no column for a fact of a sale yet
-    │   └── OutOfTime           the deadline left no room for another request
+    ├── ConfigurationError      the function or the account is not set up; a retry does not help
+    ├── StoreUnavailable        a store could not be reached, or refused; a later delivery may succeed
+    │   ├── TableMissing        the Iceberg table does not exist
+    │   ├── ColumnsMissing      the Iceberg table has no column for a fact of a sale
+    │   └── OutOfTime           the deadline leaves no time for another request
     └── SaleNotCommitted        direct delivery only: the sale has to be delivered again
 
-A rejected event is not an error: it is a :class:`lambda_fn.event.Rejection`. Nor is a commit whose outcome is unknown:
-see :mod:`lambda_fn.iceberg.sales_table`.
+The command line raises these, and errors of its own that stand in the modules that raise them. So do those of schemas
+and catalog_config, which do not import this package and therefore do not derive from CarouselSyncError.
+
+Two outcomes are values instead of errors: a rejected event (:class:`lambda_fn.ports.Rejection`) and a commit that is
+not known to have landed (:class:`lambda_fn.ports.NotKnownToHaveLanded`).
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from collections.abc import Collection
 
 
 class CarouselSyncError(Exception):
-    """Base of every error that is raised on purpose."""
+    """Base class of the errors above."""
 
 
 class ConfigurationError(CarouselSyncError):
-    """The environment or the account is not set up as needed; the message names what, and what to do."""
+    """The environment or the account is not set up. The message names what is missing, and what to do."""
 
 
 class StoreUnavailable(CarouselSyncError):
@@ -30,7 +33,7 @@ class StoreUnavailable(CarouselSyncError):
 
 
 class TableMissing(StoreUnavailable):
-    """The Iceberg table does not exist; the message carries the command that creates it."""
+    """The Iceberg table does not exist. The message contains the command that creates it."""
 
     def __init__(self, table: str, catalog: str) -> None:
         super().__init__(
@@ -40,7 +43,7 @@ class TableMissing(StoreUnavailable):
 
 
 class ColumnsMissing(StoreUnavailable):
-    """The Iceberg table has no column for a fact that a sale tells; the message carries the command that adds it."""
+    """The Iceberg table has no column for a fact of a sale. The message contains the command that adds it."""
 
     def __init__(self, columns: Collection[str]) -> None:
         super().__init__(
@@ -50,7 +53,7 @@ class ColumnsMissing(StoreUnavailable):
 
 
 class OutOfTime(StoreUnavailable):
-    """There is no time left for another request before the function's deadline."""
+    """The deadline leaves no time for another request."""
 
 
 class SaleNotCommitted(CarouselSyncError):

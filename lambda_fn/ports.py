@@ -1,6 +1,6 @@
-"""What the use case needs from the outside, and the words it shares with it.
+"""The ports of the use case: the protocols that its adapters implement, and the values that cross them.
 
-Each port has one adapter that runs in production; tests wrap an adapter or its transport to inject faults.
+Each port has one adapter in production. Tests wrap an adapter or its transport to inject faults.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an event can't become a sale: a reason code, and the field and rule at fault, never the value."""
+    """Why an event can't become a sale. ``detail`` names the field and the rule that it breaks, never the value."""
 
     reason: Reason
     detail: str
@@ -39,8 +39,8 @@ class Rejection:
 class Delivery:
     """One event as it was delivered.
 
-    ``body`` is the original, byte for byte where the transport gives bytes. ``first_seen`` is an ISO 8601 instant.
-    ``event_id`` is the envelope's, when it has one.
+    ``body`` is the original text, unchanged if the transport delivered text. ``first_seen`` is an ISO 8601 instant.
+    ``event_id`` is the envelope's id, or empty if the envelope has none.
     """
 
     delivery_id: str
@@ -56,10 +56,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The sale is this attempt's to land.
+    """The attempt owns the sale and may land it.
 
-    ``base`` is the pin of the sale's first attempt. ``earlier_attempts`` is empty for a first attempt; after a
-    take-over it holds every attempt that may have landed the sale already, or may still try.
+    ``base`` is the pin of the sale's first attempt. ``earlier_attempts`` is empty for a first attempt. After a takeover
+    it holds every attempt that may have landed the sale, or may still land it.
     """
 
     sale: Sale
@@ -69,14 +69,14 @@ class Claimed:
 
 @dataclass(frozen=True)
 class AlreadyCompleted:
-    """The sale is COMPLETED. ``payload_hash`` is that of the facts that were completed."""
+    """The sale is COMPLETED. ``payload_hash`` is the hash of the facts that were completed."""
 
     payload_hash: str
 
 
 @dataclass(frozen=True)
 class HeldByAnother:
-    """Another attempt works on the sale; ``payload_hash`` is that of the facts that it carries."""
+    """Another attempt owns the sale. ``payload_hash`` is the hash of its facts; ``lease_until`` is in epoch seconds."""
 
     payload_hash: str
     lease_until: float
@@ -84,7 +84,7 @@ class HeldByAnother:
 
 @dataclass(frozen=True)
 class NotClaimed:
-    """The guard could not be asked, or could not decide, before the deadline."""
+    """The guard could not be read, or could not decide, before the deadline."""
 
     cause: str
 
@@ -94,7 +94,7 @@ ClaimResult = Claimed | AlreadyCompleted | HeldByAnother | NotClaimed
 
 @dataclass(frozen=True)
 class Completion:
-    """A sale that has its row and its item; ``snapshot_id`` is None when only the scan or the item told so."""
+    """A sale that has its row and its item. ``snapshot_id`` is None if only a scan or the item shows that it landed."""
 
     key: SaleKey
     payload_hash: str
@@ -102,20 +102,26 @@ class Completion:
 
 
 class Guard(Protocol):
-    """The table of claims: who may land a sale, and which sales are done."""
+    """The table of claims: which attempt may land a sale, and which sales are completed."""
 
     def claim(
         self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
     ) -> Mapping[SaleKey, ClaimResult]:
-        """Claim each sale for the attempt, or tell why not. Every sale has an entry in the answer."""
+        """Claim each sale for the attempt, or return why it can't be claimed. The result has an entry for every sale.
+
+        Raises StoreUnavailable. Claims may be held then; their leases end.
+        """
         ...
 
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
-        """Tell how the sales stand, and touch nothing. A sale without an item is left out of the answer."""
+        """Return the state of the guards and change nothing. A sale without a guard is left out.
+
+        Raises StoreUnavailable.
+        """
         ...
 
     def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
-        """Mark sales as COMPLETED and return those for which that is certain."""
+        """Mark sales as COMPLETED, and return those that certainly are. Raises StoreUnavailable; some may be marked."""
         ...
 
 
@@ -123,7 +129,7 @@ class Guard(Protocol):
 
 
 class GiveUp(StrEnum):
-    """Why an attempt stops trying, and leaves its sales to the next delivery."""
+    """Why an attempt stops, and leaves its sales to the next delivery."""
 
     FENCED = "fenced by another attempt"
     EARLIER_ATTEMPT_LANDED = "an earlier attempt landed after all"
@@ -135,7 +141,7 @@ class GiveUp(StrEnum):
 
 @dataclass(frozen=True)
 class Landed:
-    """The attempt's snapshot is an ancestor of the table's head, or the head itself."""
+    """The attempt's snapshot is the table's head or one of its ancestors. ``conflicts`` counts the failed commits."""
 
     snapshot_id: int
     conflicts: int = 0
@@ -143,7 +149,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class NotKnownToHaveLanded:
-    """The attempt stopped. It may have landed, or may land yet: the next delivery finds out."""
+    """The attempt stopped. It may have landed, or may still land; the next delivery finds out."""
 
     cause: GiveUp
     conflicts: int = 0
@@ -154,17 +160,21 @@ AppendResult = Landed | NotKnownToHaveLanded
 
 @dataclass(frozen=True)
 class Resolution:
-    """How taken-over sales stand at the head that was just read: landed in which attempt (None: the scan found it)."""
+    """The sales that have a row at the head that was just read.
+
+    ``landed`` maps each to the snapshot that landed it, or to None if a scan found the row and the history does not
+    show the snapshot.
+    """
 
     landed: Mapping[SaleKey, int | None] = field(default_factory=dict)
 
 
 class AppendAttempt(Protocol):
-    """One invocation's try at landing its sales as one snapshot. Its id is the snapshot's id."""
+    """One invocation's attempt to land its sales as one snapshot. The attempt's id is the snapshot's id."""
 
     @property
     def attempt_id(self) -> int:
-        """The snapshot id that this attempt commits."""
+        """The id of the snapshot that this attempt commits."""
         ...
 
     @property
@@ -173,41 +183,45 @@ class AppendAttempt(Protocol):
         ...
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
-        """Return the sales with a fact that the table has no column for yet, and the names of those facts.
+        """Return the sales with facts that the table has no column for, and the names of those facts.
 
-        To be asked before the first claim. Raises StoreUnavailable when the head can't be read.
+        Call it before the first claim: it may move the pin. Raises StoreUnavailable if the head can't be read.
         """
         ...
 
     def resolve(
-        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
+        self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
-        """Reload the head, and judge which of the sales have landed as of it.
+        """Reload the head, and return which of the sales have landed as of it.
 
-        A ``taken_over`` sale has not landed when the history reaches its base and shows none of its attempts; else a
-        scan decides. ``unvouched`` sales, which no projection item could vouch for, are always decided by a scan.
+        A ``taken_over`` sale has not landed if the history reaches back to its base and contains none of its attempts.
+        Otherwise a scan decides. ``past_retention`` are sales whose projection item would have expired; a scan always
+        decides these. Raises StoreUnavailable if the table can't be read.
         """
         ...
 
     def stage(self, sales: Sequence[Sale]) -> None:
-        """Make the files of an append of these sales. Sends nothing. Raises StoreUnavailable when they can't be."""
+        """Make the files for an append of these sales in memory. Sends nothing. Raises StoreUnavailable."""
         ...
 
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        """Do all of an append of these sales but its commit. Changes nothing that anybody can see.
+        """Stage and upload the files for an append of these sales. No reader sees them before the commit.
 
-        What can't be uploaded is left to the append. Raises StoreUnavailable when the files can't be made.
+        The append uploads what could not be uploaded here. Raises StoreUnavailable if the files can't be made.
         """
         ...
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
-        """Commit the sales as one snapshot that names the fenced attempts in its summary."""
+        """Commit the sales as one snapshot whose summary names the fenced attempts.
+
+        Raises StoreUnavailable if the files can't be made. Any other failure is part of the result.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class ManifestMerge:
-    """So many manifests were merged into one, or were not: then the failure says why, and they are as they were."""
+    """The result of merging manifests: how many were to be merged into one, and why they were not, if they were not."""
 
     manifests: int
     failure: str = ""
@@ -217,11 +231,11 @@ class SalesTable(Protocol):
     """The Iceberg table of sales."""
 
     def begin(self, attempt_id: int, deadline: Deadline) -> AppendAttempt:
-        """Pin the head. Raises TableMissing, or StoreUnavailable when the head can't be read."""
+        """Pin the head. Raises TableMissing, or StoreUnavailable if the head can't be read."""
         ...
 
     def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
-        """Merge small manifests after a commit, when it is its turn and time is left. Never raises."""
+        """Merge small manifests if a merge is due and there is time. Returns None if there is none. Never raises."""
         ...
 
 
@@ -229,34 +243,34 @@ class SalesTable(Protocol):
 
 
 class Projection(Protocol):
-    """The look-up copy of every sale."""
+    """The copy of every sale that is optimised for look-ups."""
 
     def rejects(self, sale: Sale) -> Rejection | None:
-        """Tell whether the sale's item would be too large to store."""
+        """Return why the sale can't be stored as an item, or None if it can."""
         ...
 
     def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
-        """Return the stored sales among those given, with strong consistency. Raises StoreUnavailable."""
+        """Return those of the sales that have an item, with strong consistency. Raises StoreUnavailable."""
         ...
 
     def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
-        """Store the sales, and return those for which that is certain."""
+        """Store the sales, and return those that certainly are. Raises StoreUnavailable; some may be stored."""
         ...
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A rejected delivery, on its way to the dead-letter queue."""
+    """A rejected delivery and its reason, as sent to the dead-letter queue."""
 
     delivery: Delivery
     rejection: Rejection
 
 
 class DeadLetters(Protocol):
-    """Where rejected events are kept."""
+    """The queue that keeps rejected events."""
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
-        """Send the letters, and return the delivery ids of those that the queue has."""
+        """Send the letters, and return the delivery ids of those that the queue has accepted."""
         ...
 
 
@@ -264,7 +278,7 @@ class DeadLetters(Protocol):
 
 
 class LogKeys(TypedDict, total=False):
-    """Everything that a log line may carry: ids, counts, durations and codes. No fact of a sale is among them."""
+    """The keys that a log line may have: ids, counts, durations and codes, and no fact of a sale."""
 
     attempt_id: int
     cause: str
@@ -282,7 +296,7 @@ class LogKeys(TypedDict, total=False):
 
 
 class Metric(StrEnum):
-    """Everything that is counted or measured."""
+    """The names of the metrics."""
 
     BATCH_SIZE = "BatchSize"
     COLD_STARTS = "ColdStarts"
@@ -301,14 +315,14 @@ class Metric(StrEnum):
 
 
 class Telemetry(Protocol):
-    """Where the use case tells what it does."""
+    """Logs and metrics of the use case."""
 
     def info(self, text: str, **keys: Unpack[LogKeys]) -> None:
-        """Log something that is as it should be."""
+        """Log normal operation."""
         ...
 
     def warning(self, text: str, **keys: Unpack[LogKeys]) -> None:
-        """Log something that was refused or has to be done again."""
+        """Log something that was rejected or has to be retried."""
         ...
 
     def measure(self, metric: Metric, value: float) -> None:
@@ -316,5 +330,5 @@ class Telemetry(Protocol):
         ...
 
     def rejected(self, reason: Reason) -> None:
-        """Count a rejected event under its reason."""
+        """Count a rejected event, by reason."""
         ...

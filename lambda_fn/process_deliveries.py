@@ -1,4 +1,4 @@
-"""A batch of deliveries: each ends committed, a duplicate, rejected into the dead-letter queue, or given back."""
+"""Process a batch of deliveries: each is committed, a duplicate, rejected to the dead-letter queue, or given back."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lambda_fn.ports import (
 )
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
-from lambda_fn.sync_sales import Done, Fate, SyncSales
+from lambda_fn.sync_sales import Completed, SaleOutcome, SyncSales
 
-# A line of CloudWatch Logs has at most 1 MB: this many ids of each kind, of the longest length, are half of it.
-IDS_OF_A_LINE: Final = 1000
+# CloudWatch Logs accepts lines of up to 1 MB. Three lists of this many ids of the greatest length take half of that.
+MAX_IDS_PER_LINE: Final = 1000
 CONFLICT: Final = Rejection(Reason.CONFLICTING_DUPLICATE, "the same sale was reported before with other facts")
 
 
 class Outcome(StrEnum):
-    """How a delivery ended. Every one but GIVEN_BACK is acknowledged."""
+    """How a delivery ended. All but GIVEN_BACK are acknowledged."""
 
     COMMITTED = "COMMITTED"
     DUPLICATE = "DUPLICATE"
@@ -37,38 +37,34 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """How a delivery ended; the rejection or the cause says why it was rejected or given back."""
+    """How a delivery ended, with the rejection if it was rejected, and the cause if it was given back."""
 
     outcome: Outcome
     rejection: Rejection | None = None
     cause: str = ""
 
 
+@dataclass(frozen=True)
 class ProcessDeliveries:
-    """Rejects what can't be a sale, lands the sales, and answers for each delivery."""
+    """Rejects what can't be a sale, lands the sales, and returns the result of each delivery."""
 
-    def __init__(
-        self, sync_sales: SyncSales, projection: Projection, dead_letters: DeadLetters, telemetry: Telemetry
-    ) -> None:
-        self._sync_sales = sync_sales
-        self._projection = projection
-        self._dead_letters = dead_letters
-        self._telemetry = telemetry
+    sync_sales: SyncSales
+    projection: Projection
+    dead_letters: DeadLetters
+    telemetry: Telemetry
 
     def process(self, deliveries: Sequence[Delivery], request_id: str, deadline: Deadline) -> Mapping[str, Result]:
-        """Return how each delivery ended, by its id."""
-        self._telemetry.measure(Metric.BATCH_SIZE, len(deliveries))
-        sales: dict[str, Sale] = {}
-        letters: list[DeadLetter] = []
-        for delivery in deliveries:
-            content = self._check(delivery)
-            if isinstance(content, Sale):
-                sales[delivery.delivery_id] = content
-            else:
-                letters.append(DeadLetter(delivery, content))
-        results = self._reject(letters, request_id, deadline)
-        if sales:
-            self._land(deliveries, sales, results, request_id, deadline)
+        """Return the result of each delivery, by its delivery id.
+
+        A delivery that fails does not affect the others. ``request_id`` goes with each dead letter.
+        """
+        self.telemetry.measure(Metric.BATCH_SIZE, len(deliveries))
+        checked = [(delivery, self._check(delivery)) for delivery in deliveries]
+        letters = [DeadLetter(delivery, content) for delivery, content in checked if isinstance(content, Rejection)]
+        sales = [(delivery, content) for delivery, content in checked if isinstance(content, Sale)]
+        rejected = self._reject(letters, request_id, deadline)
+        landed = self._land(sales, request_id, deadline) if sales else {}
+        results = {**rejected, **landed}
         self._report(deliveries, results)
         return results
 
@@ -76,60 +72,54 @@ class ProcessDeliveries:
         if isinstance(delivery.content, Rejection):
             return delivery.content
         if delivery.unknown_fields:
-            self._telemetry.measure(Metric.UNKNOWN_FIELDS, len(delivery.unknown_fields))
-        return self._projection.rejects(delivery.content) or delivery.content
+            self.telemetry.measure(Metric.UNKNOWN_FIELDS, len(delivery.unknown_fields))
+        return self.projection.rejects(delivery.content) or delivery.content
 
     def _land(
-        self,
-        deliveries: Sequence[Delivery],
-        sales: Mapping[str, Sale],
-        results: dict[str, Result],
-        request_id: str,
-        deadline: Deadline,
-    ) -> None:
+        self, sales: Sequence[tuple[Delivery, Sale]], request_id: str, deadline: Deadline
+    ) -> Mapping[str, Result]:
+        """Land each distinct sale once. Of several deliveries of a sale, the first decides its facts."""
+        self._log_sales(sales)
         distinct: dict[SaleKey, Sale] = {}
-        for sale in sales.values():
+        for _, sale in sales:
             distinct.setdefault(sale.key, sale)
-        self._tell([delivery for delivery in deliveries if delivery.delivery_id in sales], sales)
-        fates = self._sync_sales.sync(list(distinct.values()), deadline)
+        outcomes = self.sync_sales.sync(list(distinct.values()), deadline)
+        results: dict[str, Result] = {}
         conflicts: list[DeadLetter] = []
-        reported: set[SaleKey] = set()
-        for delivery in deliveries:
-            if delivery.delivery_id not in sales:
-                continue
-            sale = sales[delivery.delivery_id]
-            result = _result(sale, fates[sale.key], first=sale.key not in reported)
-            reported.add(sale.key)
-            if result is None:
+        seen: set[SaleKey] = set()
+        for delivery, sale in sales:
+            outcome = outcomes[sale.key]
+            if outcome.payload_hash not in (None, sale.payload_hash):
                 conflicts.append(DeadLetter(delivery, CONFLICT))
             else:
-                results[delivery.delivery_id] = result
-        results.update(self._reject(conflicts, request_id, deadline))
+                results[delivery.delivery_id] = _result(outcome, is_first=sale.key not in seen)
+            seen.add(sale.key)
+        return {**results, **self._reject(conflicts, request_id, deadline)}
 
-    def _tell(self, deliveries: Sequence[Delivery], sales: Mapping[str, Sale]) -> None:
-        """Log which event, in which message, is which sale: the n-th of each list belong together."""
-        for start in range(0, len(deliveries), IDS_OF_A_LINE):
-            some = deliveries[start : start + IDS_OF_A_LINE]
-            self._telemetry.info(
+    def _log_sales(self, sales: Sequence[tuple[Delivery, Sale]]) -> None:
+        """Log which sale each delivery and each event is about: the n-th entries of the three lists belong together."""
+        for start in range(0, len(sales), MAX_IDS_PER_LINE):
+            chunk = sales[start : start + MAX_IDS_PER_LINE]
+            self.telemetry.info(
                 "[CarouselSync] Processing product sale",
-                count=len(some),
-                delivery_ids=[delivery.delivery_id for delivery in some],
-                event_ids=[delivery.event_id for delivery in some],
-                sale_ids=[sales[delivery.delivery_id].sale_id for delivery in some],
+                count=len(chunk),
+                delivery_ids=[delivery.delivery_id for delivery, _ in chunk],
+                event_ids=[delivery.event_id for delivery, _ in chunk],
+                sale_ids=[sale.sale_id for _, sale in chunk],
             )
 
-    def _reject(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> dict[str, Result]:
-        """Keep the letters; one that could not be kept is given back, so that no event is ever lost."""
+    def _reject(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Mapping[str, Result]:
+        """Send the letters. A delivery whose letter was not accepted is given back, so that no event is lost."""
         if not letters:
             return {}
-        kept = self._dead_letters.keep(letters, request_id, deadline)
+        kept = self.dead_letters.keep(letters, request_id, deadline)
         results: dict[str, Result] = {}
         for letter in letters:
             delivery_id = letter.delivery.delivery_id
             if delivery_id in kept:
                 results[delivery_id] = Result(Outcome.REJECTED, letter.rejection)
-                self._telemetry.rejected(letter.rejection.reason)
-                self._telemetry.warning(
+                self.telemetry.rejected(letter.rejection.reason)
+                self.telemetry.warning(
                     "[CarouselSync] Event rejected",
                     delivery_ids=[delivery_id],
                     event_ids=[letter.delivery.event_id],
@@ -145,22 +135,20 @@ class ProcessDeliveries:
         by_outcome: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
         for delivery in deliveries:
             by_outcome[results[delivery.delivery_id].outcome].append(delivery.delivery_id)
-        self._telemetry.measure(Metric.SALES_COMMITTED, len(by_outcome[Outcome.COMMITTED]))
-        self._telemetry.measure(Metric.DUPLICATES, len(by_outcome[Outcome.DUPLICATE]))
-        self._telemetry.measure(Metric.GIVEN_BACK, len(by_outcome[Outcome.GIVEN_BACK]))
+        self.telemetry.measure(Metric.SALES_COMMITTED, len(by_outcome[Outcome.COMMITTED]))
+        self.telemetry.measure(Metric.DUPLICATES, len(by_outcome[Outcome.DUPLICATE]))
+        self.telemetry.measure(Metric.GIVEN_BACK, len(by_outcome[Outcome.GIVEN_BACK]))
         if duplicates := by_outcome[Outcome.DUPLICATE]:
-            self._telemetry.info("[IdempotencyManager] Duplicate event detected", delivery_ids=duplicates)
-        causes: dict[str, list[str]] = {}
+            self.telemetry.info("[IdempotencyManager] Duplicate event detected", delivery_ids=duplicates)
+        by_cause: dict[str, list[str]] = {}
         for delivery_id in by_outcome[Outcome.GIVEN_BACK]:
-            causes.setdefault(results[delivery_id].cause, []).append(delivery_id)
-        for cause, delivery_ids in causes.items():
-            self._telemetry.warning("[CarouselSync] Failed to sync", cause=cause, delivery_ids=delivery_ids)
+            by_cause.setdefault(results[delivery_id].cause, []).append(delivery_id)
+        for cause, delivery_ids in by_cause.items():
+            self.telemetry.warning("[CarouselSync] Failed to sync", cause=cause, delivery_ids=delivery_ids)
 
 
-def _result(sale: Sale, fate: Fate, *, first: bool) -> Result | None:
-    """Return how a delivery of a sale ended; None for one whose facts differ from those that count."""
-    if fate.payload_hash is not None and fate.payload_hash != sale.payload_hash:
-        return None
-    if isinstance(fate, Done):
-        return Result(Outcome.COMMITTED if fate.by_this_attempt and first else Outcome.DUPLICATE)
-    return Result(Outcome.GIVEN_BACK, cause=fate.cause)
+def _result(outcome: SaleOutcome, *, is_first: bool) -> Result:
+    """Return the result of a delivery of a sale. Only the first delivery of a sale can have landed it."""
+    if isinstance(outcome, Completed):
+        return Result(Outcome.COMMITTED if outcome.by_this_attempt and is_first else Outcome.DUPLICATE)
+    return Result(Outcome.GIVEN_BACK, cause=outcome.cause)

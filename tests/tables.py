@@ -18,6 +18,7 @@ from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
+from lambda_fn.ports import SalesTable
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from schemas.evolution.migration import Operation
@@ -53,7 +54,7 @@ class TableUnderTest:
 
         return PyIcebergStore(open_catalog, self.identifier, InTurn(), clock or SystemClock(), REQUEST_SECONDS)
 
-    def writer(self, wrap: Wrap = lambda catalog: catalog, seed: int = 1) -> IcebergSalesTable:
+    def writer(self, wrap: Wrap = lambda catalog: catalog, seed: int = 1) -> SalesTable:
         """Return a writer with a store of its own, as another process would have."""
         retry = Retry(SystemClock(), random.Random(seed), first_seconds=0.001, longest_seconds=0.05)
         return IcebergSalesTable(self.store(wrap), retry)

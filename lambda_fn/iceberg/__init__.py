@@ -1,1 +1,1 @@
-"""The Iceberg table of sales: staging, commit and judgement, history, scan."""
+"""The Iceberg adapter: stages, commits and judges appends to the table of sales."""

@@ -1,4 +1,4 @@
-"""Files that are made in memory by pyiceberg's writers, and uploaded by whoever wants to."""
+"""Files that pyiceberg's writers make in memory, to be uploaded later."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pyiceberg.io import InputFile, OutputFile, OutputStream
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that is made and not uploaded yet."""
+    """A file that is made but not uploaded."""
 
     location: str
     content: bytes
 
 
 class MemoryFile(OutputFile):
-    """A file under construction; pyiceberg's writers ask for its length when they are done."""
+    """An output file in memory. pyiceberg's writers ask for its length when they have closed its stream."""
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
@@ -27,15 +27,15 @@ class MemoryFile(OutputFile):
         return len(self._content)
 
     def exists(self) -> bool:
-        """Tell that nothing is stored yet."""
+        """Return False: nothing is stored at the location yet."""
         return False
 
     def to_input_file(self) -> InputFile:
-        """Refuse: there is nothing to read yet."""
+        """Raise FileNotFoundError: nothing is stored at the location yet."""
         raise FileNotFoundError(self.location)
 
     def create(self, overwrite: bool = False) -> OutputStream:
-        """Return the stream to write to; what it holds when it is closed is the content."""
+        """Return the stream to write to. Its content is kept when it is closed."""
         return _MemoryStream(self)
 
     def keep(self, content: bytes) -> None:
@@ -43,7 +43,7 @@ class MemoryFile(OutputFile):
         self._content = content
 
     def as_new_file(self) -> NewFile:
-        """Return the file, to be uploaded."""
+        """Return the file for its upload."""
         return NewFile(self.location, self._content)
 
 

@@ -1,10 +1,9 @@
-"""The sales table behind any catalog that pyiceberg knows."""
+"""The table store for any catalog that pyiceberg supports."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
@@ -12,83 +11,91 @@ from typing import Any, Final, cast
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
-from pyiceberg.manifest import UNASSIGNED_SEQ, ManifestEntry, ManifestFile, read_manifest_list
+from pyiceberg.manifest import ManifestEntry, ManifestFile, read_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg import manifest_merging, staging
-from lambda_fn.iceberg.history import SnapshotNode, read_fenced, write_fenced
+from lambda_fn.iceberg.history import SnapshotNode, fenced_by, fencing_properties
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
 from lambda_fn.iceberg.staging import ManifestList, StagedFiles
-from lambda_fn.iceberg.store import CommitAnswer, Committed, Merging, NotSent, StagedAppend, TableState, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.sale import Sale, SaleKey
 
-# A scan filters by the ids it looks for; beyond this many, the filter itself would be the cost.
-SCAN_IDS_LIMIT: Final = 1000
-# To read manifests, to upload two files, to commit, and some of the first as they are more than run side by side.
-MERGING_REQUESTS: Final = 5
+# The ids of one scan's filter. With more, evaluating the filter would cost more than a second scan.
+MAX_IDS_PER_SCAN: Final = 1000
+# A merge reads manifests in a few rounds, uploads two files side by side, and commits.
+MERGE_REQUESTS: Final = 5
 
-# pyiceberg's type hints describe the models behind these, not the arguments that its documentation gives them.
+# mypy's pydantic plugin sees the fields of these models, not the constructors that they define.
 _equal: Final[Callable[[str, Any], BooleanExpression]] = cast("Any", EqualTo)
 _in: Final[Callable[[str, Sequence[str]], BooleanExpression]] = cast("Any", In)
 
 
 class PyIcebergState:
-    """The table as one answer of the catalog showed it.
+    """The table's metadata in one response of the catalog, and the manifests of its head once they are known.
 
-    The answer to a commit is not read for the history that it repeats: that is the history on which the commit was
-    made, and the snapshot itself. A snapshot that has expired meanwhile stays in it, which only makes it tell more.
+    A commit's response is not read for the snapshots before it: they are those of the state that it was committed on.
+    A snapshot that has expired meanwhile stays among them, which only adds evidence.
     """
 
-    def __init__(self, table: Table, history: Mapping[int, SnapshotNode] | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        snapshots: Mapping[int, SnapshotNode] | None = None,
+        manifests: Sequence[ManifestFile] | None = None,
+    ) -> None:
         self.table = table
-        self._history = history
+        self._snapshots = snapshots
+        self._manifests = manifests
 
     @property
     def head(self) -> int:
-        """Snapshot id of the head of ``main``, or NO_SNAPSHOT."""
+        """The snapshot id of the head of ``main``, or NO_SNAPSHOT."""
         snapshot_id = self.table.metadata.current_snapshot_id
         return NO_SNAPSHOT if snapshot_id is None else snapshot_id
 
     @cached_property
     def snapshots(self) -> Mapping[int, SnapshotNode]:
-        """Every retained snapshot."""
-        if self._history is not None:
-            return self._history
+        """The retained snapshots, by their ids."""
+        if self._snapshots is not None:
+            return self._snapshots
         return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
 
-    def followed_by(self, table: Table, snapshot: Snapshot) -> PyIcebergState:
-        """Return the state after a commit on this one."""
-        return PyIcebergState(table, {**self.snapshots, snapshot.snapshot_id: _node(snapshot)})
-
     @cached_property
-    def lacks(self) -> Collection[str]:
-        """The facts of a sale that the table has no column for."""
+    def missing_facts(self) -> Collection[str]:
+        """The facts of a sale that the table has no column for: names of attributes of Sale."""
         return facts_without_column(self.table.schema())
 
+    @property
+    def known_manifests(self) -> Sequence[ManifestFile] | None:
+        """The head's manifests, or None if its manifest list has to be read first."""
+        return () if self.head == NO_SNAPSHOT else self._manifests
 
-class PyIcebergStaged:
-    """Files of an append for one table."""
+    def read_manifests(self) -> Sequence[ManifestFile]:
+        """Return the head's manifests. Reads one file unless they are known."""
+        head = self.table.current_snapshot()
+        if head is None:
+            return ()
+        if self._manifests is None:
+            self._manifests = tuple(read_manifest_list(self.table.io.new_input(head.manifest_list)))
+        return self._manifests
 
-    def __init__(self, files: StagedFiles) -> None:
-        self.files = files
-
-    def fits(self, state: TableState) -> bool:
-        """Whether the files still have the table's current schema and partition spec."""
-        metadata = cast("PyIcebergState", state).table.metadata
-        return (self.files.schema_id, self.files.spec_id) == (metadata.current_schema_id, metadata.default_spec_id)
+    def after(self, table: Table, snapshot: Snapshot, manifests: Sequence[ManifestFile]) -> PyIcebergState:
+        """Return the state after a commit on this one."""
+        return PyIcebergState(table, {**self.snapshots, snapshot.snapshot_id: _node(snapshot)}, manifests)
 
 
 class PyIcebergStore:
-    """An Iceberg table behind a catalog. One request each, none of which is repeated by itself.
+    """An Iceberg table in a catalog. No method retries a request.
 
-    Opens the catalog at the first use, not when it is made: nothing is connected at import or while wiring.
+    The catalog is opened by the first request, so that neither an import nor the wiring connects to anything.
     """
 
     def __init__(
@@ -105,104 +112,109 @@ class PyIcebergStore:
         self._parallel = parallel
         self._clock = clock
         self._request_seconds = request_seconds
-        self._manifests: tuple[int, Sequence[ManifestFile]] = (NO_SNAPSHOT, ())
 
     @property
     def load_seconds(self) -> float:
-        """The longest that ``load`` can take: a catalog is asked for its configuration when it is opened."""
+        """The longest that ``load`` can take. To open a catalog is one request more: for its configuration."""
         return self._request_seconds if self._catalog is not None else 2 * self._request_seconds
 
     @property
     def commit_seconds(self) -> float:
-        """What ``commit`` needs at the least: a manifest list to read, the uploads side by side, the commit."""
+        """The time to read a manifest list, to upload a few files side by side, and to commit."""
         return 3 * self._request_seconds
 
-    def load(self) -> PyIcebergState:
+    def load(self, known: PyIcebergState | None = None) -> PyIcebergState:
         """Ask the catalog for the table. Raises TableMissing, or StoreUnavailable for any other failure."""
         try:
-            return PyIcebergState(self._opened().load_table(self._identifier))
+            state = PyIcebergState(self._opened().load_table(self._identifier))
         except (NoSuchTableError, NoSuchNamespaceError) as error:
             catalog = self._catalog.name if self._catalog is not None else ""
             raise TableMissing(".".join(self._identifier), catalog) from error
         except Exception as error:
             raise self._unavailable("could not be loaded", error) from error
+        # A snapshot never changes, so the manifests of the same head are the same.
+        if known is not None and known.head == state.head:
+            return PyIcebergState(state.table, manifests=known.known_manifests)
+        return state
 
-    def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> PyIcebergStaged:
-        """Make the files of one append: of its manifest list, which needs the head's, only when that is remembered.
+    def stage(self, state: PyIcebergState, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
+        """Make the files of an append, and its manifest list too if the head's manifests are known.
 
         Sends nothing. Raises ColumnsMissing.
         """
-        judged = cast("PyIcebergState", state)
-        files = staging.stage(judged.table, sales, attempt_id)
-        if judged.head in (NO_SNAPSHOT, self._manifests[0]):
-            self._list_manifests(judged, files)
-        return PyIcebergStaged(files)
+        staged = staging.stage(state.table, sales, attempt_id)
+        if state.known_manifests is not None:
+            self._list_manifests(state, staged)
+        return staged
 
-    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
-        """Upload what is staged, ahead of a commit on the state's head. What fails is left to the commit."""
+    def fits(self, state: PyIcebergState, staged: StagedFiles) -> bool:
+        """Return whether the files have the table's current schema and partition spec."""
+        metadata = state.table.metadata
+        return (staged.schema_id, staged.spec_id) == (metadata.current_schema_id, metadata.default_spec_id)
+
+    def upload(self, state: PyIcebergState, staged: StagedFiles, deadline: Deadline) -> None:
+        """Upload the files before their commit on the state's head. The commit uploads what fails here."""
         with suppress(Exception):
-            self._upload(cast("PyIcebergState", state), cast("PyIcebergStaged", staged).files, deadline)
+            self._upload(state, staged, deadline)
 
     def commit(
-        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
-    ) -> CommitAnswer:
-        """Upload what is staged, then commit it as a compare-and-set on the state's head."""
-        judged, files = cast("PyIcebergState", state), cast("PyIcebergStaged", staged).files
-        table = judged.table
+        self, state: PyIcebergState, staged: StagedFiles, fenced: Collection[int], deadline: Deadline
+    ) -> CommitResult[PyIcebergState]:
+        """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
         try:
-            listed = self._upload(judged, files, deadline)
+            manifest_list = self._upload(state, staged, deadline)
         except Exception as error:
             return NotSent(_describe(error))
-        files.list_manifests(None)
-        summary = staging.summary(table, files, write_fenced(fenced))
-        answer = self._send(judged, files.attempt_id, listed.file.location, summary, files.schema_id)
-        if isinstance(answer, Committed):
-            self._remember_manifests(files.attempt_id, files.manifest, listed.existing, table)
-        return answer
+        # Each request has a manifest list of its own: an earlier request may still take effect, and needs its list.
+        staged.replace_manifest_list(None)
+        summary = staging.summary(state.table, staged, fencing_properties(fenced))
+        return self._send(state, staged.attempt_id, manifest_list, summary, staged.schema_id)
 
-    def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        """Read which of the sales have a row at the state's head. Raises StoreUnavailable."""
-        table = cast("PyIcebergState", state).table
-        if table.metadata.current_snapshot_id is None:
+    def scan(self, state: PyIcebergState, sales: Sequence[Sale]) -> Collection[SaleKey]:
+        """Return which of the sales have a row at the state's head. Raises StoreUnavailable."""
+        if state.head == NO_SNAPSHOT:
             return set()
         found: set[SaleKey] = set()
         try:
-            for (tenant_id, _, _), members in _partitions(sales):
-                for start in range(0, len(members), SCAN_IDS_LIMIT):
-                    ids = [sale.sale_id for sale in members[start : start + SCAN_IDS_LIMIT]]
-                    rows = table.scan(_rows_of(members[0], ids), selected_fields=("sale_id",)).to_arrow()
+            for (tenant_id, _, _), members in _by_partition(sales):
+                for start in range(0, len(members), MAX_IDS_PER_SCAN):
+                    ids = [sale.sale_id for sale in members[start : start + MAX_IDS_PER_SCAN]]
+                    rows = state.table.scan(_filter(members[0], ids), selected_fields=("sale_id",)).to_arrow()
                     found.update(SaleKey(tenant_id, sale_id) for sale_id in rows["sale_id"].to_pylist())
         except Exception as error:
             raise self._unavailable("could not be scanned", error) from error
         return found
 
-    def merge_manifests(self, state: TableState, deadline: Deadline) -> Merging | None:
-        """Merge small manifests of the state's head into one, in a snapshot of its own. None when it is not due."""
-        head = cast("PyIcebergState", state)
-        table, metadata = head.table, head.table.metadata
-        if self._manifests[0] != head.head or not deadline.allows(MERGING_REQUESTS * self._request_seconds):
+    def merge_manifests(self, state: PyIcebergState, deadline: Deadline) -> MergeResult[PyIcebergState] | None:
+        """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due.
+
+        Only a writer that knows the head's manifests merges: it has committed the head, or has read them anyway.
+        """
+        table, existing = state.table, state.known_manifests
+        if existing is None or not deadline.allows(MERGE_REQUESTS * self._request_seconds):
             return None
-        existing = self._manifests[1]
-        chosen = manifest_merging.due(existing, next_sequence_number(metadata) - 1, metadata.properties)
+        number = next_sequence_number(table.metadata) - 1
+        try:
+            chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
+        except ValueError as error:
+            return MergeResult(0, NotSent(_describe(error)))
         if not chosen:
             return None
-        snapshot_id = metadata.new_snapshot_id()
+        snapshot_id = table.metadata.new_snapshot_id()
         try:
-            read = self._parallel.map(lambda manifest: self._entries(table, manifest, deadline), chosen)
-            entries = [entry for some in read for entry in some]
+            read = self._parallel.map(lambda manifest: self._read_entries(table, manifest, deadline), chosen)
+            entries = [entry for manifest_entries in read for entry in manifest_entries]
             merged, file = manifest_merging.merge(table, entries, chosen[0].partition_spec_id, snapshot_id)
             kept = [manifest for manifest in existing if manifest not in chosen]
-            listed = staging.manifest_list(table, snapshot_id, [merged, *kept])
-            self._parallel.map(lambda new: self._put(table, new, deadline), [file, listed])
+            manifest_list = staging.manifest_list(table, snapshot_id, merged, kept)
+            self._parallel.map(lambda new: self._put(table, new, deadline), [file, manifest_list.file])
         except Exception as error:
-            return Merging(len(chosen), NotSent(_describe(error)))
+            return MergeResult(len(chosen), NotSent(_describe(error)))
         summary = manifest_merging.summary(table, len(chosen), len(kept), len(entries))
-        answer = self._send(head, snapshot_id, listed.location, summary, metadata.current_schema_id)
-        if isinstance(answer, Committed):
-            self._remember_manifests(snapshot_id, merged, kept, table)
-        return Merging(len(chosen), answer)
+        commit = self._send(state, snapshot_id, manifest_list, summary, table.metadata.current_schema_id)
+        return MergeResult(len(chosen), commit)
 
-    def _entries(self, table: Table, manifest: ManifestFile, deadline: Deadline) -> list[ManifestEntry]:
+    def _read_entries(self, table: Table, manifest: ManifestFile, deadline: Deadline) -> list[ManifestEntry]:
         self._check_time(deadline, f"read {manifest.manifest_path}")
         return manifest.fetch_manifest_entry(table.io)
 
@@ -211,42 +223,29 @@ class PyIcebergStore:
             self._catalog = self._open_catalog()
         return self._catalog
 
-    def _manifests_of(self, table: Table) -> Sequence[ManifestFile]:
-        """Return the head's manifests: remembered when this writer committed the head, else one file is read."""
-        head = table.current_snapshot()
-        if head is None:
-            return ()
-        if self._manifests[0] != head.snapshot_id:
-            self._manifests = (head.snapshot_id, tuple(read_manifest_list(table.io.new_input(head.manifest_list))))
-        return self._manifests[1]
-
-    def _upload(self, state: PyIcebergState, files: StagedFiles, deadline: Deadline) -> ManifestList:
-        """Upload what still has to be; return the manifest list for a commit on this head."""
-        listed = files.manifest_list
-        if listed is None or listed.place != _place(state):
-            listed = self._list_manifests(state, files)
+    def _upload(self, state: PyIcebergState, staged: StagedFiles, deadline: Deadline) -> ManifestList:
+        """Upload the remaining files, and return the manifest list for a commit on the state's head."""
+        manifest_list = staged.manifest_list
+        if manifest_list is None or not manifest_list.fits(state.table.metadata):
+            manifest_list = self._list_manifests(state, staged)
 
         def upload(file: NewFile) -> None:
             self._put(state.table, file, deadline)
-            del files.pending[file.location]
+            del staged.pending[file.location]
 
-        self._parallel.map(upload, list(files.pending.values()))
-        return listed
+        self._parallel.map(upload, list(staged.pending.values()))
+        return manifest_list
 
-    def _list_manifests(self, state: PyIcebergState, files: StagedFiles) -> ManifestList:
-        existing = self._manifests_of(state.table)
-        # pyiceberg writes the sequence number of the first list that a manifest is put into through its copies: it
-        # would stay in every later one, and rows would seem older than deletes that came before them.
-        file = staging.manifest_list(state.table, files.attempt_id, [deepcopy(files.manifest), *existing])
-        listed = ManifestList(_place(state), file, existing)
-        files.list_manifests(listed)
-        return listed
+    def _list_manifests(self, state: PyIcebergState, staged: StagedFiles) -> ManifestList:
+        manifest_list = staging.manifest_list(state.table, staged.attempt_id, staged.manifest, state.read_manifests())
+        staged.replace_manifest_list(manifest_list)
+        return manifest_list
 
     def _put(self, table: Table, file: NewFile, deadline: Deadline) -> None:
-        """Upload a file.
+        """Upload a file, if there is time.
 
-        Many partitions are more files than are sent side by side. Where storage does not answer, each of them waits
-        for its time-out, and the last would be minutes late: so each begins only if there is time for it.
+        An append to many partitions has more files than are sent side by side. If the storage does not answer, each of
+        them waits for its time-out, and the last one would end minutes after the deadline.
         """
         self._check_time(deadline, f"upload {file.location}")
         with table.io.new_output(file.location).create(overwrite=True) as stream:
@@ -258,54 +257,42 @@ class PyIcebergStore:
             raise OutOfTime(f"No time is left to {action}.")
 
     def _send(
-        self, state: PyIcebergState, snapshot_id: int, manifest_list: str, summary: Summary, schema_id: int
-    ) -> Committed | Unknown:
-        table = state.table
-        snapshot = snapshot_on_head(table.metadata, snapshot_id, manifest_list, summary, schema_id, self._clock.now())
+        self, state: PyIcebergState, snapshot_id: int, manifest_list: ManifestList, summary: Summary, schema_id: int
+    ) -> Committed[PyIcebergState] | Unknown:
+        table, now = state.table, self._clock.now()
+        location = manifest_list.file.location
+        snapshot = snapshot_on_head(table.metadata, snapshot_id, location, summary, schema_id, now)
         requirements, updates = compare_and_set(table.metadata, snapshot)
         try:
-            answer = self._opened().commit_table(table, requirements, updates)
+            response = self._opened().commit_table(table, requirements, updates)
         except Exception as error:
             return Unknown(_describe(error))
+        # The response has metadata only, and Table.refresh would ask the catalog for the table again.
         committed = Table(
-            table.name(), answer.metadata, answer.metadata_location, table.io, table.catalog, dict(table.config)
+            table.name(), response.metadata, response.metadata_location, table.io, table.catalog, dict(table.config)
         )
-        return Committed(state.followed_by(committed, snapshot))
-
-    def _remember_manifests(
-        self, snapshot_id: int, added: ManifestFile, kept: Sequence[ManifestFile], before: Table
-    ) -> None:
-        """Keep the manifests of a snapshot that was just committed, as its manifest list has them."""
-        added.sequence_number = next_sequence_number(before.metadata)
-        if added.min_sequence_number == UNASSIGNED_SEQ:
-            added.min_sequence_number = added.sequence_number
-        self._manifests = (snapshot_id, (added, *kept))
+        return Committed(state.after(committed, snapshot, manifest_list.manifests))
 
     def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
         name = ".".join(self._identifier)
         return StoreUnavailable(f"Iceberg table {name} {what}: {_describe(error)}. The sales stay in the queue.")
 
 
-def _place(state: PyIcebergState) -> tuple[int, int]:
-    """Return what a manifest list depends on: the head, and the number that the next snapshot has."""
-    return state.head, next_sequence_number(state.table.metadata)
-
-
 def _node(snapshot: Snapshot) -> SnapshotNode:
     properties = snapshot.summary.additional_properties if snapshot.summary is not None else {}
     sequence_number = snapshot.sequence_number or 0
-    return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, read_fenced(properties))
+    return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, fenced_by(properties))
 
 
-def _partitions(sales: Sequence[Sale]) -> Iterable[tuple[tuple[str, int, int], list[Sale]]]:
+def _by_partition(sales: Sequence[Sale]) -> Iterable[tuple[tuple[str, int, int], list[Sale]]]:
     def partition(sale: Sale) -> tuple[str, int, int]:
         return sale.tenant_id, sale.year, sale.month
 
     return ((key, list(members)) for key, members in groupby(sorted(sales, key=partition), key=partition))
 
 
-def _rows_of(sale: Sale, sale_ids: Sequence[str]) -> BooleanExpression:
-    """Return the filter for sale ids in the partition of one of the sales."""
+def _filter(sale: Sale, sale_ids: Sequence[str]) -> BooleanExpression:
+    """Return the filter for rows with these ids in the partition of the sale."""
     return And(
         _equal("tenant_id", sale.tenant_id),
         _equal("year", sale.year),

@@ -1,94 +1,105 @@
-"""Appending sales to the Iceberg table: one snapshot with a chosen id, as a compare-and-set, judged by the history.
+"""The table of sales: appends each attempt as one snapshot, and judges from the history whether it has landed.
 
 Steps 2, 5, 6 and 7 of the protocol (docs/exactly-once.md). An attempt's id is the id of the snapshot that it commits,
-so that whether it landed can be read from the table at any later time.
+so that the table shows at any later time whether the attempt has landed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, StagedAppend, TableState, TableStore, Unknown
+from lambda_fn.iceberg.store import Committed, Staged, State, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
-LOAD_TRIES_BEFORE_GIVING_UP: Final = 3
+MAX_LOAD_TRIES: Final = 3
 
 
-class IcebergSalesTable:
-    """The Iceberg table of sales. Remembers the last head that it saw, to pin the next attempt without a request.
+class IcebergSalesTable(Generic[State, Staged]):
+    """The Iceberg table of sales. Remembers the head that it saw last, so that the next attempt pins it for free.
 
-    An older pin is as safe as a fresh one: it means more history to look through, or one refused commit.
+    An old pin is as safe as a fresh one. It means more history to look through, or one refused commit.
     """
 
-    def __init__(self, store: TableStore, retry: Retry) -> None:
+    def __init__(self, store: TableStore[State, Staged], retry: Retry) -> None:
         self._store = store
         self._retry = retry
-        self._known: TableState | None = None
+        self._last_seen: State | None = None
 
-    def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt:
-        """Pin the head. Raises TableMissing, or StoreUnavailable when the head can't be read."""
-        state = self._known or self.load(deadline)
-        return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, state)
+    def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt[State, Staged]:
+        """Pin the head. Raises TableMissing, or StoreUnavailable if the head can't be read."""
+        pinned = self._last_seen or self.load(deadline)
+        return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, pinned)
 
     def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
-        """Merge small manifests after a commit, when it is its turn and time is left; None when there is nothing to do.
+        """Merge small manifests if a merge is due and there is time. Returns None if there is none.
 
-        Never raises. A merge that fails leaves the manifests as they were, and perhaps files that nothing references.
+        Never raises. A merge that fails leaves the manifests as they were, and may leave files that no snapshot
+        references.
         """
-        if self._known is None:
+        if self._last_seen is None:
             return None
-        merging = self._store.merge_manifests(self._known, deadline)
-        if merging is None:
+        merge = self._store.merge_manifests(self._last_seen, deadline)
+        if merge is None:
             return None
-        if isinstance(merging.answer, Committed):
-            self.remember(merging.answer.state)
-            return ManifestMerge(merging.manifests)
-        if isinstance(merging.answer, Unknown):
-            self.remember(None)
-        return ManifestMerge(merging.manifests, merging.answer.cause)
+        if isinstance(merge.commit, Committed):
+            self.remember(merge.commit.state)
+            return ManifestMerge(merge.manifests)
+        if isinstance(merge.commit, Unknown):
+            self.forget()
+        return ManifestMerge(merge.manifests, merge.commit.cause)
 
-    def load(self, deadline: Deadline) -> TableState:
-        """Read the head, and remember it. Raises TableMissing, or StoreUnavailable after a few tries."""
+    def load(self, deadline: Deadline) -> State:
+        """Read the head and remember it. Raises TableMissing, or StoreUnavailable after a few tries."""
         last: StoreUnavailable = OutOfTime("No time is left to read the table's head; the sales stay in the queue.")
         for number in self._retry.tries(deadline, self._store.load_seconds):
             try:
-                state = self._store.load()
+                state = self._store.load(self._last_seen)
             except StoreUnavailable as error:
                 last = error
             else:
                 self.remember(state)
                 return state
-            if number + 1 == LOAD_TRIES_BEFORE_GIVING_UP:
+            if number + 1 == MAX_LOAD_TRIES:
                 break
         raise last
 
-    def remember(self, state: TableState | None) -> None:
-        """Keep the head for the next attempt's pin; None makes the next attempt ask the catalog."""
-        self._known = state
+    def remember(self, state: State) -> None:
+        """Pin this head in the next attempt."""
+        self._last_seen = state
+
+    def forget(self) -> None:
+        """Read the head from the catalog in the next attempt."""
+        self._last_seen = None
 
 
-class IcebergAppendAttempt:
-    """One invocation's try at landing its sales as one snapshot."""
+class IcebergAppendAttempt(Generic[State, Staged]):
+    """One invocation's attempt to land its sales as one snapshot."""
 
     def __init__(
-        self, table: IcebergSalesTable, store: TableStore, retry: Retry, attempt_id: int, pinned: TableState
+        self,
+        table: IcebergSalesTable[State, Staged],
+        store: TableStore[State, Staged],
+        retry: Retry,
+        attempt_id: int,
+        pinned: State,
     ) -> None:
         self._table = table
         self._store = store
         self._retry = retry
         self._attempt_id = attempt_id
         self._pin = pinned.head
+        # The head that the next commit is a compare-and-set on: as of it, the attempt's sales have not landed.
         self._judged = pinned
-        self._staged: tuple[list[SaleKey], StagedAppend] | None = None
+        self._staged: tuple[list[SaleKey], Staged] | None = None
 
     @property
     def attempt_id(self) -> int:
-        """The snapshot id that this attempt commits."""
+        """The id of the snapshot that this attempt commits."""
         return self._attempt_id
 
     @property
@@ -97,23 +108,23 @@ class IcebergAppendAttempt:
         return self._pin
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
-        """Return the sales with a fact that the table has no column for, and the names of those facts.
+        """Return the sales with facts that the table has no column for, and the names of those facts.
 
-        To be asked before the first claim: what is missing in the head that was remembered may be there by now, so
-        that the head is read, and pinned, anew. Raises StoreUnavailable when it can't be.
+        Call it before the first claim: a column that the remembered head does not have may have been added since, so
+        the head is read and pinned again. Raises StoreUnavailable if it can't be read.
         """
-        if not _told_and_lacking(sales, self._judged):
+        if not _facts_without_column(sales, self._judged):
             return {}
         self._judged = self._table.load(deadline)
         self._pin = self._judged.head
-        return _told_and_lacking(sales, self._judged)
+        return _facts_without_column(sales, self._judged)
 
     def resolve(
-        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
+        self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
-        """Reload the head, and judge which of the sales have landed as of it.
+        """Reload the head, and return which of the sales have landed as of it.
 
-        Raises StoreUnavailable when the head or the files to scan can't be read.
+        Raises StoreUnavailable if the head, or a file of the scan, can't be read.
         """
         state = self._table.load(deadline)
         since_pin = ancestors_since(state.head, self._judged.head, state.snapshots)
@@ -122,7 +133,7 @@ class IcebergAppendAttempt:
         if not since_pin.complete:
             return GiveUp.HISTORY_EXPIRED
         self._judged = state
-        undecided = list(unvouched)
+        undecided = list(past_retention)
         landed_in: dict[SaleKey, int] = {}
         for claim in taken_over:
             since_base = ancestors_since(state.head, claim.base, state.snapshots)
@@ -131,69 +142,69 @@ class IcebergAppendAttempt:
                 landed_in[claim.sale.key] = attempt
             if attempt is not None or not since_base.complete:
                 undecided.append(claim.sale)
-        # That an attempt landed does not prove that it carried this sale: its claim may have reached the guard after
-        # the attempt had gone on without it. The row decides.
+        # An attempt that landed does not prove that it carried this sale: the claim may have reached the guard after
+        # the attempt had gone on without the sale. The row decides.
         present = self._scan(state, undecided, deadline)
         return Resolution({key: landed_in.get(key) for key in present})
 
     def stage(self, sales: Sequence[Sale]) -> None:
-        """Make the files of an append of these sales, in memory. Raises ColumnsMissing."""
-        self._staged_for(sales)
+        """Make the files for an append of these sales in memory. Raises ColumnsMissing."""
+        self._stage_once(sales)
 
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        """Stage the sales, and upload their files, on the pinned head: all of an append but its commit.
+        """Stage and upload the files for an append of these sales to the pinned head.
 
-        What can't be uploaded is left to the append. Files that no commit comes to reference are left behind; S3 Tables
-        removes them. Raises ColumnsMissing.
+        The append uploads what could not be uploaded here. If the append is never committed, the files stay behind;
+        S3 Tables removes files that no snapshot references. Raises ColumnsMissing.
         """
-        self._store.upload(self._judged, self._staged_for(sales), deadline)
+        self._store.upload(self._judged, self._stage_once(sales), deadline)
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
-        """Commit the sales as one snapshot that names the fenced attempts in its summary.
+        """Commit the sales as one snapshot whose summary names the fenced attempts.
 
-        A failure is an answer, and raises nothing. It leaves files behind that no commit references: S3 Tables
-        removes them, and deleting one here could break a commit that takes effect late. Only a column that went
-        away meanwhile raises: ColumnsMissing.
+        Raises ColumnsMissing if a column was removed meanwhile. Any other failure is part of the result. A failure
+        leaves files behind that no snapshot references. Only S3 Tables removes them: deleting one here could break a
+        commit that takes effect late.
         """
-        staged = self._staged_for(sales)
+        staged = self._stage_once(sales)
         conflicts = 0
-        unanswered = False
-        gave_up = GiveUp.OUT_OF_TIME
+        is_unknown = False
+        give_up = GiveUp.OUT_OF_TIME
         for _ in self._retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
-            # Judged after the pause between two tries and not before it: the head that is read is the one that the
-            # next try builds on, and the less time lies between the two, the fewer tries are refused.
-            if unanswered and (judgement := self._judge(fenced, conflicts, deadline)) is not None:
+            # Judge after the pause between two tries, not before it: the next commit builds on the head that is read
+            # here, and the less time passes between the two, the fewer commits are refused.
+            if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
                 return judgement
-            if not staged.fits(self._judged):
+            if not self._store.fits(self._judged, staged):
                 staged = self._store.stage(self._judged, sales, self._attempt_id)
-            answer = self._store.commit(self._judged, staged, fenced, deadline)
-            if isinstance(answer, Committed):
-                self._table.remember(answer.state)
+            result = self._store.commit(self._judged, staged, fenced, deadline)
+            if isinstance(result, Committed):
+                self._table.remember(result.state)
                 return Landed(self._attempt_id, conflicts)
-            unanswered = isinstance(answer, Unknown)
-            conflicts += unanswered
-            gave_up = GiveUp.OUT_OF_TIME if unanswered else GiveUp.STAGING_FAILED
-        if unanswered and (judgement := self._judge(fenced, conflicts, deadline)) is not None:
+            is_unknown = isinstance(result, Unknown)
+            conflicts += is_unknown
+            give_up = GiveUp.OUT_OF_TIME if is_unknown else GiveUp.STAGING_FAILED
+        if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
             return judgement
-        self._table.remember(None)
-        return NotKnownToHaveLanded(gave_up, conflicts)
+        self._table.forget()
+        return NotKnownToHaveLanded(give_up, conflicts)
 
-    def _staged_for(self, sales: Sequence[Sale]) -> StagedAppend:
+    def _stage_once(self, sales: Sequence[Sale]) -> Staged:
         keys = [sale.key for sale in sales]
         if self._staged is None or self._staged[0] != keys:
             self._staged = (keys, self._store.stage(self._judged, sales, self._attempt_id))
         return self._staged[1]
 
-    def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
-        """Judge a commit whose answer was not success, by what the table says now.
+    def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
+        """Judge a commit that was not confirmed, from the table's history.
 
-        None: it has not landed as of the head that was just read, whose compare-and-set makes every older request
-        harmless.
+        Returns None if it has not landed as of the head that was just read. A commit on that head is safe: it is a
+        compare-and-set, so that at most one of it and the earlier requests can take effect.
         """
         try:
             state = self._table.load(deadline)
         except StoreUnavailable:
-            self._table.remember(None)
+            self._table.forget()
             return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts)
         since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
         self._judged = state
@@ -207,7 +218,7 @@ class IcebergAppendAttempt:
             return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts)
         return None
 
-    def _scan(self, state: TableState, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
+    def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
         if not sales:
             return ()
         if not deadline.allows(self._store.load_seconds):
@@ -215,9 +226,9 @@ class IcebergAppendAttempt:
         return self._store.scan(state, sales)
 
 
-def _told_and_lacking(sales: Sequence[Sale], state: TableState) -> Mapping[SaleKey, Collection[str]]:
-    lacks = state.lacks
-    if not lacks:
+def _facts_without_column(sales: Sequence[Sale], state: TableState) -> Mapping[SaleKey, Collection[str]]:
+    missing = state.missing_facts
+    if not missing:
         return {}
-    told = {sale.key: [name for name in lacks if getattr(sale, name) is not None] for sale in sales}
-    return {key: names for key, names in told.items() if names}
+    by_sale = {sale.key: [name for name in missing if getattr(sale, name) is not None] for sale in sales}
+    return {key: names for key, names in by_sale.items() if names}

@@ -1,4 +1,4 @@
-"""A new snapshot of the table, and the request that makes it the head: a compare-and-set."""
+"""A new snapshot on the table's head, and the commit request that makes it the head by compare-and-set."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pyiceberg.table.update import (
 
 def next_sequence_number(metadata: TableMetadata) -> int:
     """Return the sequence number of the next snapshot (Iceberg specification, "Sequence Numbers")."""
+    # The metadata model of a table of format version 1 has no last sequence number.
     return (getattr(metadata, "last_sequence_number", None) or 0) + 1
 
 
@@ -30,7 +31,7 @@ def snapshot_on_head(
         snapshot_id=snapshot_id,
         parent_snapshot_id=metadata.current_snapshot_id,
         sequence_number=next_sequence_number(metadata),
-        # Another writer's clock may be ahead; a history that goes back in time is refused by some catalogs.
+        # Another writer's clock may be ahead, and some catalogs refuse a snapshot that is older than the last one.
         timestamp_ms=max(int(now * 1000), metadata.last_updated_ms),
         manifest_list=manifest_list,
         summary=summary,
@@ -41,11 +42,14 @@ def snapshot_on_head(
 def compare_and_set(
     metadata: TableMetadata, snapshot: Snapshot
 ) -> tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]:
-    """Return what a commit requires and changes: the snapshot becomes the head of an unchanged table."""
+    """Return the requirements and updates of a commit that makes the snapshot the head of an unchanged table.
+
+    Only the requirement on the head makes a commit safe (docs/exactly-once.md, step 6).
+    """
     requirements: tuple[TableRequirement, ...] = (
         AssertTableUUID(uuid=metadata.table_uuid),
         AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=metadata.current_snapshot_id),
-        # A column or a partition field may come or go without a new head: the files have to be made anew then.
+        # Schema and partition spec can change while the head stays the same. Then the files have to be staged again.
         AssertCurrentSchemaId(current_schema_id=metadata.current_schema_id),
         AssertDefaultSpecId(default_spec_id=metadata.default_spec_id),
     )
@@ -55,7 +59,7 @@ def compare_and_set(
             ref_name=MAIN_BRANCH,
             type=SnapshotRefType.BRANCH,
             snapshot_id=snapshot.snapshot_id,
-            # A branch with its own retention would disable the snapshot management of S3 Tables.
+            # A branch with a retention of its own would disable the snapshot management of S3 Tables.
             max_ref_age_ms=None,
             max_snapshot_age_ms=None,
             min_snapshots_to_keep=None,

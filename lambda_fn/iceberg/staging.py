@@ -1,9 +1,10 @@
-"""The files of one append, made in memory: Parquet by partition, one manifest over them, and the manifest list."""
+"""The files of an append, made in memory: a Parquet file for each partition, one manifest, and the manifest list."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.manifest import (
+    UNASSIGNED_SEQ,
     DataFile,
     DataFileContent,
     FileFormat,
@@ -23,6 +25,7 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.typedef import Record
 
@@ -40,22 +43,31 @@ PARQUET_CODEC: Final = "zstd"
 
 @dataclass(frozen=True)
 class ManifestList:
-    """The manifest list of a snapshot in one place, which is the head before it and its sequence number.
+    """The manifest list of a snapshot with this parent, None for a table's first, and this sequence number.
 
-    It carries the head's ``existing`` manifests on.
+    ``manifests`` are its entries: the added manifest first, then the parent's.
     """
 
-    place: tuple[int, int]
+    parent_id: int | None
+    sequence_number: int
     file: NewFile
-    existing: Sequence[ManifestFile]
+    manifests: tuple[ManifestFile, ...]
+
+    def fits(self, metadata: TableMetadata) -> bool:
+        """Return whether the next snapshot on the table's head has this parent and this sequence number.
+
+        A commit to another branch takes a sequence number and leaves the head as it is.
+        """
+        head = metadata.current_snapshot_id, next_sequence_number(metadata)
+        return (self.parent_id, self.sequence_number) == head
 
 
 @dataclass
 class StagedFiles:
-    """The data files and the manifest of one append, under the schema and partition spec that they were made with.
+    """The data files and the manifest of an append, and the schema and partition spec that they were made with.
 
-    ``pending`` are those still to be uploaded, by location. ``manifest_list`` is for the next try to commit, and for
-    no other: an older try of the same attempt may still take effect, and needs its own.
+    ``pending`` are the files that still have to be uploaded, by location. ``manifest_list`` is for the next commit
+    request only.
     """
 
     attempt_id: int
@@ -66,8 +78,8 @@ class StagedFiles:
     pending: dict[str, NewFile] = field(default_factory=dict)
     manifest_list: ManifestList | None = None
 
-    def list_manifests(self, manifest_list: ManifestList | None) -> None:
-        """Use this manifest list for the next try; one that was made before and not uploaded never has to be."""
+    def replace_manifest_list(self, manifest_list: ManifestList | None) -> None:
+        """Use this manifest list for the next request. The one before it no longer has to be uploaded."""
         if self.manifest_list is not None:
             self.pending.pop(self.manifest_list.file.location, None)
         if manifest_list is not None:
@@ -76,7 +88,7 @@ class StagedFiles:
 
 
 def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
-    """Make one Parquet file for each partition among the sales, and one manifest that lists them."""
+    """Make a Parquet file for each partition of the sales, and a manifest of these files. Raises ColumnsMissing."""
     metadata, schema, spec = table.metadata, table.schema(), table.spec()
     locations = table.location_provider()
     columns, measured = arrow_schema(schema), measured_columns(schema, metadata.properties)
@@ -85,8 +97,7 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
         location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
         content, footer = parquet_file(arrow_rows(members, columns))
-        metrics = metrics_of(footer, measured)
-        data_files.append(_data_file(spec.spec_id, location, len(content), partition, metrics))
+        data_files.append(_data_file(location, len(content), partition, metrics_of(footer, measured)))
         pending.append(NewFile(location, content))
     manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
     with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
@@ -98,24 +109,34 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     return StagedFiles(attempt_id, schema.schema_id, spec.spec_id, tuple(data_files), manifest, by_location)
 
 
-def manifest_list(table: Table, snapshot_id: int, manifests: Sequence[ManifestFile]) -> NewFile:
-    """Make the manifest list of a snapshot on top of the table's head. Its name is new each time."""
+def manifest_list(
+    table: Table, snapshot_id: int, added: ManifestFile, existing: Sequence[ManifestFile]
+) -> ManifestList:
+    """Make the manifest list of a snapshot on the table's head, in a file with a new name."""
     output = MemoryFile(table.location_provider().new_metadata_location(f"snap-{snapshot_id}-{uuid.uuid4()}.avro"))
-    metadata = table.metadata
-    with write_manifest_list(
-        FORMAT_VERSION,
-        output,
-        snapshot_id,
-        metadata.current_snapshot_id,
-        next_sequence_number(metadata),
-        AVRO_CODEC,
-    ) as writer:
+    parent_id, number = table.metadata.current_snapshot_id, next_sequence_number(table.metadata)
+    manifests = (_numbered(added, number), *existing)
+    with write_manifest_list(FORMAT_VERSION, output, snapshot_id, parent_id, number, AVRO_CODEC) as writer:
         writer.add_manifests(list(manifests))
-    return output.as_new_file()
+    return ManifestList(parent_id, number, output.as_new_file(), manifests)
+
+
+def _numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
+    """Return a copy of a new manifest with its sequence numbers assigned (Iceberg specification, "Manifest Lists").
+
+    pyiceberg's writer would assign them to the original: it makes a shallow copy, which shares its values with the
+    original. After a conflict the manifest would keep the number of a snapshot that never landed, and its rows would
+    seem older than deletes that came before them. For the same reason the copy here is a deep one.
+    """
+    numbered = deepcopy(manifest)
+    numbered.sequence_number = sequence_number
+    if numbered.min_sequence_number == UNASSIGNED_SEQ:
+        numbered.min_sequence_number = sequence_number
+    return numbered
 
 
 def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) -> Summary:
-    """Return the snapshot's summary: what it adds, the table's new totals, and the given properties."""
+    """Return the snapshot's summary: the files it adds, the table's new totals, and the given properties."""
     collector = SnapshotSummaryCollector()
     for data_file in staged.data_files:
         collector.add_file(data_file, table.schema(), table.spec())
@@ -127,7 +148,7 @@ def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) ->
 def _by_partition(
     sales: Sequence[Sale], schema: Schema, spec: PartitionSpec
 ) -> Iterable[tuple[Record, Sequence[Sale]]]:
-    """Group the sales. Their values are few: each is transformed once, and not for each sale."""
+    """Group the sales by partition. Each distinct value is transformed once, not once for each sale."""
     values_of = [value_of_field(spec_field.source_id) for spec_field in spec.fields]
     same_values: dict[tuple[Any, ...], list[Sale]] = {}
     for sale in sales:
@@ -146,7 +167,11 @@ def _transform(schema: Schema, spec_field: PartitionField) -> Callable[[Any], An
 
 
 def parquet_file(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
-    """Write one Parquet file. Numbers of an embedding hardly repeat: their bytes are split by significance instead."""
+    """Return a Parquet file and its footer.
+
+    The numbers of an embedding hardly ever repeat. A dictionary would not help, so their bytes are split by
+    significance, which compresses better.
+    """
     sink = pa.BufferOutputStream()
     embedding = next((column.name for column in rows.schema if field_id_of(column) == EMBEDDING_FIELD_ID), None)
     plain = [column for column in rows.schema.names if column != embedding]
@@ -164,27 +189,23 @@ def parquet_file(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     return content.to_pybytes(), pq.read_metadata(pa.BufferReader(content))
 
 
-def _data_file(spec_id: int, location: str, size_bytes: int, partition: Record, metrics: Mapping[str, Any]) -> DataFile:
-    data_file = DataFile.from_args(
+def _data_file(location: str, size_bytes: int, partition: Record, metrics: Mapping[str, Any]) -> DataFile:
+    return DataFile.from_args(
         _table_format_version=FORMAT_VERSION,
         content=DataFileContent.DATA,
         file_path=location,
         file_format=FileFormat.PARQUET,
         partition=partition,
         file_size_in_bytes=size_bytes,
-        sort_order_id=None,
-        equality_ids=None,
-        key_metadata=None,
         **metrics,
     )
-    data_file.spec_id = spec_id
-    return data_file
 
 
 def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:
     return ManifestEntry.from_args(
         status=ManifestEntryStatus.ADDED,
         snapshot_id=attempt_id,
+        # Inherited from the manifest, whose number is known when it is listed ("Sequence Number Inheritance").
         sequence_number=None,
         file_sequence_number=None,
         data_file=data_file,

@@ -1,10 +1,10 @@
-"""What the judgement of a commit needs from an Iceberg catalog and its storage: four requests, and their answers."""
+"""The protocol between the judgement of a commit (:mod:`sales_table`) and an Iceberg catalog with its file storage."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.runtime.retry import Deadline
@@ -12,66 +12,63 @@ from lambda_fn.sale import Sale, SaleKey
 
 
 class TableState(Protocol):
-    """The table as one answer of the catalog showed it."""
+    """The table's metadata in one response of the catalog."""
 
     @property
     def head(self) -> int:
-        """Snapshot id of the head of ``main``, or NO_SNAPSHOT."""
+        """The snapshot id of the head of ``main``, or NO_SNAPSHOT."""
         ...
 
     @property
     def snapshots(self) -> Mapping[int, SnapshotNode]:
-        """Every retained snapshot."""
+        """The retained snapshots, by their ids."""
         ...
 
     @property
-    def lacks(self) -> Collection[str]:
-        """The facts of a sale that the table has no column for, by their names in Sale."""
+    def missing_facts(self) -> Collection[str]:
+        """The facts of a sale that the table has no column for: names of attributes of Sale."""
         ...
 
 
-class StagedAppend(Protocol):
-    """Files of an append that are made, and uploaded at the latest with its commit."""
-
-    def fits(self, state: TableState) -> bool:
-        """Whether the files still have the table's current schema and partition spec."""
-        ...
+State = TypeVar("State", bound=TableState)
+Staged = TypeVar("Staged")
+"""The files of an append: made, and uploaded no later than with the commit."""
 
 
 @dataclass(frozen=True)
-class Committed:
-    """The catalog said so: the snapshot is the head."""
+class Committed(Generic[State]):
+    """The catalog confirmed the commit. ``state`` is the table after it."""
 
-    state: TableState
+    state: State
 
 
 @dataclass(frozen=True)
 class NotSent:
-    """No commit request was sent: a file could not be written."""
+    """A file could not be uploaded, so no commit was requested."""
 
     cause: str
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Any answer but success, or none: the commit may have taken effect, or may yet."""
+    """The commit was requested and not confirmed. It may have taken effect, or may still."""
 
     cause: str
 
 
-CommitAnswer = Committed | NotSent | Unknown
+CommitResult = Committed[State] | NotSent | Unknown
 
 
 @dataclass(frozen=True)
-class Merging:
-    """How merging so many manifests into one ended."""
+class MergeResult(Generic[State]):
+    """How many manifests were to be merged into one, and the result of the commit."""
 
     manifests: int
-    answer: CommitAnswer
+    commit: CommitResult[State]
 
 
-class TableStore(Protocol):
-    """An Iceberg table behind a catalog. One request each, none of which is repeated by itself."""
+class TableStore(Protocol[State, Staged]):
+    """An Iceberg table in a catalog. No method retries a request."""
 
     @property
     def load_seconds(self) -> float:
@@ -80,31 +77,36 @@ class TableStore(Protocol):
 
     @property
     def commit_seconds(self) -> float:
-        """What ``commit`` needs at the least to be sure of its end; with many files it stops earlier of itself."""
+        """The time that ``commit`` needs for an append of a few files. With more it stops before the deadline."""
         ...
 
-    def load(self) -> TableState:
-        """Ask the catalog for the table. Raises TableMissing, or StoreUnavailable."""
+    def load(self, known: State | None) -> State:
+        """Ask the catalog for the table. Raises TableMissing, or StoreUnavailable.
+
+        ``known`` is the state seen last. If the head is still the same, the new state keeps what was read of it.
+        """
         ...
 
-    def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> StagedAppend:
-        """Make the data files and the manifest of one append. Sends nothing. Raises ColumnsMissing."""
+    def stage(self, state: State, sales: Sequence[Sale], attempt_id: int) -> Staged:
+        """Make the data files and the manifest of an append. Sends nothing. Raises ColumnsMissing."""
         ...
 
-    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
-        """Upload what is staged, ahead of a commit on the state's head. What fails is left to the commit."""
+    def fits(self, state: State, staged: Staged) -> bool:
+        """Return whether the files have the table's current schema and partition spec."""
         ...
 
-    def commit(
-        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
-    ) -> CommitAnswer:
-        """Upload what is staged, then commit it as a compare-and-set on the state's head. A failure is an answer."""
+    def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
+        """Upload the files before their commit on the state's head. The commit uploads what fails here."""
         ...
 
-    def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        """Read which of the sales have a row at the state's head. Raises StoreUnavailable."""
+    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
+        """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
         ...
 
-    def merge_manifests(self, state: TableState, deadline: Deadline) -> Merging | None:
-        """Merge small manifests of the state's head into one, in a snapshot of its own. None when it is not due."""
+    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
+        """Return which of the sales have a row at the state's head. Raises StoreUnavailable."""
+        ...
+
+    def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
+        """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due."""
         ...

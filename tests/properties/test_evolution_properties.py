@@ -24,8 +24,7 @@ from carousel_sync.explore.duckdb_table import S3Access, open_table
 from catalog_config.config import CatalogConfig
 from lambda_fn.errors import ColumnsMissing
 from lambda_fn.iceberg.rows import FACTS, VALUE_OF_FIELD
-from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.ports import Landed
+from lambda_fn.ports import Landed, SalesTable
 from lambda_fn.runtime.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
 from schemas.evolution.column_operations import (
@@ -85,7 +84,7 @@ class Evolution(RuleBasedStateMachine):
     @initialize()
     def create(self) -> None:
         self.table: TableUnderTest = provisioned(self.config, to=1)
-        self.writers: list[IcebergSalesTable] = [self.table.writer(seed=number) for number in range(WRITERS)]
+        self.writers: list[SalesTable] = [self.table.writer(seed=number) for number in range(WRITERS)]
         self.written: dict[str, tuple[Sale, set[int]]] = {}
         self.attempts = 0
 

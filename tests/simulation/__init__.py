@@ -1,1 +1,1 @@
-"""Deterministic simulation of the real use case, guard, commit and judgement; a scheduler owns steps and clock."""
+"""Deterministic simulation: the real use case, guard and judgement, as processes whose steps a scheduler chooses."""

@@ -1,4 +1,4 @@
-"""``python -m tests.simulation --seconds 60``: random runs for as long as one likes; stops at the first failure."""
+"""``python -m tests.simulation --seconds 60``: random runs until the time is up or a run fails."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.simulation.runs import Failure, random_scenario, run_seed, shrink
 
 
 def main() -> int:
-    """Run until the time is up or something fails; 1 when something failed."""
+    """Run until the time is up or a run fails. Return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="simulate-faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, help="the first seed; left out: taken from the clock, and printed")
+    parser.add_argument("--seed", type=int, help="the first seed (default: from the clock)")
     arguments = parser.parse_args()
     first = int(time.time()) * 1_000_000 if arguments.seed is None else arguments.seed
     console = Console(stderr=True)
@@ -37,7 +37,7 @@ def main() -> int:
                 found = (seed, shrink(random_scenario(seed), failure))
             if found is not None or time.monotonic() - started > arguments.seconds:
                 break
-    table = Table("runs", "first seed", "kinds of faults", "seconds", "failures")
+    table = Table("runs", "first seed", "fault types", "seconds", "failures")
     table.add_row(str(runs), str(first), str(len(Fault)), f"{time.monotonic() - started:.0f}", str(int(bool(found))))
     Console().print(table)
     if found is not None:

@@ -1,4 +1,4 @@
-"""A process of the simulation: real code in a thread that moves only when the scheduler lets it."""
+"""A simulated process: real code in a thread that proceeds only when the scheduler lets it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 
 class Crashed(BaseException):
-    """The process is dead: nothing that it still does reaches anybody."""
+    """Raised in a process that has died. Nothing that it still does has an effect."""
 
 
 class TimedOut(Exception):
-    """No answer came in time; whether the request took effect is unknown."""
+    """No response came in time. Whether the request took effect is unknown."""
 
 
 class Fault(Enum):
-    """What may become of a request, besides being answered."""
+    """What can happen to a request instead of being answered."""
 
     CRASH_BEFORE = auto()
     CRASH_AFTER = auto()
@@ -47,7 +47,7 @@ CRASHING = frozenset({Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LATE_AND_CRAS
 
 @dataclass(frozen=True)
 class Request:
-    """A request that a process is about to send. ``parts`` take effect one by one; a batch has several."""
+    """A request that a process is about to send. Its parts take effect one by one; a batch has several."""
 
     text: str
     parts: Sequence[Callable[[], Any]]
@@ -56,25 +56,25 @@ class Request:
 
     @property
     def faults(self) -> Sequence[Fault]:
-        """What may go wrong with it."""
+        """The faults that can happen to this request."""
         if self.is_read:
             return ON_READS
         return ON_BATCHES if len(self.parts) > 1 else ON_WRITES
 
     def take_effect(self) -> Any:
-        """Let it act on the world, whole."""
+        """Apply all parts to the world, and return the response."""
         return self.combine([part() for part in self.parts])
 
 
 class Process:
-    """Runs ``body`` in a thread of its own, one request at a time."""
+    """Runs ``body`` in a thread, one request at a time."""
 
     def __init__(self, name: str, body: Callable[[Process], None]) -> None:
         self.name = name
         self.pending: Request | None = None
         self.alive = True
         self.history = 0
-        """A digest of everything that the process was answered: with it, the process's state is known."""
+        """A digest of all responses that the process received, which determine its state."""
         self.error: BaseException | None = None
         self._body = body
         self._go: SimpleQueue[Callable[[], Any]] = SimpleQueue()
@@ -82,24 +82,24 @@ class Process:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Run up to the first request."""
+        """Run to the first request."""
         self._thread.start()
         self._at_rest.get()
 
-    def resume(self, answer: Callable[[], Any], digest: object) -> None:
-        """Answer the pending request, and run up to the next one."""
+    def resume(self, respond: Callable[[], Any], digest: object) -> None:
+        """Respond to the pending request, and run to the next one."""
         self.history = hash((self.history, self.pending.text if self.pending else "", digest))
         self.pending = None
-        self._go.put(answer)
+        self._go.put(respond)
         self._at_rest.get()
 
     def kill(self) -> None:
-        """Let the process die where it is."""
+        """Make the process die at its pending request."""
         if self.alive:
             self.resume(_crash, "crash")
 
     def request(self, request: Request) -> Any:
-        """Send a request, from within the process."""
+        """Send a request. The process calls this."""
         if not self.alive:
             raise Crashed
         self.pending = request
@@ -122,5 +122,5 @@ def _crash() -> Any:
 
 
 def time_out() -> Any:
-    """Answer a request with silence."""
+    """Respond to a request with a time-out."""
     raise TimedOut

@@ -1,4 +1,4 @@
-"""Runs: random ones from a seed, all of a small configuration, a replay, and the shortest that still fails."""
+"""Runs of the simulation: random from a seed, exhaustive, replayed, and shrunk to the shortest that still fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lambda_fn.guard.items import Status, guard_key, read_item
 from tests.simulation.process import Process
 from tests.simulation.scheduler import GO, Budget, Scheduler, Violation
 from tests.simulation.world import GUARD, World, sale
-from tests.simulation.writers import Protocolled, Writer, WriterOf
+from tests.simulation.writers import ProtocolWriter, Writer, WriterOf
 
 RECOVERY_ROUNDS = 12
 STEPS_LIMIT = 2000
@@ -22,7 +22,7 @@ Check = Callable[[World], list[str]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """Which process is delivered which sales, one batch after the other, and how much may go wrong."""
+    """The batches of sales that each process is delivered, one after the other, and how much may go wrong."""
 
     deliveries: Sequence[Sequence[Sequence[int]]]
     faults: int = 2
@@ -31,27 +31,27 @@ class Scenario:
 
     @property
     def sales(self) -> list[int]:
-        """Every sale that is delivered at all."""
+        """The numbers of all sales that are delivered."""
         return sorted({number for process in self.deliveries for batch in process for number in batch})
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What did not hold, the choices that led there, and the story that they tell."""
+    """A violation, the choices that led to it, and the steps of the run in words."""
 
     what: str
     choices: Sequence[str]
     story: Sequence[str]
 
     def __str__(self) -> str:
-        told = "\n".join(f"  {number:3}. {line}" for number, line in enumerate(self.story, 1))
-        return f"{self.what}\n{told}\nreplay with: {','.join(self.choices)}"
+        steps = "\n".join(f"  {number:3}. {line}" for number, line in enumerate(self.story, 1))
+        return f"{self.what}\n{steps}\nreplay with: {','.join(self.choices)}"
 
 
 def run(
-    scenario: Scenario, choose: Choose, writer_of: WriterOf = Protocolled, check: Check = World.violations
+    scenario: Scenario, choose: Choose, writer_of: WriterOf = ProtocolWriter, check: Check = World.violations
 ) -> Failure | None:
-    """Run a scenario to its end, then let everything be delivered again without faults; tell what did not hold."""
+    """Run a scenario to its end, then redeliver everything without faults. Return the first violation, if any."""
     world = World({sale(number, old=scenario.old).key: sale(number, old=scenario.old) for number in scenario.sales})
     processes = [
         _process(world, f"P{number}", batches, writer_of, 1000 * number, scenario.old)
@@ -90,22 +90,24 @@ def _until_at_rest(scheduler: Scheduler, choose: Choose) -> None:
         if not any(process.pending for process in scheduler.processes):
             return
         scheduler.move(choose(scheduler, moves))
-    raise Violation(f"no end after {STEPS_LIMIT} steps")
+    raise Violation(f"the run did not end after {STEPS_LIMIT} steps")
 
 
 def _recover(scheduler: Scheduler, scenario: Scenario, writer_of: WriterOf) -> None:
-    """Deliver what is not acknowledged, again and again, and at last everything once more, a day later."""
+    """Redeliver what is not acknowledged until it is, and a day later everything once more."""
     world = scheduler.world
     scheduler.budget = Budget(0, 0)
     scheduler.story.append("recovery begins")
     for number in range(RECOVERY_ROUNDS):
-        open_sales = [s for s in scenario.sales if sale(s, old=scenario.old).key not in world.acknowledged]
-        if not open_sales:
+        unacknowledged = [s for s in scenario.sales if sale(s, old=scenario.old).key not in world.acknowledged]
+        if not unacknowledged:
             break
         world.let_leases_lapse()
-        _deliver(scheduler, f"R{number}", open_sales, scenario, writer_of, 100_000 + 1000 * number)
+        _deliver(scheduler, f"R{number}", unacknowledged, scenario, writer_of, 100_000 + 1000 * number)
     else:
-        raise Violation(f"sales {open_sales} are still open after {RECOVERY_ROUNDS} deliveries without faults")
+        raise Violation(
+            f"sales {unacknowledged} are still unresolved after {RECOVERY_ROUNDS} deliveries without faults"
+        )
     while scheduler.in_flight:
         scheduler.move("wire:0")
     world.let_a_day_pass()
@@ -123,16 +125,16 @@ def _deliver(
     _until_at_rest(scheduler, lambda _, moves: moves[0])
 
 
-# --- ways to choose --------------------------------------------------------------------------------------------------
+# --- strategies ------------------------------------------------------------------------------------------------------
 
 
 def replaying(choices: Sequence[str]) -> Choose:
-    """Take these choices in turn, leaving out those that are not there, then go on without faults."""
-    left = list(choices)
+    """Make these choices in turn, skip those that are not possible, then continue without faults."""
+    remaining = list(choices)
 
     def choose(_: Scheduler, moves: list[str]) -> str:
-        while left:
-            wanted = left.pop(0)
+        while remaining:
+            wanted = remaining.pop(0)
             if wanted in moves:
                 return wanted
         return moves[0]
@@ -141,17 +143,17 @@ def replaying(choices: Sequence[str]) -> Choose:
 
 
 def at_random(seed: int) -> Choose:
-    """Mostly go on, often switch, sometimes let something go wrong."""
+    """Mostly continue the same process, often switch, and sometimes choose a fault."""
     rng = random.Random(seed)
-    stay = rng.choice((0.3, 0.6, 0.85))
-    wrong = rng.choice((0.05, 0.15, 0.4))
+    stay_probability = rng.choice((0.3, 0.6, 0.85))
+    fault_probability = rng.choice((0.05, 0.15, 0.4))
 
     def choose(_: Scheduler, moves: list[str]) -> str:
         going = [move for move in moves if move.endswith(f":{GO}")]
         others = [move for move in moves if not move.endswith(f":{GO}")]
-        if others and rng.random() < wrong:
+        if others and rng.random() < fault_probability:
             return rng.choice(others)
-        if rng.random() < stay:
+        if rng.random() < stay_probability:
             return going[0]
         return rng.choice(going)
 
@@ -159,7 +161,7 @@ def at_random(seed: int) -> Choose:
 
 
 def random_scenario(seed: int) -> Scenario:
-    """Return a scenario of up to four processes and three sales, with batches that overlap."""
+    """Return a scenario of up to four processes and three sales, with overlapping batches."""
     rng = random.Random(f"scenario {seed}")
     numbers = range(1, rng.randint(1, 3) + 1)
     deliveries = [
@@ -169,21 +171,21 @@ def random_scenario(seed: int) -> Scenario:
     return Scenario(deliveries, faults=rng.randint(1, 5), maintenance=rng.randint(0, 3), old=rng.random() < 0.15)
 
 
-def run_seed(seed: int, writer_of: WriterOf = Protocolled, check: Check = World.violations) -> Failure | None:
-    """Run the scenario of a seed with the choices of that seed."""
+def run_seed(seed: int, writer_of: WriterOf = ProtocolWriter, check: Check = World.violations) -> Failure | None:
+    """Run the scenario and the choices of a seed."""
     return run(random_scenario(seed), at_random(seed), writer_of, check)
 
 
-# --- exhaustively, and shorter ---------------------------------------------------------------------------------------
+# --- exploring and shrinking -----------------------------------------------------------------------------------------
 
 
 class _Seen(Exception):
-    """This state was explored before."""
+    """Raised in a state that was explored before."""
 
 
 @dataclass
 class Exploration:
-    """How far an exhaustive exploration got."""
+    """The progress and result of an exhaustive exploration."""
 
     runs: int = 0
     states: int = 0
@@ -191,8 +193,8 @@ class Exploration:
     failure: Failure | None = None
 
 
-def explore(scenario: Scenario, writer_of: WriterOf = Protocolled, runs_limit: int = 10**9) -> Exploration:
-    """Try every choice in every state that can be reached, each state once."""
+def explore(scenario: Scenario, writer_of: WriterOf = ProtocolWriter, runs_limit: int = 10**9) -> Exploration:
+    """Make every choice in every reachable state, each state once."""
     result = Exploration()
     seen: set[int] = set()
     waiting: list[tuple[str, ...]] = [()]
@@ -220,15 +222,15 @@ def _exploring(prefix: tuple[str, ...], seen: set[int], waiting: list[tuple[str,
         if state in seen:
             raise _Seen
         seen.add(state)
-        here = tuple(scheduler.taken)
-        waiting.extend((*here, move) for move in moves[1:])
+        path = tuple(scheduler.taken)
+        waiting.extend((*path, move) for move in moves[1:])
         return moves[0]
 
     return choose
 
 
-def shrink(scenario: Scenario, failure: Failure, writer_of: WriterOf = Protocolled) -> Failure:
-    """Leave out choices, in runs and then one by one, for as long as the run still fails."""
+def shrink(scenario: Scenario, failure: Failure, writer_of: WriterOf = ProtocolWriter) -> Failure:
+    """Leave out choices, in groups and then one by one, as long as the run still fails."""
     best = failure
     size = max(1, len(best.choices) // 2)
     while size:
@@ -245,8 +247,8 @@ def shrink(scenario: Scenario, failure: Failure, writer_of: WriterOf = Protocoll
 
 
 def _length(failure: Failure) -> tuple[int, int, int]:
-    """Fewer things that go wrong make a shorter story, then fewer changes from one process to another, then steps."""
-    wrong = sum(not choice.endswith(f":{GO}") for choice in failure.choices)
+    """Return the length of a failure: the number of faults, then of switches between processes, then of steps."""
+    faults = sum(not choice.endswith(f":{GO}") for choice in failure.choices)
     actors = [choice.split(":")[0] for choice in failure.choices]
-    changes = sum(one != other for one, other in pairwise(actors))
-    return wrong, changes, len(failure.choices)
+    switches = sum(before != after for before, after in pairwise(actors))
+    return faults, switches, len(failure.choices)

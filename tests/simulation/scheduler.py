@@ -1,4 +1,4 @@
-"""Who moves next, and what goes wrong: choice by choice, each with a name, so that any run can be replayed."""
+"""Chooses which process moves next and what goes wrong. Each choice has a name, so that any run can be replayed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GO = "go"
 
 
 class Violation(Exception):
-    """Something that must hold did not, or a sale could not be brought to an end."""
+    """An invariant does not hold, or a sale was not completed in the end."""
 
 
 @dataclass
 class Budget:
-    """How much may still go wrong."""
+    """How many faults and maintenance events may still happen."""
 
     faults: int
     maintenance: int
@@ -26,7 +26,7 @@ class Budget:
 
 @dataclass
 class InFlight:
-    """A request that its sender has given up, and that may still arrive."""
+    """A request whose sender no longer waits, and that may still arrive."""
 
     text: str
     request: Request
@@ -34,7 +34,7 @@ class InFlight:
 
 @dataclass
 class Scheduler:
-    """Owns every step of the processes, the requests on the wire, and the world's own events."""
+    """Controls the steps of the processes, the requests in flight, and maintenance of the world."""
 
     world: World
     processes: list[Process]
@@ -45,7 +45,7 @@ class Scheduler:
     taken: list[str] = field(default_factory=list)
 
     def start(self) -> None:
-        """Bring every process to its first request."""
+        """Run every process to its first request."""
         for process in self.processes:
             process.start()
 
@@ -55,12 +55,12 @@ class Scheduler:
             process.kill()
 
     def add(self, process: Process) -> None:
-        """Let another process join."""
+        """Add another process, and run it to its first request."""
         self.processes.append(process)
         process.start()
 
     def moves(self) -> list[str]:
-        """Return the name of every choice that there is now; the first goes on with the process that moved last."""
+        """Return the names of all possible choices. The first continues the process that moved last."""
         found = [f"{process.name}:{GO}" for process in self.processes if process.pending]
         if self.taken and (last := f"{self.taken[-1].split(':')[0]}:{GO}") in found:
             found.remove(last)
@@ -78,7 +78,7 @@ class Scheduler:
         return found
 
     def move(self, name: str) -> None:
-        """Make a choice. Raises Violation when something does not hold afterwards."""
+        """Make a choice. Raises Violation if an invariant does not hold afterwards."""
         self.taken.append(name)
         actor, what = name.split(":")
         if actor == "world":
@@ -88,7 +88,7 @@ class Scheduler:
         elif actor == "wire":
             late = self.in_flight.pop(int(what))
             late.request.take_effect()
-            self.story.append(f"late, on the wire: {late.text}")
+            self.story.append(f"arrives late: {late.text}")
         else:
             process = next(process for process in self.processes if process.name == actor and process.pending)
             self._let(process, None if what == GO else Fault[what])
@@ -100,23 +100,23 @@ class Scheduler:
         text = f"{process.name} {request.text}"
         if fault is None:
             self.story.append(text)
-            value, digest = _answer(request)
-            process.resume(value, digest)
+            respond, digest = _respond(request)
+            process.resume(respond, digest)
         else:
             self.budget.faults -= 1
             self.story.append(f"{text} -- {fault.name.replace('_', ' ').lower()}")
-            self._act(process, request, fault)
+            self._apply(process, request, fault)
             if fault in CRASHING:
                 process.kill()
             else:
-                process.resume(time_out, "silence")
+                process.resume(time_out, "time-out")
         if process.error is not None:
             raise Violation(f"{process.name} failed: {process.error!r}") from process.error
 
-    def _act(self, process: Process, request: Request, fault: Fault) -> None:
-        """Do to the world what a request does that meets a fault."""
+    def _apply(self, process: Process, request: Request, fault: Fault) -> None:
+        """Apply to the world what the request does under the fault."""
         if fault in (Fault.ANSWER_LOST, Fault.CRASH_AFTER):
-            _answer(request)
+            _respond(request)
         elif fault in (Fault.HALF_DONE, Fault.HALF_DONE_AND_CRASH):
             request.parts[0]()
         elif fault in (Fault.LATE, Fault.LATE_AND_CRASH):
@@ -128,7 +128,7 @@ class Scheduler:
             raise Violation("; ".join(found))
 
     def digest(self) -> int:
-        """Return a digest of everything that decides how the run can go on."""
+        """Return a digest of everything that determines how the run can continue."""
         processes = tuple((process.name, process.alive, process.history) for process in self.processes)
         wire = tuple(late.text for late in self.in_flight)
         return hash((self.world.digest(), processes, wire, self.budget.faults, self.budget.maintenance))
@@ -142,8 +142,8 @@ _WORLD: dict[str, Callable[[World], None]] = {
 }
 
 
-def _answer(request: Request) -> tuple[Callable[[], Any], object]:
-    """Let a request take effect; return how to answer it, and a digest of the answer."""
+def _respond(request: Request) -> tuple[Callable[[], Any], object]:
+    """Let a request take effect. Return a function that responds to it, and a digest of the response."""
     try:
         value = request.take_effect()
     except Exception as error:

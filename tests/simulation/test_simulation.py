@@ -1,6 +1,6 @@
-"""Thousands of random runs, and every run of small configurations: nothing is lost and nothing is doubled.
+"""Thousands of random runs, and every run of small configurations: no sale is lost and none is doubled.
 
-Each of the protocol's rules is taken away in turn, and so is the whole protocol: the same harness has to notice.
+The same harness has to catch variants of the protocol without one of its rules, and the usual designs without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.simulation.writers import (
     WITHOUT_ONE_RULE,
     CheckAndSetReleasedOnFailure,
     CheckAndSetThenAppend,
-    Protocolled,
+    ProtocolWriter,
     WriterOf,
 )
 
@@ -34,7 +34,7 @@ CONTROL_SEEDS = 6000
 
 
 @pytest.mark.parametrize("first", range(0, 10_000, SEEDS_PER_TEST))
-def test_random_runs(first: int) -> None:
+def test_random_runs_have_no_violation(first: int) -> None:
     for seed in range(first, first + SEEDS_PER_TEST):
         failure = run_seed(seed)
         assert failure is None, f"seed {seed}: {shrink(random_scenario(seed), failure)}"
@@ -44,12 +44,14 @@ def test_random_runs(first: int) -> None:
     "scenario",
     [
         pytest.param(Scenario([[[1]], [[1]]], faults=1, maintenance=0), id="two-workers-one-fault"),
-        pytest.param(Scenario([[[1]], [[1]]], faults=0, maintenance=2), id="two-workers-two-events-of-the-world"),
-        pytest.param(Scenario([[[1]]], faults=2, maintenance=1), id="one-worker-two-faults-one-event"),
-        pytest.param(Scenario([[[1, 2]], [[2]]], faults=0, maintenance=1), id="overlapping-batches-one-event"),
+        pytest.param(Scenario([[[1]], [[1]]], faults=0, maintenance=2), id="two-workers-two-maintenance-events"),
+        pytest.param(Scenario([[[1]]], faults=2, maintenance=1), id="one-worker-two-faults-one-maintenance-event"),
+        pytest.param(
+            Scenario([[[1, 2]], [[2]]], faults=0, maintenance=1), id="overlapping-batches-one-maintenance-event"
+        ),
     ],
 )
-def test_every_run_of_a_small_configuration(scenario: Scenario) -> None:
+def test_no_run_of_a_small_configuration_has_a_violation(scenario: Scenario) -> None:
     exploration = explore(scenario)
     assert exploration.failure is None, str(exploration.failure)
     assert exploration.complete
@@ -57,9 +59,9 @@ def test_every_run_of_a_small_configuration(scenario: Scenario) -> None:
 
 
 def first_failure(writer_of: WriterOf, wanted: Callable[[Failure], bool] = lambda _: True) -> tuple[int, Failure]:
-    """Return the first seed for which the writer fails as wanted."""
+    """Return the first seed with a failure of the writer that is wanted, and the failure."""
     for seed in count():
-        assert seed < CONTROL_SEEDS, f"{writer_of} was not caught by {CONTROL_SEEDS} runs"
+        assert seed < CONTROL_SEEDS, f"{writer_of} did not fail in {CONTROL_SEEDS} runs"
         failure = run_seed(seed, writer_of)
         if failure is not None and wanted(failure):
             return seed, failure
@@ -67,29 +69,29 @@ def first_failure(writer_of: WriterOf, wanted: Callable[[Failure], bool] = lambd
 
 
 @pytest.mark.parametrize("writer_of", WITHOUT_ONE_RULE, ids=lambda writer_of: writer_of.__name__)
-def test_each_rule_is_needed(writer_of: type[Protocolled]) -> None:
+def test_the_simulation_notices_that_a_rule_is_missing(writer_of: type[ProtocolWriter]) -> None:
     seed, failure = first_failure(writer_of)
     shortest = shrink(random_scenario(seed), failure, writer_of)
     print(f"seed {seed}: {shortest}")  # noqa: T201
     again = run(random_scenario(seed), replaying(shortest.choices), writer_of)
     assert again is not None
     assert again.what == shortest.what
-    assert run(random_scenario(seed), replaying(shortest.choices)) is None, "the protocol itself survives that story"
+    assert run(random_scenario(seed), replaying(shortest.choices)) is None, "the protocol survives the same choices"
 
 
 @pytest.mark.parametrize(
     ("writer_of", "word"), [(CheckAndSetThenAppend, "LOST"), (CheckAndSetReleasedOnFailure, "DOUBLED")]
 )
-def test_the_usual_designs_lose_and_double(writer_of: WriterOf, word: str) -> None:
+def test_the_usual_designs_lose_or_double_sales(writer_of: WriterOf, word: str) -> None:
     for seed in range(CONTROL_SEEDS):
         failure = run_seed(seed, writer_of, World.lost_or_doubled)
         if failure is not None and word in failure.what:
             print(f"seed {seed}: {failure}")  # noqa: T201
             return
-    raise AssertionError(f"{writer_of} was not caught: no sale {word} in {CONTROL_SEEDS} runs")
+    raise AssertionError(f"no sale of {writer_of} was {word} in {CONTROL_SEEDS} runs")
 
 
-def test_a_run_replays_from_its_seed() -> None:
+def test_a_seed_replays_the_same_run() -> None:
     _, failure = first_failure(WITHOUT_ONE_RULE[0])
     seed, again = first_failure(WITHOUT_ONE_RULE[0])
     assert again == failure

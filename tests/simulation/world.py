@@ -1,4 +1,4 @@
-"""The stores of the simulation, what must hold in them at any moment, and the clock."""
+"""The stores of the simulation, the invariants that hold after every step, and the clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lambda_fn.errors import StoreUnavailable
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.guard.items import Status, guard_key, read_item
 from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.projection.item import projection_key
 from lambda_fn.projection.projection_table import projection_table
@@ -32,7 +32,7 @@ DAY_SECONDS = 25 * 3600.0
 
 
 def sale(number: int, *, old: bool = False) -> Sale:
-    """Return the sale of a number; an old one has a projection item that is expired from the start."""
+    """Return the sale with this number. The projection item of an old one has expired from the start."""
     return Sale(
         tenant_id="t",
         product_id=f"p{number}",
@@ -48,7 +48,7 @@ def sale(number: int, *, old: bool = False) -> Sale:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One entry of the table's history."""
+    """A snapshot in the table's history, with the sales that it added."""
 
     node: SnapshotNode
     sales: frozenset[SaleKey]
@@ -56,27 +56,24 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class State:
-    """The table as it was read."""
+    """The table in one response of the catalog."""
 
     head: int
     snapshots: Mapping[int, SnapshotNode]
-    lacks: frozenset[str] = frozenset()
+    missing_facts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Staged:
-    """An append that is ready."""
+    """The files of an append."""
 
     sales: frozenset[SaleKey]
     attempt_id: int
 
-    def fits(self, state: TableState) -> bool:
-        return True
-
 
 @dataclass
 class World:
-    """Everything outside of the processes."""
+    """Everything outside the processes: the stores, the wall clock and what was acknowledged."""
 
     sales: Mapping[SaleKey, Sale]
     dynamodb: FakeDynamoDB = field(default_factory=lambda: FakeDynamoDB(GUARD, PROJECTION))
@@ -89,11 +86,13 @@ class World:
     maintenance: int = 0
 
     def state(self) -> State:
-        """Return the table as the catalog shows it: expired snapshots are gone."""
-        return State(self.head, {key: kept.node for key, kept in self.history.items() if key not in self.expired})
+        """Return the table as the catalog shows it, without expired snapshots."""
+        return State(
+            self.head, {key: snapshot.node for key, snapshot in self.history.items() if key not in self.expired}
+        )
 
     def commit(self, parent: int, snapshot_id: int, sales: Iterable[SaleKey], fenced: Collection[int]) -> bool:
-        """Compare and set the head."""
+        """Compare and set the head. Return whether the commit took effect."""
         if parent != self.head:
             return False
         parent_id = None if parent == NO_SNAPSHOT else parent
@@ -104,60 +103,60 @@ class World:
         return True
 
     def compact(self) -> None:
-        """Replace the head by a snapshot with the same rows."""
+        """Commit a snapshot with the same rows, as a compaction does."""
         self.maintenance += 1
         self.commit(self.head, 1_000_000 + self.maintenance, (), ())
 
     def expire_snapshots(self) -> None:
-        """Forget all of the history but the head."""
+        """Expire every snapshot but the head."""
         self.expired = set(self.history) - {self.head}
 
     def let_leases_lapse(self) -> None:
-        """Let the wall clock go on past every lease."""
+        """Advance the wall clock past every lease."""
         self.wall += LAPSE_SECONDS
 
     def let_a_day_pass(self) -> None:
-        """Let completed guards expire, and have DynamoDB delete what has expired."""
+        """Advance the wall clock until completed guards expire, and delete expired items as DynamoDB does."""
         self.wall += DAY_SECONDS
         self.dynamodb.delete_expired(self.wall)
 
     def digest(self) -> int:
-        """Return a digest of the stores: two worlds with the same one go on alike."""
+        """Return a digest of the stores. Two worlds with the same digest behave the same from here on."""
         tables = tuple(
             repr(sorted((key, sorted(item.items(), key=lambda pair: pair[0])) for key, item in items.items()))
             for items in self.dynamodb.tables.values()
         )
-        history = tuple((key, kept.node.parent_id, kept.sales, kept.node.fenced) for key, kept in self.history.items())
+        history = tuple((key, it.node.parent_id, it.sales, it.node.fenced) for key, it in self.history.items())
         return hash((tables, history, frozenset(self.expired), self.head, self.wall, frozenset(self.acknowledged)))
 
     def lost_or_doubled(self) -> list[str]:
-        """Return what no design may do: an acknowledged sale without a row, or one with two."""
+        """Return the violations that no design may have: an acknowledged sale without a row, or a sale with two."""
         lost = [
             f"sale {key.sale_id} is LOST: acknowledged, and no row" for key in self.acknowledged if not self.rows[key]
         ]
         return lost + [f"sale {key.sale_id} is DOUBLED: {rows} rows" for key, rows in self.rows.items() if rows > 1]
 
     def violations(self) -> list[str]:
-        """Return what does not hold: it has to hold after every single step."""
+        """Return the violations of the invariants, which hold after every step."""
         found = self.lost_or_doubled()
         guards = self.dynamodb.tables[GUARD.name]
         items = self.dynamodb.tables[PROJECTION.name]
-        for key, fact in self.sales.items():
+        for key, expected in self.sales.items():
             rows = self.rows[key]
             guard = guards.get(guard_key(key))
             completed = guard is not None and read_item(guard).status is Status.COMPLETED
-            has_item = projection_key(fact) in items
+            has_item = projection_key(expected) in items
             if completed and not rows:
                 found.append(f"sale {key.sale_id} is LOST: COMPLETED, and no row")
             if has_item and not rows:
                 found.append(f"sale {key.sale_id} has an ITEM and no row")
-            if completed and not has_item and fact.projection_expires_at > self.wall:
+            if completed and not has_item and expected.projection_expires_at > self.wall:
                 found.append(f"sale {key.sale_id} is COMPLETED and has NO ITEM")
         return found
 
 
 class SimulatedClock:
-    """The wall clock is the world's; the monotonic one is the process's own: a process may be stalled at any point."""
+    """The world's wall clock and the process's own monotonic clock, so that a process can stall at any point."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -174,7 +173,7 @@ class SimulatedClock:
 
 
 class SimulatedDynamoDB:
-    """A client whose every request is a step of the scheduler's."""
+    """A DynamoDB client whose every request is a step that the scheduler controls."""
 
     def __init__(self, world: World, process: Process, clock: SimulatedClock) -> None:
         self._dynamodb = world.dynamodb
@@ -189,11 +188,11 @@ class SimulatedDynamoDB:
     def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803
         ((table, puts),) = RequestItems.items()
         parts = [lambda put=put: self._dynamodb.batch_write_item(RequestItems={table: [put]}) for put in puts]
-        return self._send(f"puts {_ids(puts)} into {table}", parts, lambda answers: answers[0])
+        return self._send(f"puts {_ids(puts)} into {table}", parts, _only)
 
     def batch_execute_statement(self, *, Statements: Sequence[Any]) -> Any:  # noqa: N803
         verb = "inserts" if Statements[0]["Statement"].startswith("INSERT") else "updates"
-        parts = [lambda given=given: self._dynamodb.batch_execute_statement(Statements=[given]) for given in Statements]
+        parts = [lambda each=each: self._dynamodb.batch_execute_statement(Statements=[each]) for each in Statements]
         return self._send(f"{verb} {_ids(Statements)} in guard", parts, _all_responses)
 
     def _send(
@@ -206,12 +205,12 @@ class SimulatedDynamoDB:
             raise ReadTimeoutError(endpoint_url="dynamodb") from None
 
 
-def _only(answers: list[Any]) -> Any:
-    return answers[0]
+def _only(responses: list[Any]) -> Any:
+    return responses[0]
 
 
-def _all_responses(answers: list[Any]) -> Any:
-    return {"Responses": [response for answer in answers for response in answer["Responses"]]}
+def _all_responses(responses: list[Any]) -> Any:
+    return {"Responses": [each for response in responses for each in response["Responses"]]}
 
 
 def _ids(requests: Sequence[Any]) -> str:
@@ -224,7 +223,7 @@ def _ids(requests: Sequence[Any]) -> str:
 
 
 class SimulatedTableStore:
-    """An Iceberg table whose every request is a step of the scheduler's."""
+    """An Iceberg table whose every request is a step that the scheduler controls."""
 
     load_seconds = 1.0
     commit_seconds = 1.0
@@ -234,40 +233,40 @@ class SimulatedTableStore:
         self._process = process
         self._clock = clock
 
-    def load(self) -> State:
+    def load(self, known: State | None = None) -> State:
         state: State = self._read("reads the head", self.world.state)
         return state
 
-    def stage(self, state: TableState, sales: Sequence[Sale], attempt_id: int) -> Staged:
+    def stage(self, state: State, sales: Sequence[Sale], attempt_id: int) -> Staged:
         return Staged(frozenset(member.key for member in sales), attempt_id)
 
-    def upload(self, state: TableState, staged: StagedAppend, deadline: Deadline) -> None:
-        """Files that no snapshot references change nothing."""
+    def fits(self, state: State, staged: Staged) -> bool:
+        return True
 
-    def commit(
-        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
-    ) -> CommitAnswer:
-        assert isinstance(staged, Staged)
+    def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
+        """Do nothing: a file that no snapshot references changes nothing."""
+
+    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
         ids = "+".join(sorted(key.sale_id for key in staged.sales))
         text = f"commits sale {ids} as {staged.attempt_id} on {state.head}" + (
             f", fencing {sorted(fenced)}" if fenced else ""
         )
 
-        def effect() -> CommitAnswer:
+        def effect() -> CommitResult[State]:
             landed = self.world.commit(state.head, staged.attempt_id, staged.sales, fenced)
             return Committed(self.world.state()) if landed else Unknown("409")
 
         try:
-            answer: CommitAnswer = self._process.request(Request(text, [effect], _only, is_read=False))
+            result: CommitResult[State] = self._process.request(Request(text, [effect], _only, is_read=False))
         except TimedOut:
             self._clock.sleep(1)
-            return Unknown("no answer")
-        return answer
+            return Unknown("no response")
+        return result
 
-    def merge_manifests(self, state: TableState, deadline: Deadline) -> None:
-        """To every other attempt a merge is what a compaction is, which the world makes at any moment."""
+    def merge_manifests(self, state: State, deadline: Deadline) -> None:
+        """Do nothing: to every other attempt a merge is the same as a compaction, which the world does at any time."""
 
-    def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
+    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
         def present() -> set[SaleKey]:
             found: set[SaleKey] = set()
             current: int | None = state.head if state.head != NO_SNAPSHOT else None
@@ -284,4 +283,4 @@ class SimulatedTableStore:
             return self._process.request(Request(text, [effect], _only, is_read=True))
         except TimedOut:
             self._clock.sleep(1)
-            raise StoreUnavailable("no answer") from None
+            raise StoreUnavailable("no response") from None

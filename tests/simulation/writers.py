@@ -1,9 +1,10 @@
-"""Who is simulated: the real use case, variants of it that lack one rule each, and two naive designs."""
+"""The simulated writers: the real use case, variants of it without one rule each, and two naive designs."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
@@ -12,14 +13,14 @@ from lambda_fn.guard.guard_table import DynamoDBGuard
 from lambda_fn.guard.items import completed_item, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
-from lambda_fn.iceberg.store import CommitAnswer, Committed, StagedAppend, TableState
+from lambda_fn.iceberg.store import CommitResult, Committed
 from lambda_fn.ports import AppendResult, Completion, Metric, Reason
 from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
-from lambda_fn.sync_sales import Done, SyncSales
+from lambda_fn.sync_sales import Completed, SyncSales
 from tests.simulation.process import Process
 from tests.simulation.world import (
     GUARD,
@@ -27,25 +28,28 @@ from tests.simulation.world import (
     SimulatedClock,
     SimulatedDynamoDB,
     SimulatedTableStore,
+    Staged,
     State,
     World,
 )
 
 INVOCATION_SECONDS: Final = 30.0
 
+SimulatedTable = IcebergSalesTable[State, Staged]
+
 
 class Writer(Protocol):
-    """Takes sales, and tells which of them may be acknowledged."""
+    """Takes sales, and returns those that may be acknowledged."""
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]: ...
 
 
 WriterOf = Callable[[World, Process, int], Writer]
-"""Makes the writer of a process from the world, the process, and the first of its attempt ids."""
+"""Makes the writer of a process. The last argument is the number that its attempt ids start after."""
 
 
-class Silent:
-    """Telemetry that nobody reads."""
+class SilentTelemetry:
+    """Telemetry that records nothing."""
 
     def info(self, text: str, **keys: Any) -> None: ...
 
@@ -56,10 +60,10 @@ class Silent:
     def rejected(self, reason: Reason) -> None: ...
 
 
-class Protocolled:
-    """The real use case over the real guard, projection and table of sales; its stores alone are simulated.
+class ProtocolWriter:
+    """The real use case with the real guard, projection and table of sales. Only the stores are simulated.
 
-    Subclasses take one rule of the protocol away, by wrapping a port or by overriding one step.
+    Each subclass removes one rule of the protocol, by wrapping a port or by overriding one step.
     """
 
     def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
@@ -73,7 +77,7 @@ class Protocolled:
             guard=self.guard(),
             table=self.table(),
             projection=self.projection(),
-            telemetry=Silent(),
+            telemetry=SilentTelemetry(),
             clock=self.clock,
             retry=self.retry,
             parallel=InTurn(),
@@ -93,67 +97,61 @@ class Protocolled:
     def store(self) -> SimulatedTableStore:
         return SimulatedTableStore(self.world, self.process, self.clock)
 
-    def table(self) -> IcebergSalesTable:
+    def table(self) -> SimulatedTable:
         return IcebergSalesTable(self.store(), self.retry)
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        fates = self.sync_sales.sync(sales, Deadline.after(self.clock, INVOCATION_SECONDS))
-        return {key for key, fate in fates.items() if isinstance(fate, Done)}
+        outcomes = self.sync_sales.sync(sales, Deadline.after(self.clock, INVOCATION_SECONDS))
+        return {key for key, outcome in outcomes.items() if isinstance(outcome, Completed)}
 
 
 # --- without one rule each -------------------------------------------------------------------------------------------
 
 
-class _ForgetsFences(SimulatedTableStore):
-    def commit(
-        self, state: TableState, staged: StagedAppend, fenced: Collection[int], deadline: Deadline
-    ) -> CommitAnswer:
+class _WritesNoFences(SimulatedTableStore):
+    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
         return super().commit(state, staged, (), deadline)
 
 
-class FencesNotWritten(Protocolled):
-    """Fenced attempts are not written into the snapshot's summary."""
+class FencesNotWritten(ProtocolWriter):
+    """The fenced attempts are not written into the snapshot's summary."""
 
     def store(self) -> SimulatedTableStore:
-        return _ForgetsFences(self.world, self.process, self.clock)
+        return _WritesNoFences(self.world, self.process, self.clock)
 
 
 class _HidesFences(SimulatedTableStore):
-    def load(self) -> State:
+    def load(self, known: State | None = None) -> State:
         state = super().load()
-        blind = {
-            key: SnapshotNode(node.snapshot_id, node.parent_id, node.sequence_number)
-            for key, node in state.snapshots.items()
-        }
-        return State(state.head, blind)
+        return State(state.head, {key: replace(node, fenced=frozenset()) for key, node in state.snapshots.items()})
 
 
-class FencesNotRead(Protocolled):
-    """A worker does not look whether it was fenced."""
+class FencesNotRead(ProtocolWriter):
+    """An attempt does not check whether it is fenced."""
 
     def store(self) -> SimulatedTableStore:
         return _HidesFences(self.world, self.process, self.clock)
 
 
-class _ForgetsWhomItFenced(IcebergAppendAttempt):
-    def _judge(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
-        return super()._judge((), conflicts, deadline)
+class _ForgetsItsFences(IcebergAppendAttempt[State, Staged]):
+    def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
+        return super()._judge_unknown_commit((), conflicts, deadline)
 
 
-class _TableThatForgets(IcebergSalesTable):
-    def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt:
-        state = self._known or self.load(deadline)
-        return _ForgetsWhomItFenced(self, self._store, self._retry, attempt_id, state)
+class _TableOfForgetfulAttempts(SimulatedTable):
+    def begin(self, attempt_id: int, deadline: Deadline) -> _ForgetsItsFences:
+        pinned = self._last_seen or self.load(deadline)
+        return _ForgetsItsFences(self, self._store, self._retry, attempt_id, pinned)
 
 
-class FencedNotLookedFor(Protocolled):
-    """After a conflict, a worker does not look for the attempts that it fenced."""
+class FencedAttemptsNotLookedFor(ProtocolWriter):
+    """After a conflict, an attempt does not look for the attempts that it fences."""
 
-    def table(self) -> IcebergSalesTable:
-        return _TableThatForgets(self.store(), self.retry)
+    def table(self) -> SimulatedTable:
+        return _TableOfForgetfulAttempts(self.store(), self.retry)
 
 
-class _KeepsOnlyTheLast(SimulatedDynamoDB):
+class _KeepsOnlyTheLastAttempt(SimulatedDynamoDB):
     def batch_execute_statement(self, *, Statements: Sequence[Any]) -> Any:  # noqa: N803 - boto3's name
         shortened = [
             {**statement, "Parameters": [_last_only(value) for value in statement["Parameters"]]}
@@ -166,74 +164,71 @@ def _last_only(value: Item) -> Item:
     return {"L": value["L"][-1:]} if "L" in value else value
 
 
-class OnlyLastAttemptKept(Protocolled):
-    """The guard remembers the last attempt only."""
-
-    def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
-        super().__init__(world, process, first_attempt_id)
+class OnlyLastAttemptKept(ProtocolWriter):
+    """The guard keeps the last attempt only."""
 
     def guard(self) -> DynamoDBGuard:
-        client: Any = _KeepsOnlyTheLast(self.world, self.process, self.clock)
+        client: Any = _KeepsOnlyTheLastAttempt(self.world, self.process, self.clock)
         return DynamoDBGuard(Batches(client, GUARD, self.retry, InTurn(), 1.0), self.clock, self.retry)
 
 
-class _PretendsToKnowAll(SimulatedTableStore):
-    def load(self) -> State:
+class _HidesExpiry(SimulatedTableStore):
+    def load(self, known: State | None = None) -> State:
         state = super().load()
         history = self.world.history
         return State(state.head, {key: state.snapshots.get(key) or _blank(history[key].node) for key in history})
 
 
 def _blank(node: SnapshotNode) -> SnapshotNode:
-    """Return an expired snapshot as one that is there and says nothing."""
+    """Return an expired snapshot as a retained one that is no attempt and fences none."""
     return SnapshotNode(-node.snapshot_id - 10, node.parent_id, node.sequence_number)
 
 
-class NoGiveUpWhenHistoryIsGone(Protocolled):
-    """History that has expired counts as history in which nothing happened."""
+class NoGiveUpWhenHistoryHasExpired(ProtocolWriter):
+    """An attempt treats history that has expired as history in which nothing happened."""
 
     def store(self) -> SimulatedTableStore:
-        return _PretendsToKnowAll(self.world, self.process, self.clock)
+        return _HidesExpiry(self.world, self.process, self.clock)
 
 
-class _ScansNothing(SimulatedTableStore):
-    def scan(self, state: TableState, sales: Sequence[Sale]) -> Collection[SaleKey]:
+class _FindsNoRow(SimulatedTableStore):
+    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
         return set()
 
 
-class NoScan(Protocolled):
-    """Where history is gone, the table is not scanned, and the sale counts as not landed."""
+class NoScan(ProtocolWriter):
+    """If the history has expired, the table is not scanned, and the sale counts as not landed."""
 
     def store(self) -> SimulatedTableStore:
-        return _ScansNothing(self.world, self.process, self.clock)
+        return _FindsNoRow(self.world, self.process, self.clock)
 
 
-class _LooksAway(DynamoDBProjection):
+class _FindsNoItem(DynamoDBProjection):
     def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
         return {}
 
 
-class NoProjectionLookUp(Protocolled):
-    """A claim is taken as proof that the sale was never seen."""
+class NoProjectionLookUp(ProtocolWriter):
+    """A claim is taken as proof that the sale has never landed."""
 
     def projection(self) -> DynamoDBProjection:
-        return _LooksAway(Batches(self.client, PROJECTION, self.retry, InTurn(), 1.0))
+        return _FindsNoItem(Batches(self.client, PROJECTION, self.retry, InTurn(), 1.0))
 
 
 class _PutsLater(DynamoDBProjection):
-    """Says that items are stored, and stores them when told so."""
+    """Reports items as stored, and stores them later."""
 
     def __init__(self, batches: Batches) -> None:
         super().__init__(batches)
-        self.waiting: list[Sale] = []
+        self.pending: list[Sale] = []
 
     def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
-        self.waiting.extend(sales)
+        self.pending.extend(sales)
         return {sale.key for sale in sales}
 
-    def really_put(self, deadline: Deadline) -> None:
-        super().put(self.waiting, deadline)
-        self.waiting.clear()
+    def put_pending(self, deadline: Deadline) -> None:
+        super().put(self.pending, deadline)
+        self.pending.clear()
 
 
 class _CompletesFirst(DynamoDBGuard):
@@ -241,11 +236,11 @@ class _CompletesFirst(DynamoDBGuard):
 
     def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
         completed = super().complete(completions, deadline)
-        self.later.really_put(deadline)
+        self.later.put_pending(deadline)
         return completed
 
 
-class CompletedBeforeProjection(Protocolled):
+class CompletedBeforeProjection(ProtocolWriter):
     """The guard is completed before the projection item is put."""
 
     def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
@@ -267,9 +262,9 @@ class CompletedBeforeProjection(Protocolled):
 
 
 class CheckAndSetThenAppend:
-    """Check and set the guard, then append and put, the way this is usually built; a failure is left to a retry.
+    """The usual design: check and set the guard, append, put the item. A failure is left to a retry.
 
-    The append does what a library's does: it rebases after a conflict, and raises for anything else.
+    The append does what a library's append does: it rebases after a conflict, and fails for anything else.
     """
 
     releases_on_failure = False
@@ -283,14 +278,14 @@ class CheckAndSetThenAppend:
         self._projection = Batches(client, PROJECTION, retry, InTurn(), 1.0)
         self._store = SimulatedTableStore(world, process, clock)
         self._snapshot_id = first_attempt_id
-        self._released = world
+        self._world = world
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
         deadline = Deadline.after(self._clock, INVOCATION_SECONDS)
-        wanted: dict[ItemKey, Sale] = {guard_key(sale.key): sale for sale in sales}
+        by_guard: dict[ItemKey, Sale] = {guard_key(sale.key): sale for sale in sales}
         try:
-            seen = self._guard.get(list(wanted), deadline)
-            new = [sale for key, sale in wanted.items() if key not in seen]
+            seen = self._guard.get(list(by_guard), deadline)
+            new = [sale for key, sale in by_guard.items() if key not in seen]
             marks = [completed_item(Completion(sale.key, sale.payload_hash, None), self._clock.now()) for sale in new]
             self._guard.put(marks, deadline)
         except StoreUnavailable:
@@ -300,8 +295,8 @@ class CheckAndSetThenAppend:
             return {sale.key for sale in sales}
         if self.releases_on_failure:
             for sale in new:
-                self._released.dynamodb.tables[GUARD.name].pop(guard_key(sale.key), None)
-        return {sale.key for key, sale in wanted.items() if key in seen}
+                self._world.dynamodb.tables[GUARD.name].pop(guard_key(sale.key), None)
+        return {sale.key for key, sale in by_guard.items() if key in seen}
 
     def _append(self, sales: Sequence[Sale], deadline: Deadline) -> bool:
         try:
@@ -309,10 +304,10 @@ class CheckAndSetThenAppend:
                 state = self._store.load()
                 self._snapshot_id += 1
                 staged = self._store.stage(state, sales, self._snapshot_id)
-                answer = self._store.commit(state, staged, (), deadline)
-                if isinstance(answer, Committed):
+                result = self._store.commit(state, staged, (), deadline)
+                if isinstance(result, Committed):
                     return True
-                if answer.cause != "409":
+                if result.cause != "409":
                     return False
         except StoreUnavailable:
             pass
@@ -320,17 +315,17 @@ class CheckAndSetThenAppend:
 
 
 class CheckAndSetReleasedOnFailure(CheckAndSetThenAppend):
-    """The same, with the claim deleted when the append raises, as general idempotency helpers do."""
+    """The same design, with the claim deleted if the append fails, as general idempotency libraries do."""
 
     releases_on_failure = True
 
 
-WITHOUT_ONE_RULE: Final[Sequence[type[Protocolled]]] = (
+WITHOUT_ONE_RULE: Final[Sequence[type[ProtocolWriter]]] = (
     FencesNotWritten,
     FencesNotRead,
-    FencedNotLookedFor,
+    FencedAttemptsNotLookedFor,
     OnlyLastAttemptKept,
-    NoGiveUpWhenHistoryIsGone,
+    NoGiveUpWhenHistoryHasExpired,
     NoScan,
     NoProjectionLookUp,
     CompletedBeforeProjection,

@@ -1,4 +1,4 @@
-"""What the table of sales promises, over every catalog: one snapshot per attempt, landed once or not at all."""
+"""The table of sales, on every catalog: an attempt is one snapshot, which lands once or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pyiceberg.types import StringType
 
 from lambda_fn.errors import StoreUnavailable, TableMissing
 from lambda_fn.iceberg.rows import arrow_table
-from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.ports import NO_SNAPSHOT, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution
+from lambda_fn.ports import NO_SNAPSHOT, Claimed, GiveUp, Landed, NotKnownToHaveLanded, Resolution, SalesTable
 from lambda_fn.runtime.retry import Deadline, SystemClock
 from schemas.evolution.column_operations import AddColumn
 from schemas.sales_history import EMBEDDING_ELEMENT_ID
@@ -30,12 +29,12 @@ def soon() -> Deadline:
     return Deadline.after(SystemClock(), 120)
 
 
-def land(writer: IcebergSalesTable, attempt_id: int, *sale_ids: str, fenced: tuple[int, ...] = ()) -> object:
+def land(writer: SalesTable, attempt_id: int, *sale_ids: str, fenced: tuple[int, ...] = ()) -> object:
     sales = [sale(sale_id=sale_id) for sale_id in sale_ids]
     return writer.begin(attempt_id, soon()).append(sales, fenced, soon())
 
 
-def test_an_attempt_becomes_the_snapshot_with_its_id(table: TableUnderTest) -> None:
+def test_an_attempt_commits_a_snapshot_with_its_own_id(table: TableUnderTest) -> None:
     writer = table.writer()
     attempt = writer.begin(7001, soon())
     assert attempt.pin == NO_SNAPSHOT
@@ -46,7 +45,7 @@ def test_an_attempt_becomes_the_snapshot_with_its_id(table: TableUnderTest) -> N
     assert table.sale_ids() == ["a"]
 
 
-def test_every_column_reads_back_exactly(table: TableUnderTest) -> None:
+def test_every_column_reads_back_unchanged(table: TableUnderTest) -> None:
     full = sale(
         sale_id="full",
         listed_price=Decimal("12345678901234.5678"),
@@ -108,10 +107,10 @@ def test_every_column_reads_back_exactly(table: TableUnderTest) -> None:
     }
 
 
-def test_a_batch_over_tenants_and_months_is_one_snapshot_with_a_file_for_each_partition(table: TableUnderTest) -> None:
+def test_a_batch_is_one_snapshot_with_a_file_for_each_partition(table: TableUnderTest) -> None:
     sales = [
         sale(sale_id=f"{tenant}-{month}-{number}", tenant_id=tenant, sold_date=date(2025, month, 3))
-        for tenant in ("one", "two")
+        for tenant in ("tenant-1", "tenant-2")
         for month in (1, 2)
         for number in range(3)
     ]
@@ -119,7 +118,7 @@ def test_a_batch_over_tenants_and_months_is_one_snapshot_with_a_file_for_each_pa
     loaded = table.load()
     assert len(loaded.metadata.snapshots) == 1
     assert len(list(loaded.scan().plan_files())) == 4
-    pruned = list(loaded.scan("tenant_id = 'two' and year = 2025 and month = 1").plan_files())
+    pruned = list(loaded.scan("tenant_id = 'tenant-2' and year = 2025 and month = 1").plan_files())
     assert [task.file.record_count for task in pruned] == [3]
     head = loaded.current_snapshot()
     assert head is not None
@@ -127,7 +126,7 @@ def test_a_batch_over_tenants_and_months_is_one_snapshot_with_a_file_for_each_pa
     assert head.summary.additional_properties["total-records"] == "12"
 
 
-def test_statistics_are_there_for_every_column_but_the_embedding(table: TableUnderTest) -> None:
+def test_every_column_except_the_embedding_has_statistics(table: TableUnderTest) -> None:
     long_id = "SALE-1767052800000-abcd1234"
     table.writer().begin(1, soon()).append([sale(sale_id=long_id)], (), soon())
     (task,) = table.load().scan().plan_files()
@@ -139,7 +138,7 @@ def test_statistics_are_there_for_every_column_but_the_embedding(table: TableUnd
     assert EMBEDDING_ELEMENT_ID not in file.lower_bounds.keys() | file.null_value_counts.keys()
 
 
-def test_a_writer_whose_pin_is_old_commits_on_the_new_head(table: TableUnderTest) -> None:
+def test_a_writer_with_an_old_pin_commits_on_the_new_head(table: TableUnderTest) -> None:
     early, late = table.writer(), table.writer()
     attempt = late.begin(2, soon())
     assert land(early, 1, "a") == Landed(1)
@@ -148,12 +147,12 @@ def test_a_writer_whose_pin_is_old_commits_on_the_new_head(table: TableUnderTest
     assert [snapshot.snapshot_id for snapshot in table.load().metadata.snapshots] == [1, 2]
 
 
-def test_a_lost_answer_is_found_in_the_history(table: TableUnderTest) -> None:
+def test_a_commit_whose_response_is_lost_is_found_in_the_history(table: TableUnderTest) -> None:
     assert land(table.writer(faulty(answer_lost)), 1, "a") == Landed(1, conflicts=1)
     assert table.sale_ids() == ["a"]
 
 
-def test_a_lost_answer_is_found_behind_other_commits(table: TableUnderTest) -> None:
+def test_a_commit_whose_response_is_lost_is_found_behind_another_commit(table: TableUnderTest) -> None:
     other = table.writer()
 
     def lost_behind_another(commit: object) -> object:
@@ -166,12 +165,12 @@ def test_a_lost_answer_is_found_behind_other_commits(table: TableUnderTest) -> N
     assert table.sale_ids() == ["a", "b"]
 
 
-def test_a_request_that_never_arrived_is_sent_again(table: TableUnderTest) -> None:
+def test_a_commit_request_that_never_arrived_is_sent_again(table: TableUnderTest) -> None:
     assert land(table.writer(faulty(never_sent, never_sent)), 1, "a") == Landed(1, conflicts=2)
     assert table.sale_ids() == ["a"]
 
 
-def test_a_request_that_arrives_late_is_harmless(table: TableUnderTest) -> None:
+def test_a_commit_request_that_arrives_late_is_refused(table: TableUnderTest) -> None:
     held = Held()
     assert land(table.writer(faulty(held)), 1, "a") == Landed(1, conflicts=1)
     with pytest.raises(Exception, match=r"(?s).+"):
@@ -179,21 +178,21 @@ def test_a_request_that_arrives_late_is_harmless(table: TableUnderTest) -> None:
     assert table.sale_ids() == ["a"]
 
 
-def test_a_fenced_attempt_gives_up(table: TableUnderTest) -> None:
+def test_a_fenced_attempt_gives_up_in_append(table: TableUnderTest) -> None:
     stalled = table.writer().begin(1, soon())
     assert land(table.writer(), 2, "a", fenced=(1,)) == Landed(2)
     assert stalled.append([sale(sale_id="a")], (), soon()) == NotKnownToHaveLanded(GiveUp.FENCED, conflicts=1)
     assert table.sale_ids() == ["a"]
 
 
-def test_a_fenced_attempt_gives_up_when_it_resolves(table: TableUnderTest) -> None:
+def test_a_fenced_attempt_gives_up_in_resolve(table: TableUnderTest) -> None:
     stalled = table.writer().begin(1, soon())
     land(table.writer(), 2, "a", fenced=(1,))
     claim = Claimed(sale(sale_id="z"), base=NO_SNAPSHOT, earlier_attempts=(9,))
     assert stalled.resolve([claim], [], soon()) is GiveUp.FENCED
 
 
-def test_an_attempt_that_was_fenced_and_lands_first_makes_the_other_give_up(table: TableUnderTest) -> None:
+def test_an_attempt_gives_up_if_the_attempt_that_it_fences_lands_first(table: TableUnderTest) -> None:
     stalled = table.writer().begin(1, soon())
     wakes = first_do(lambda: stalled.append([sale(sale_id="a")], (), soon()))
     result = land(table.writer(faulty(wakes)), 2, "a", fenced=(1,))
@@ -201,7 +200,7 @@ def test_an_attempt_that_was_fenced_and_lands_first_makes_the_other_give_up(tabl
     assert table.sale_ids() == ["a"]
 
 
-def test_resolving_finds_what_an_earlier_attempt_landed(table: TableUnderTest) -> None:
+def test_resolve_finds_the_sales_that_an_earlier_attempt_landed(table: TableUnderTest) -> None:
     land(table.writer(), 1, "a")
     land(table.writer(), 2, "b")
     claims = [
@@ -213,31 +212,31 @@ def test_resolving_finds_what_an_earlier_attempt_landed(table: TableUnderTest) -
     assert resolution == Resolution({claims[0].sale.key: 1, claims[1].sale.key: 2})
 
 
-def test_an_earlier_attempt_that_landed_without_the_sale_proves_nothing(table: TableUnderTest) -> None:
+def test_resolve_requires_the_row_even_if_an_earlier_attempt_landed(table: TableUnderTest) -> None:
     land(table.writer(), 1, "a")
-    claims = [Claimed(sale(sale_id=name), base=NO_SNAPSHOT, earlier_attempts=(1,)) for name in ("a", "left behind")]
+    claims = [Claimed(sale(sale_id=name), base=NO_SNAPSHOT, earlier_attempts=(1,)) for name in ("a", "not carried")]
     resolution = table.writer().begin(2, soon()).resolve(claims, [], soon())
     assert resolution == Resolution({claims[0].sale.key: 1})
 
 
-def test_resolving_scans_when_the_base_is_not_in_the_history(table: TableUnderTest) -> None:
+def test_resolve_scans_if_the_history_does_not_reach_the_base(table: TableUnderTest) -> None:
     land(table.writer(), 1, "a", "x")
     land(table.writer(), 2, "b")
-    gone = 424242
-    claims = [Claimed(sale(sale_id=sale_id), base=gone, earlier_attempts=(77,)) for sale_id in ("a", "b", "c")]
+    expired = 424242
+    claims = [Claimed(sale(sale_id=sale_id), base=expired, earlier_attempts=(77,)) for sale_id in ("a", "b", "c")]
     resolution = table.writer().begin(3, soon()).resolve(claims, [], soon())
     assert resolution == Resolution({claims[0].sale.key: None, claims[1].sale.key: None})
 
 
-def test_sales_that_no_item_can_vouch_for_are_looked_up_in_their_own_partition(table: TableUnderTest) -> None:
-    old = sale(sale_id="same", tenant_id="one", sold_date=date(2001, 5, 5))
-    elsewhere = sale(sale_id="same", tenant_id="two", sold_date=date(2001, 5, 5))
+def test_resolve_scans_the_partition_of_each_sale_past_retention(table: TableUnderTest) -> None:
+    old = sale(sale_id="same", tenant_id="tenant-1", sold_date=date(2001, 5, 5))
+    elsewhere = sale(sale_id="same", tenant_id="tenant-2", sold_date=date(2001, 5, 5))
     table.writer().begin(1, soon()).append([old], (), soon())
     resolution = table.writer().begin(2, soon()).resolve([], [old, elsewhere], soon())
     assert resolution == Resolution({old.key: None})
 
 
-def test_a_new_column_is_null_in_rows_of_code_that_does_not_know_it(table: TableUnderTest) -> None:
+def test_a_column_that_the_code_does_not_know_is_null(table: TableUnderTest) -> None:
     writer = table.writer()
     attempt = writer.begin(1, soon())
     table.alter(AddColumn(26, "added_later", StringType()))
@@ -247,13 +246,13 @@ def test_a_new_column_is_null_in_rows_of_code_that_does_not_know_it(table: Table
     assert {row["sale_id"]: row["added_later"] for row in rows} == {"old schema": None, "new schema": None}
 
 
-def test_a_missing_table_is_named_with_the_command_that_creates_it(sqlite_table: TableUnderTest) -> None:
+def test_the_error_for_a_missing_table_names_it_and_the_command_that_creates_it(sqlite_table: TableUnderTest) -> None:
     missing = TableUnderTest(sqlite_table.config, "nowhere")
     with pytest.raises(TableMissing, match=rf"nowhere\.{TABLE}.*carousel-sync evolve apply"):
         missing.writer().begin(1, soon())
 
 
-def test_a_catalog_that_can_not_be_reached_is_told_apart_from_a_missing_table(sqlite_table: TableUnderTest) -> None:
+def test_an_unreachable_catalog_is_not_reported_as_a_missing_table(sqlite_table: TableUnderTest) -> None:
     def unreachable(_: object) -> object:
         raise ConnectionRefusedError("nobody is listening")
 
@@ -262,14 +261,14 @@ def test_a_catalog_that_can_not_be_reached_is_told_apart_from_a_missing_table(sq
         writer.begin(1, soon())
 
 
-def test_a_load_may_take_longer_while_the_catalog_is_not_open(sqlite_table: TableUnderTest) -> None:
+def test_the_first_load_may_take_one_request_more(sqlite_table: TableUnderTest) -> None:
     store = sqlite_table.store()
     assert store.load_seconds == 2 * REQUEST_SECONDS
     store.load()
     assert store.load_seconds == REQUEST_SECONDS
 
 
-def test_the_deadline_ends_the_tries(sqlite_table: TableUnderTest) -> None:
+def test_an_append_stops_at_the_deadline(sqlite_table: TableUnderTest) -> None:
     writer = sqlite_table.writer()
     attempt = writer.begin(1, soon())
     result = attempt.append([sale(sale_id="a")], (), Deadline.after(SystemClock(), 1))
@@ -277,7 +276,7 @@ def test_the_deadline_ends_the_tries(sqlite_table: TableUnderTest) -> None:
     assert sqlite_table.sale_ids() == []
 
 
-def test_an_append_that_was_prepared_sends_nothing_but_its_commit(table: TableUnderTest) -> None:
+def test_a_prepared_append_uploads_nothing_more(table: TableUnderTest) -> None:
     files = Files(FakeClock())
     attempt = table.writer(files).begin(1, soon())
     sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
@@ -288,7 +287,7 @@ def test_an_append_that_was_prepared_sends_nothing_but_its_commit(table: TableUn
     assert table.sale_ids() == ["a", "b"]
 
 
-def test_what_could_not_be_uploaded_ahead_is_uploaded_with_the_commit(table: TableUnderTest) -> None:
+def test_the_append_uploads_what_prepare_could_not(table: TableUnderTest) -> None:
     files = Files(FakeClock(), failing=2)
     attempt = table.writer(files).begin(1, soon())
     sales = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other")]
@@ -300,14 +299,14 @@ def test_what_could_not_be_uploaded_ahead_is_uploaded_with_the_commit(table: Tab
     assert table.sale_ids() == ["a", "b"]
 
 
-def test_an_append_of_other_sales_than_were_prepared_carries_what_it_is_given(table: TableUnderTest) -> None:
+def test_an_append_carries_its_own_sales_if_others_were_prepared(table: TableUnderTest) -> None:
     attempt = table.writer().begin(1, soon())
     attempt.prepare([sale(sale_id="a"), sale(sale_id="b")], soon())
     assert attempt.append([sale(sale_id="b")], (), soon()) == Landed(1)
     assert table.sale_ids() == ["b"]
 
 
-def test_a_prepared_append_lands_on_the_head_of_somebody_else(table: TableUnderTest) -> None:
+def test_a_prepared_append_commits_on_the_head_of_another_writer(table: TableUnderTest) -> None:
     attempt = table.writer().begin(2, soon())
     attempt.prepare([sale(sale_id="b")], soon())
     assert land(table.writer(), 1, "a") == Landed(1)
@@ -315,7 +314,7 @@ def test_a_prepared_append_lands_on_the_head_of_somebody_else(table: TableUnderT
     assert table.sale_ids() == ["a", "b"]
 
 
-def test_many_files_leave_time_for_the_commit_and_its_judgement(sqlite_table: TableUnderTest) -> None:
+def test_uploads_stop_while_there_is_time_for_the_commit_and_its_judgement(sqlite_table: TableUnderTest) -> None:
     clock = FakeClock()
     files = Files(clock, seconds=REQUEST_SECONDS)
     given_seconds = 8 * REQUEST_SECONDS
@@ -328,34 +327,37 @@ def test_many_files_leave_time_for_the_commit_and_its_judgement(sqlite_table: Ta
     assert sqlite_table.sale_ids() == []
 
 
-def numbers_of_the_manifests(table: TableUnderTest) -> dict[int, tuple[int, int]]:
-    """Return the head's manifests: the snapshot that added each, its sequence number, and the least of its files."""
+def manifest_sequence_numbers(table: TableUnderTest) -> dict[int, tuple[int, int]]:
+    """Return the sequence number and the minimum sequence number of each manifest, by the snapshot that added it."""
     loaded = table.load()
     head = loaded.current_snapshot()
     assert head is not None
     manifests = head.manifests(loaded.io)
-    return {one.added_snapshot_id or NO_SNAPSHOT: (one.sequence_number, one.min_sequence_number) for one in manifests}
+    return {
+        manifest.added_snapshot_id or NO_SNAPSHOT: (manifest.sequence_number, manifest.min_sequence_number)
+        for manifest in manifests
+    }
 
 
-def number_of(table: TableUnderTest, snapshot_id: int) -> int:
+def sequence_number_of(table: TableUnderTest, snapshot_id: int) -> int:
     snapshot = table.load().snapshot_by_id(snapshot_id)
     assert snapshot is not None
     assert snapshot.sequence_number is not None
     return snapshot.sequence_number
 
 
-def test_after_a_conflict_the_rows_have_the_number_of_the_snapshot_that_landed(table: TableUnderTest) -> None:
+def test_after_a_conflict_manifests_have_the_sequence_number_of_the_snapshot_that_landed(table: TableUnderTest) -> None:
     writer = table.writer()
     assert land(writer, 1, "a") == Landed(1)
     assert land(table.writer(), 2, "b") == Landed(2)
     assert land(table.writer(), 3, "c") == Landed(3)
     assert land(writer, 4, "d") == Landed(4, conflicts=1)
     assert land(writer, 5, "e") == Landed(5)
-    numbers = numbers_of_the_manifests(table)
-    assert numbers == {number: (number_of(table, number),) * 2 for number in (1, 2, 3, 4, 5)}
+    numbers = manifest_sequence_numbers(table)
+    assert numbers == {number: (sequence_number_of(table, number),) * 2 for number in (1, 2, 3, 4, 5)}
 
 
-def test_rows_that_were_staged_on_an_older_head_have_the_number_of_their_snapshot(table: TableUnderTest) -> None:
+def test_manifests_staged_on_an_older_head_have_the_sequence_number_of_their_snapshot(table: TableUnderTest) -> None:
     writer = table.writer()
     assert land(writer, 1, "a") == Landed(1)
     attempt = writer.begin(4, soon())
@@ -365,11 +367,11 @@ def test_rows_that_were_staged_on_an_older_head_have_the_number_of_their_snapsho
     assert land(table.writer(), 3, "c") == Landed(3)
     attempt.resolve([Claimed(sales[0], attempt.pin, (99,))], [], soon())
     assert attempt.append(sales, (99,), soon()) == Landed(4)
-    assert numbers_of_the_manifests(table)[4] == (number_of(table, 4),) * 2
+    assert manifest_sequence_numbers(table)[4] == (sequence_number_of(table, 4),) * 2
 
 
-def test_a_commit_on_another_branch_takes_a_number_of_its_own(sqlite_table: TableUnderTest) -> None:
-    """Not on the emulator: a commit on any branch becomes the table's current snapshot there."""
+def test_a_commit_to_another_branch_takes_a_sequence_number(sqlite_table: TableUnderTest) -> None:
+    """On SQLite only: the emulator makes a commit to any branch the table's current snapshot."""
     table = sqlite_table
     writer = table.writer()
     assert land(writer, 1, "a") == Landed(1)
@@ -382,4 +384,4 @@ def test_a_commit_on_another_branch_takes_a_number_of_its_own(sqlite_table: Tabl
     loaded.append(arrow_table([sale(sale_id="x")], loaded.schema()).cast(loaded.schema().as_arrow()), branch="audit")
     attempt.resolve([Claimed(sales[0], attempt.pin, (99,))], [], soon())
     assert attempt.append(sales, (99,), soon()) == Landed(2)
-    assert numbers_of_the_manifests(table)[2] == (number_of(table, 2),) * 2
+    assert manifest_sequence_numbers(table)[2] == (sequence_number_of(table, 2),) * 2

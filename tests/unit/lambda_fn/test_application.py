@@ -1,4 +1,4 @@
-"""Both ways in which events arrive, and the answers that each expects."""
+"""The two shapes in which events arrive, and the response to each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lambda_fn.application import (
-    batch_answer,
+    batch_response,
     deliveries_of_batch,
     delivery_of_event,
-    event_answer,
+    event_response,
     is_queue_batch,
 )
 from lambda_fn.errors import SaleNotCommitted
@@ -37,7 +37,7 @@ def record(message_id: str, text: str, **changes: object) -> dict[str, Any]:
     }
 
 
-def test_a_batch_of_queue_messages_is_recognised() -> None:
+def test_an_sqs_batch_is_a_queue_delivery() -> None:
     assert is_queue_batch({"Records": [record("1", body()), record("2", "{")]})
     assert is_queue_batch({"Records": []})
 
@@ -62,11 +62,11 @@ def test_a_batch_of_queue_messages_is_recognised() -> None:
         {"Records": [record("1", body()), {"eventSource": "aws:kinesis"}]},
     ],
 )
-def test_everything_else_is_one_event(event: object) -> None:
+def test_any_other_event_is_a_direct_delivery(event: object) -> None:
     assert not is_queue_batch(event)
 
 
-def test_each_message_becomes_a_delivery() -> None:
+def test_each_message_of_a_batch_is_a_delivery() -> None:
     text = "\t" + body(brand="Hermès") + " "
     first, second = deliveries_of_batch({"Records": [record("a", text), record("b", "{")]})
     assert (first.delivery_id, first.body, first.first_seen) == ("a", text, "2026-03-15T10:00:01.250Z")
@@ -76,21 +76,21 @@ def test_each_message_becomes_a_delivery() -> None:
 
 
 @pytest.mark.parametrize("attributes", [{}, None, {"SentTimestamp": ""}, {"SentTimestamp": "yesterday"}])
-def test_a_message_may_lack_its_time(attributes: object) -> None:
+def test_a_message_without_a_timestamp_has_no_first_seen(attributes: object) -> None:
     (delivery,) = deliveries_of_batch({"Records": [record("a", body(), attributes=attributes)]})
     assert delivery.first_seen == ""
     assert delivery.content == sale()
 
 
-def test_a_direct_event_is_kept_as_json() -> None:
+def test_the_body_of_a_direct_delivery_is_json() -> None:
     document = event(brand="Hermès", description="a\ud800b\x00", embedding=[0.5])
     delivery = delivery_of_event(document, NOW)
     assert json.loads(delivery.body) == document
-    assert delivery.body.isascii(), "a lone surrogate can only be written as an escape"
+    assert delivery.body.isascii(), "a lone surrogate must be escaped"
     assert delivery.first_seen == "2026-03-15T10:00:01.250Z"
 
 
-def test_a_direct_event_takes_no_more_room_than_its_producer_gave_it() -> None:
+def test_the_body_of_a_direct_delivery_is_compact() -> None:
     document = event(description="é" * 10_000, embedding=[0.5, 0.25])
     body = delivery_of_event(document, NOW).body
     assert json.loads(body) == document
@@ -98,35 +98,35 @@ def test_a_direct_event_takes_no_more_room_than_its_producer_gave_it() -> None:
 
 
 @pytest.mark.parametrize("character", ["\ud800", "\ufffe", "\uffff"])
-def test_a_character_that_no_message_may_hold_is_escaped(character: str) -> None:
+def test_a_character_that_is_not_allowed_in_a_message_is_escaped(character: str) -> None:
     body = delivery_of_event(event(description=character), NOW).body
     assert body.isascii()
     assert json.loads(body)["detail"]["description"] == character
 
 
 @pytest.mark.parametrize("document", [None, 1, "x", [], [1], {}, {"Records": 1}, {"warmup": True}])
-def test_a_direct_event_may_be_anything(document: object) -> None:
+def test_a_direct_delivery_that_is_no_sale_is_rejected(document: object) -> None:
     delivery = delivery_of_event(document, NOW)
     assert isinstance(delivery.content, Rejection)
     assert delivery.content.reason is Reason.NOT_A_SALE
     assert json.loads(delivery.body) == document
 
 
-def test_only_what_has_to_come_back_is_in_the_batch_answer() -> None:
-    answer = batch_answer({"back-2", "back-1"})
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "back-1"}, {"itemIdentifier": "back-2"}]}
-    assert batch_answer(set()) == {"batchItemFailures": []}
+def test_the_batch_response_lists_the_messages_given_back() -> None:
+    response = batch_response({"back-2", "back-1"})
+    assert response == {"batchItemFailures": [{"itemIdentifier": "back-1"}, {"itemIdentifier": "back-2"}]}
+    assert batch_response(set()) == {"batchItemFailures": []}
 
 
-def test_the_answers_for_one_event() -> None:
-    assert event_answer(Result(Outcome.COMMITTED))["statusCode"] == 200
-    assert event_answer(Result(Outcome.DUPLICATE)) == {"statusCode": 200, "body": "Duplicate event - skipped"}
-    rejected = event_answer(Result(Outcome.REJECTED, REJECTION))
+def test_the_response_to_a_direct_delivery() -> None:
+    assert event_response(Result(Outcome.COMMITTED)) == {"statusCode": 200, "body": "Event processed successfully"}
+    assert event_response(Result(Outcome.DUPLICATE)) == {"statusCode": 200, "body": "Duplicate event - skipped"}
+    rejected = event_response(Result(Outcome.REJECTED, REJECTION))
     assert rejected["statusCode"] == 422
     assert json.loads(rejected["body"]) == {"reason": "INVALID_FIELD", "detail": "detail.brand: Field required"}
 
 
 @pytest.mark.parametrize("rejection", [None, REJECTION])
-def test_an_event_that_has_to_come_back_is_an_error(rejection: Rejection | None) -> None:
+def test_a_direct_delivery_that_is_given_back_raises(rejection: Rejection | None) -> None:
     with pytest.raises(SaleNotCommitted, match="delivered again: no time"):
-        event_answer(Result(Outcome.GIVEN_BACK, rejection, "no time"))
+        event_response(Result(Outcome.GIVEN_BACK, rejection, "no time"))

@@ -1,21 +1,21 @@
-"""A batch of deliveries: each gets the outcome that its sale's fate calls for, and no other suffers from it."""
+"""A batch of deliveries: the outcome of its sale decides each delivery, and no delivery affects another."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Unpack
+from typing import Any, Unpack
 
 import pytest
 
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.event import parse_message
 from lambda_fn.ports import DeadLetter, Delivery, LogKeys, Metric, Reason, Rejection
-from lambda_fn.process_deliveries import CONFLICT, IDS_OF_A_LINE, Outcome, ProcessDeliveries, Result
+from lambda_fn.process_deliveries import CONFLICT, MAX_IDS_PER_LINE, Outcome, ProcessDeliveries, Result
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
-from lambda_fn.sync_sales import Done, Fate, Open, SyncSales
+from lambda_fn.sync_sales import Completed, SaleOutcome, Unresolved
 from tests.builders import ABSENT, FIRST_SEEN, body, event, sale
 from tests.fakes.clock import FakeClock
 
@@ -23,50 +23,50 @@ TOO_LARGE = Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB ite
 DEADLINE = Deadline.after(FakeClock(), 60)
 
 
-def landed(sale: Sale) -> Fate:
-    return Done(sale.payload_hash, by_this_attempt=True)
+def landed(sale: Sale) -> SaleOutcome:
+    return Completed(sale.payload_hash, by_this_attempt=True)
 
 
-def landed_before(sale: Sale) -> Fate:
-    return Done(sale.payload_hash)
+def landed_before(sale: Sale) -> SaleOutcome:
+    return Completed(sale.payload_hash)
 
 
-def landed_with_other_facts(_: Sale) -> Fate:
-    return Done("0" * 64)
+def landed_with_other_facts(_: Sale) -> SaleOutcome:
+    return Completed("0" * 64)
 
 
-def open_with_these_facts(sale: Sale) -> Fate:
-    return Open("the commit is not known to have landed", sale.payload_hash)
+def unresolved_with_these_facts(sale: Sale) -> SaleOutcome:
+    return Unresolved("the commit is not known to have landed", sale.payload_hash)
 
 
-def open_with_other_facts(_: Sale) -> Fate:
-    return Open("another attempt holds the sale", "0" * 64)
+def unresolved_with_other_facts(_: Sale) -> SaleOutcome:
+    return Unresolved("another attempt holds the sale", "0" * 64)
 
 
-def open_unasked(_: Sale) -> Fate:
-    return Open("the guard could not be asked")
+def unresolved_without_claim(_: Sale) -> SaleOutcome:
+    return Unresolved("the guard could not be asked")
 
 
-class ScriptedSync(SyncSales):
-    """Gives each sale the fate that the test chose for its id, and remembers what it was asked to land."""
+class ScriptedSync:
+    """Gives each sale the outcome that the test chose for its id, and records the sales that it was given."""
 
     def __init__(self) -> None:
-        self.asked: list[Sale] = []
+        self.given: list[Sale] = []
         self.calls = 0
-        self.fates: dict[str, Callable[[Sale], Fate]] = {}
+        self.outcomes: dict[str, Callable[[Sale], SaleOutcome]] = {}
         self.error: Exception | None = None
 
-    def sync(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Fate]:
+    def sync(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, SaleOutcome]:
         self.calls += 1
         if self.error:
             raise self.error
-        self.asked.extend(sales)
-        return {sale.key: self.fates.get(sale.sale_id, landed)(sale) for sale in sales}
+        self.given.extend(sales)
+        return {sale.key: self.outcomes.get(sale.sale_id, landed)(sale) for sale in sales}
 
 
 @dataclass
 class SmallProjection:
-    """Refuses the items of the sales with these ids."""
+    """Rejects the sales with these ids as too large."""
 
     too_large: set[str] = field(default_factory=set)
 
@@ -82,7 +82,7 @@ class SmallProjection:
 
 @dataclass
 class DeadLetterList:
-    """Keeps all letters but those of the deliveries in ``refuses``."""
+    """Keeps all letters except those of the deliveries in ``refuses``."""
 
     refuses: set[str] = field(default_factory=set)
     kept: list[DeadLetter] = field(default_factory=list)
@@ -100,7 +100,7 @@ class DeadLetterList:
 
 @dataclass
 class RecordingTelemetry:
-    """Remembers what was told."""
+    """Records log lines and metrics."""
 
     lines: list[tuple[str, LogKeys]] = field(default_factory=list)
     measured: dict[Metric, float] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class RecordingTelemetry:
 
 
 class World:
-    """The code under test among its collaborators."""
+    """The code under test and its collaborators."""
 
     def __init__(self) -> None:
         self.sync = ScriptedSync()
@@ -132,7 +132,8 @@ class World:
         self.telemetry = RecordingTelemetry()
 
     def process(self, *deliveries: Delivery) -> Mapping[str, Result]:
-        process = ProcessDeliveries(self.sync, self.projection, self.letters, self.telemetry)
+        sync_sales: Any = self.sync
+        process = ProcessDeliveries(sync_sales, self.projection, self.letters, self.telemetry)
         return process.process(deliveries, "request-1", DEADLINE)
 
     def outcomes(self, *deliveries: Delivery) -> dict[str, Outcome]:
@@ -148,42 +149,49 @@ def delivery(delivery_id: str, **detail_changes: object) -> Delivery:
     return parse_message(delivery_id, body(**detail_changes), FIRST_SEEN)
 
 
-def poison(delivery_id: str) -> Delivery:
+def malformed(delivery_id: str) -> Delivery:
     return parse_message(delivery_id, "{", FIRST_SEEN)
 
 
 def test_a_sale_is_committed(world: World) -> None:
     assert world.process(delivery("a")) == {"a": Result(Outcome.COMMITTED)}
-    assert world.sync.asked == [sale()]
+    assert world.sync.given == [sale()]
     assert world.letters.kept == []
     assert world.telemetry.measured[Metric.SALES_COMMITTED] == 1
 
 
 @pytest.mark.parametrize(
-    ("fate", "outcome", "rejection"),
+    ("of_sale", "outcome", "rejection"),
     [
         (landed, Outcome.COMMITTED, None),
         (landed_before, Outcome.DUPLICATE, None),
         (landed_with_other_facts, Outcome.REJECTED, CONFLICT),
-        (open_with_these_facts, Outcome.GIVEN_BACK, None),
-        (open_with_other_facts, Outcome.REJECTED, CONFLICT),
-        (open_unasked, Outcome.GIVEN_BACK, None),
+        (unresolved_with_these_facts, Outcome.GIVEN_BACK, None),
+        (unresolved_with_other_facts, Outcome.REJECTED, CONFLICT),
+        (unresolved_without_claim, Outcome.GIVEN_BACK, None),
     ],
 )
-def test_the_fate_decides(
-    world: World, fate: Callable[[Sale], Fate], outcome: Outcome, rejection: Rejection | None
+def test_the_outcome_of_a_sale_decides_its_delivery(
+    world: World, of_sale: Callable[[Sale], SaleOutcome], outcome: Outcome, rejection: Rejection | None
 ) -> None:
-    world.sync.fates["sale-1"] = fate
+    world.sync.outcomes["sale-1"] = of_sale
     result = world.process(delivery("a"))["a"]
     assert (result.outcome, result.rejection) == (outcome, rejection)
     assert bool(result.cause) == (outcome is Outcome.GIVEN_BACK)
 
 
-def test_each_sale_has_its_own_fate(world: World) -> None:
-    fates = [landed, landed_before, landed_with_other_facts, open_with_these_facts, open_with_other_facts, open_unasked]
-    world.sync.fates = {f"s{number}": fate for number, fate in enumerate(fates)}
-    deliveries = [delivery(f"d{number}", saleId=f"s{number}") for number in range(len(fates))]
-    assert world.outcomes(*deliveries, poison("p")) == {
+def test_each_sale_has_its_own_outcome(world: World) -> None:
+    outcomes = [
+        landed,
+        landed_before,
+        landed_with_other_facts,
+        unresolved_with_these_facts,
+        unresolved_with_other_facts,
+        unresolved_without_claim,
+    ]
+    world.sync.outcomes = {f"s{number}": outcome for number, outcome in enumerate(outcomes)}
+    deliveries = [delivery(f"d{number}", saleId=f"s{number}") for number in range(len(outcomes))]
+    assert world.outcomes(*deliveries, malformed("p")) == {
         "d0": Outcome.COMMITTED,
         "d1": Outcome.DUPLICATE,
         "d2": Outcome.REJECTED,
@@ -203,15 +211,15 @@ def test_each_sale_has_its_own_fate(world: World) -> None:
     assert sorted(world.telemetry.reasons) == ["CONFLICTING_DUPLICATE", "CONFLICTING_DUPLICATE", "INVALID_JSON"]
 
 
-def test_one_poisonous_message_leaves_the_others_unharmed(world: World) -> None:
+def test_a_malformed_message_does_not_affect_the_others(world: World) -> None:
     deliveries = [delivery(f"d{number}", saleId=f"s{number}") for number in range(9)]
-    outcomes = world.outcomes(*deliveries[:4], poison("p"), *deliveries[4:])
+    outcomes = world.outcomes(*deliveries[:4], malformed("p"), *deliveries[4:])
     assert outcomes == {"p": Outcome.REJECTED} | {f"d{number}": Outcome.COMMITTED for number in range(9)}
     assert [letter.delivery.body for letter in world.letters.kept] == ["{"]
 
 
-def test_a_batch_of_poison_touches_no_store(world: World) -> None:
-    outcomes = world.outcomes(poison("a"), delivery("b", brand=ABSENT), delivery("c", salePrice="x"))
+def test_a_batch_without_a_sale_reaches_no_store(world: World) -> None:
+    outcomes = world.outcomes(malformed("a"), delivery("b", brand=ABSENT), delivery("c", salePrice="x"))
     assert set(outcomes.values()) == {Outcome.REJECTED}
     assert world.sync.calls == 0
     assert world.letters.reasons == {
@@ -221,7 +229,7 @@ def test_a_batch_of_poison_touches_no_store(world: World) -> None:
     }
 
 
-def test_an_empty_batch_is_answered(world: World) -> None:
+def test_an_empty_batch_has_no_results(world: World) -> None:
     assert world.process() == {}
     assert world.sync.calls == 0
 
@@ -229,7 +237,7 @@ def test_an_empty_batch_is_answered(world: World) -> None:
 # --- duplicates within a batch ---------------------------------------------------------------------------------------
 
 
-def test_a_sale_that_comes_twice_lands_once(world: World) -> None:
+def test_a_sale_delivered_twice_lands_once(world: World) -> None:
     outcomes = world.outcomes(delivery("a"), delivery("b", saleId="s2"), delivery("c"), delivery("d"))
     assert outcomes == {
         "a": Outcome.COMMITTED,
@@ -237,36 +245,36 @@ def test_a_sale_that_comes_twice_lands_once(world: World) -> None:
         "c": Outcome.DUPLICATE,
         "d": Outcome.DUPLICATE,
     }
-    assert [asked.sale_id for asked in world.sync.asked] == ["sale-1", "s2"]
+    assert [given.sale_id for given in world.sync.given] == ["sale-1", "s2"]
     assert world.telemetry.measured[Metric.SALES_COMMITTED] == 2
     assert world.telemetry.keys_of("[IdempotencyManager] Duplicate event detected") == [{"delivery_ids": ["c", "d"]}]
 
 
-def test_a_sale_that_comes_twice_comes_back_twice_when_it_is_open(world: World) -> None:
-    world.sync.fates["sale-1"] = open_with_these_facts
+def test_both_deliveries_of_an_unresolved_sale_are_given_back(world: World) -> None:
+    world.sync.outcomes["sale-1"] = unresolved_with_these_facts
     assert world.outcomes(delivery("a"), delivery("b")) == {"a": Outcome.GIVEN_BACK, "b": Outcome.GIVEN_BACK}
     assert world.letters.kept == []
 
 
-def test_of_two_that_contradict_each_other_the_first_counts(world: World) -> None:
+def test_the_first_of_two_contradicting_deliveries_lands(world: World) -> None:
     results = world.process(delivery("a"), delivery("b", brand="another"), delivery("c"))
     assert results == {
         "a": Result(Outcome.COMMITTED),
         "b": Result(Outcome.REJECTED, CONFLICT),
         "c": Result(Outcome.DUPLICATE),
     }
-    assert world.sync.asked == [sale()]
+    assert world.sync.given == [sale()]
 
 
-def test_of_two_that_contradict_each_other_the_stored_one_counts(world: World) -> None:
+def test_a_delivery_that_contradicts_the_stored_facts_is_rejected(world: World) -> None:
     stored = sale(brand="another").payload_hash
-    world.sync.fates["sale-1"] = lambda _: Done(stored)
+    world.sync.outcomes["sale-1"] = lambda _: Completed(stored)
     outcomes = world.outcomes(delivery("a"), delivery("b", brand="another"))
     assert outcomes == {"a": Outcome.REJECTED, "b": Outcome.DUPLICATE}
     assert world.letters.reasons == {"a": Reason.CONFLICTING_DUPLICATE}
 
 
-def test_the_same_sale_id_of_two_tenants_is_two_sales(world: World) -> None:
+def test_two_tenants_may_use_the_same_sale_id(world: World) -> None:
     outcomes = world.outcomes(delivery("a"), delivery("b", tenantId="tenant-2", brand="another"))
     assert outcomes == {"a": Outcome.COMMITTED, "b": Outcome.COMMITTED}
 
@@ -274,9 +282,9 @@ def test_the_same_sale_id_of_two_tenants_is_two_sales(world: World) -> None:
 # --- dead letters ----------------------------------------------------------------------------------------------------
 
 
-def test_a_letter_that_is_not_taken_is_given_back(world: World) -> None:
+def test_a_delivery_whose_letter_is_not_accepted_is_given_back(world: World) -> None:
     world.letters.refuses = {"p"}
-    results = world.process(poison("p"), poison("q"), delivery("a"))
+    results = world.process(malformed("p"), malformed("q"), delivery("a"))
     assert results["p"].outcome is Outcome.GIVEN_BACK
     assert results["p"].cause == "the dead-letter queue did not take the event (INVALID_JSON)"
     assert results["q"].outcome is Outcome.REJECTED
@@ -284,17 +292,17 @@ def test_a_letter_that_is_not_taken_is_given_back(world: World) -> None:
     assert world.telemetry.reasons == [Reason.INVALID_JSON]
 
 
-def test_a_conflict_that_is_not_taken_is_given_back(world: World) -> None:
+def test_a_conflict_whose_letter_is_not_accepted_is_given_back(world: World) -> None:
     world.letters.refuses = {"b"}
     outcomes = world.outcomes(delivery("a"), delivery("b", brand="another"))
     assert outcomes == {"a": Outcome.COMMITTED, "b": Outcome.GIVEN_BACK}
 
 
-def test_an_item_that_is_too_large_is_no_sale_to_land(world: World) -> None:
+def test_a_sale_that_is_too_large_for_an_item_is_rejected(world: World) -> None:
     world.projection.too_large = {"s2"}
     results = world.process(delivery("a"), delivery("b", saleId="s2"))
     assert results == {"a": Result(Outcome.COMMITTED), "b": Result(Outcome.REJECTED, TOO_LARGE)}
-    assert [asked.sale_id for asked in world.sync.asked] == ["sale-1"]
+    assert [given.sale_id for given in world.sync.given] == ["sale-1"]
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
@@ -305,8 +313,8 @@ def test_unknown_fields_are_counted(world: World) -> None:
     assert world.telemetry.measured[Metric.UNKNOWN_FIELDS] == 3
 
 
-def test_what_is_logged_of_a_batch(world: World) -> None:
-    world.sync.fates["s2"] = open_unasked
+def test_the_log_lines_of_a_batch(world: World) -> None:
+    world.sync.outcomes["s2"] = unresolved_without_claim
     world.process(delivery("a"), delivery("b", saleId="s2"), delivery("c", brand=ABSENT))
     telemetry = world.telemetry
     event_id = event()["id"]
@@ -326,19 +334,19 @@ def test_what_is_logged_of_a_batch(world: World) -> None:
     ]
 
 
-def test_a_large_batch_is_told_in_several_lines(world: World) -> None:
-    world.process(*(delivery(str(number), saleId=f"s{number}") for number in range(IDS_OF_A_LINE + 1)))
+def test_a_large_batch_is_logged_in_several_lines(world: World) -> None:
+    world.process(*(delivery(str(number), saleId=f"s{number}") for number in range(MAX_IDS_PER_LINE + 1)))
     lines = world.telemetry.keys_of("[CarouselSync] Processing product sale")
-    assert [line.get("count") for line in lines] == [IDS_OF_A_LINE, 1]
-    assert lines[1].get("sale_ids") == [f"s{IDS_OF_A_LINE}"]
+    assert [line.get("count") for line in lines] == [MAX_IDS_PER_LINE, 1]
+    assert lines[1].get("sale_ids") == [f"s{MAX_IDS_PER_LINE}"]
 
 
-def test_what_does_not_look_like_an_id_is_not_logged_as_one() -> None:
-    given = [event() | {"id": wrong} for wrong in ("a b", "x" * 65, "", 7, None)]
-    assert [parse_message("m", json.dumps(one), FIRST_SEEN).event_id for one in given] == [""] * 5
+def test_an_event_id_with_an_unexpected_form_is_not_logged() -> None:
+    events = [event() | {"id": wrong} for wrong in ("a b", "x" * 65, "", 7, None)]
+    assert [parse_message("m", json.dumps(wrong), FIRST_SEEN).event_id for wrong in events] == [""] * 5
 
 
-def test_an_error_of_the_use_case_is_not_hidden(world: World) -> None:
+def test_an_error_of_the_use_case_is_raised(world: World) -> None:
     world.sync.error = StoreUnavailable("x")
     with pytest.raises(StoreUnavailable):
         world.process(delivery("a"))

@@ -1,141 +1,368 @@
-"""When the files of an append are made: a single sale's while it is claimed, a batch's once it is claimed."""
+"""SyncSales by itself: what each step of the protocol asks of its ports, and the outcome that it leads to."""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
+from lambda_fn.errors import ColumnsMissing
 from lambda_fn.ports import (
-    NO_SNAPSHOT,
     AlreadyCompleted,
-    AppendResult,
-    Claimed,
     ClaimResult,
     Completion,
+    GiveUp,
+    HeldByAnother,
     Landed,
-    Resolution,
+    ManifestMerge,
+    Metric,
+    NotClaimed,
+    NotKnownToHaveLanded,
 )
-from lambda_fn.runtime.parallel import Threads
-from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
-from lambda_fn.sync_sales import Done, SyncSales
+from lambda_fn.sync_sales import (
+    CLOCK_SKEW_SECONDS,
+    LOOK_SECONDS,
+    RETENTION_MARGIN_SECONDS,
+    WAIT_FOR_OTHERS_SECONDS,
+    Completed,
+    Unresolved,
+)
 from tests.builders import sale
-from tests.fakes.clock import FakeClock
+from tests.unit.lambda_fn.sync_sales_ports import (
+    ATTEMPT,
+    COMPLETED_BEFORE,
+    HASHES,
+    INVOCATION_SECONDS,
+    LANDED,
+    PIN,
+    Ports,
+    key,
+    old_sale,
+    taken_over,
+)
 
-PATIENCE_SECONDS = 20.0
-
-
-@dataclass
-class Steps:
-    """Guard, table, projection and telemetry in one: notes what is asked of it, in order.
-
-    A claim waits for the files, if it has to: only who makes them meanwhile ever gets an answer.
-    """
-
-    claim_waits: bool = False
-    can_not_be_staged: bool = False
-    duplicates: Collection[str] = ()
-    noted: list[str] = field(default_factory=list)
-    staged: threading.Event = field(default_factory=threading.Event)
-
-    attempt_id = 5
-    pin = NO_SNAPSHOT
-
-    def claim(
-        self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
-    ) -> Mapping[SaleKey, ClaimResult]:
-        assert not self.claim_waits or self.staged.wait(PATIENCE_SECONDS), "the files were not made meanwhile"
-        self.noted.append("claim")
-        return {
-            one.key: AlreadyCompleted(one.payload_hash) if one.sale_id in self.duplicates else Claimed(one, pin)
-            for one in sales
-        }
-
-    def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
-        return {completion.key for completion in completions}
-
-    def begin(self, attempt_id: int, deadline: Deadline) -> Steps:
-        return self
-
-    def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
-        return {}
-
-    def resolve(self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline) -> Resolution:
-        return Resolution()
-
-    def stage(self, sales: Sequence[Sale]) -> None:
-        self.noted.append("stage")
-        self.staged.set()
-        if self.can_not_be_staged:
-            raise ValueError("can't be written")
-
-    def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        self.noted.append("upload")
-
-    def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
-        self.noted.append("commit")
-        return Landed(self.attempt_id)
-
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
-        return {}
-
-    def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
-        return {one.key for one in sales}
-
-    def merge_manifests(self, deadline: Deadline) -> None:
-        """There are no manifests."""
-
-    def info(self, text: str, **keys: Any) -> None:
-        """Nobody reads it."""
-
-    def measure(self, metric: str, value: float) -> None:
-        """Nobody counts it."""
-
-    def sync(self, *sale_ids: str) -> list[bool]:
-        """Have sales of these ids landed; return for each whether it was this attempt that landed it."""
-        ports: Any = self
-        clock = FakeClock()
-        use_case = SyncSales(
-            guard=ports,
-            table=ports,
-            projection=ports,
-            telemetry=ports,
-            clock=clock,
-            retry=Retry(clock, random.Random(1)),
-            parallel=Threads(2),
-            new_attempt_id=lambda: self.attempt_id,
-        )
-        sales = [sale(sale_id=sale_id) for sale_id in sale_ids]
-        fates = use_case.sync(sales, Deadline.after(clock, 60))
-        done = [fates[one.key] for one in sales]
-        assert all(isinstance(fate, Done) for fate in done)
-        return [isinstance(fate, Done) and fate.by_this_attempt for fate in done]
+OTHER_HASH = "0" * 64
+NOT_WRITTEN = Unresolved("the projection item or the guard could not be written in time")
+LEASE_UNTIL = 1e10
 
 
-def test_the_files_of_a_single_sale_are_made_while_it_is_claimed() -> None:
-    steps = Steps(claim_waits=True)
-    assert steps.sync("a") == [True]
-    assert steps.noted == ["stage", "claim", "upload", "commit"]
+def held(payload_hash: str) -> HeldByAnother:
+    return HeldByAnother(payload_hash, LEASE_UNTIL)
 
 
-def test_of_a_duplicate_nothing_is_uploaded() -> None:
-    steps = Steps(duplicates={"a"})
-    assert steps.sync("a") == [False]
-    assert sorted(steps.noted) == ["claim", "stage"]
+# --- the good path ---------------------------------------------------------------------------------------------------
 
 
-def test_a_duplicate_needs_no_files() -> None:
-    steps = Steps(duplicates={"a"}, can_not_be_staged=True)
-    assert steps.sync("a") == [False]
+def test_new_sales_are_landed_in_the_order_of_the_protocol() -> None:
+    ports = Ports()
+    assert ports.sync("a", "b") == {"a": LANDED["a"], "b": LANDED["b"]}
+    assert ports.calls == [
+        f"begin {ATTEMPT}",
+        "columns_missing a b",
+        "claim a b",
+        "find a b",
+        "prepare a b",
+        "append a b",
+        "put a b",
+        "complete a b",
+        "merge_manifests",
+    ]
+    assert ports.fenced == set()
+    assert ports.completions[key("a")] == Completion(key("a"), HASHES["a"], ATTEMPT)
 
 
-@pytest.mark.parametrize("duplicates", [(), ("a",), ("a", "b")])
-def test_a_batch_waits_for_its_claims(duplicates: Sequence[str]) -> None:
-    steps = Steps(duplicates=duplicates)
-    assert steps.sync("a", "b") == [name not in duplicates for name in ("a", "b")]
-    assert steps.noted == ["claim"] + (["upload", "commit"] if len(duplicates) < 2 else [])
+def test_what_is_logged_and_measured() -> None:
+    ports = Ports(append_result=Landed(ATTEMPT, conflicts=3))
+    ports.sync("b", "a")
+    assert ports.lines == [
+        (
+            "[CarouselSync] S3 Tables write successful",
+            {"snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
+        ),
+        ("[CarouselSync] DynamoDB write successful", {"count": 2}),
+        ("[IdempotencyManager] Event marked as processed", {"sale_ids": ["a", "b"]}),
+    ]
+    assert ports.measured == {
+        Metric.WAITING_FOR_COLUMN: 0,
+        Metric.TAKEOVERS: 0,
+        Metric.COMMIT_CONFLICTS: 3,
+        Metric.FAILED_COMMITS: 0,
+        Metric.COMMIT_MILLISECONDS: 250,
+    }
+
+
+# --- 2. begin --------------------------------------------------------------------------------------------------------
+
+
+def test_a_sale_without_a_column_waits_and_the_others_land() -> None:
+    ports = Ports(without_column={"b": ["currency", "brand"]})
+    outcomes = ports.sync("a", "b")
+    assert outcomes == {"a": LANDED["a"], "b": Unresolved(str(ColumnsMissing(["brand", "currency"])))}
+    assert ports.calls[1:4] == ["columns_missing a b", "claim a", "stage a"]
+    assert ports.measured[Metric.WAITING_FOR_COLUMN] == 1
+    assert ports.rows == {"a"}
+
+
+# --- 3. claim --------------------------------------------------------------------------------------------------------
+
+
+def test_the_claim_carries_the_attempt_the_pin_and_a_lease_for_the_remaining_time() -> None:
+    ports = Ports()
+    ports.sync("a")
+    assert ports.leases == [(ATTEMPT, PIN, INVOCATION_SECONDS + CLOCK_SKEW_SECONDS)]
+
+
+def test_the_claim_carries_the_pin_that_the_check_of_the_columns_has_moved() -> None:
+    ports = Ports(newer_pin=PIN + 100)
+    ports.sync("a")
+    assert [pin for _, pin, _ in ports.leases] == [PIN + 100]
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        (AlreadyCompleted(HASHES["b"]), COMPLETED_BEFORE["b"]),
+        (AlreadyCompleted(OTHER_HASH), Completed(OTHER_HASH)),
+        (held(OTHER_HASH), Unresolved("another attempt holds the sale", OTHER_HASH)),
+        (NotClaimed("the guard could not be asked in time"), Unresolved("the guard could not be asked in time")),
+    ],
+)
+def test_a_sale_that_is_not_claimed_is_left_alone(result: ClaimResult, outcome: Completed | Unresolved) -> None:
+    ports = Ports(claims={"b": lambda _: result})
+    assert ports.sync("a", "b", "c") == {"a": LANDED["a"], "b": outcome, "c": LANDED["c"]}
+    assert ports.calls[2:] == [
+        "claim a b c",
+        "find a c",
+        "prepare a c",
+        "append a c",
+        "put a c",
+        "complete a c",
+        "merge_manifests",
+    ]
+
+
+def test_nothing_is_written_if_nothing_is_claimed() -> None:
+    ports = Ports(claims={"a": lambda _: AlreadyCompleted(HASHES["a"])})
+    assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
+    assert "append" not in " ".join(ports.calls)
+    assert (ports.rows, ports.items, ports.completions) == (set(), set(), {})
+    assert ports.lines == []
+
+
+# --- 4. projection ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sale_with_an_item_is_completed_and_not_landed_again() -> None:
+    ports = Ports(stored={"a": sale(sale_id="a")})
+    assert ports.sync("a", "b") == {"a": COMPLETED_BEFORE["a"], "b": LANDED["b"]}
+    assert ports.calls[-4:] == ["append b", "put b", "complete a b", "merge_manifests"]
+    assert ports.completions[key("a")] == Completion(key("a"), HASHES["a"], None)
+
+
+def test_a_sale_with_an_item_is_completed_with_the_facts_of_the_item() -> None:
+    stored = sale(sale_id="a", brand="another")
+    ports = Ports(stored={"a": stored})
+    assert ports.sync("a") == {"a": Completed(stored.payload_hash)}
+    assert ports.completions[key("a")].payload_hash == stored.payload_hash
+
+
+def test_a_taken_over_sale_with_an_item_is_not_resolved() -> None:
+    ports = Ports(claims={"a": taken_over(2)}, stored={"a": sale(sale_id="a")})
+    assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
+    assert not [call for call in ports.calls if call.startswith(("resolve", "append"))]
+
+
+def test_a_sale_with_an_item_whose_guard_could_not_be_completed_is_unresolved() -> None:
+    ports = Ports(stored={"a": sale(sale_id="a")}, not_completed={"a"})
+    assert ports.sync("a") == {"a": NOT_WRITTEN}
+
+
+# --- 5. resolve ------------------------------------------------------------------------------------------------------
+
+
+def test_a_taken_over_sale_that_has_landed_is_projected_and_not_appended() -> None:
+    ports = Ports(claims={"a": taken_over(2, 3), "b": taken_over(3)}, resolution={"a": 3})
+    assert ports.sync("a", "b", "c") == {"a": COMPLETED_BEFORE["a"], "b": LANDED["b"], "c": LANDED["c"]}
+    assert ports.calls[3:] == [
+        "find a b c",
+        "resolve a b |",
+        "append b c",
+        "put a b c",
+        "complete a b c",
+        "merge_manifests",
+    ]
+    assert ports.completions[key("a")].snapshot_id == 3
+    assert ports.fenced == {3}
+    assert ports.measured[Metric.TAKEOVERS] == 2
+
+
+def test_an_append_fences_the_earlier_attempts_of_all_its_sales() -> None:
+    ports = Ports(claims={"a": taken_over(2, 3), "b": taken_over(4)})
+    assert ports.sync("a", "b", "c") == {sale_id: LANDED[sale_id] for sale_id in "abc"}
+    assert ports.fenced == {2, 3, 4}
+
+
+@pytest.mark.parametrize("cause", list(GiveUp))
+def test_an_attempt_that_gives_up_lands_nothing(cause: GiveUp) -> None:
+    ports = Ports(
+        claims={"a": taken_over(2), "c": lambda _: AlreadyCompleted(HASHES["c"])},
+        resolution=cause,
+        stored={"d": sale(sale_id="d")},
+    )
+    gave_up = Unresolved(f"The attempt was given up: {cause.value}. The sales stay in the queue.")
+    assert ports.sync("a", "b", "c", "d") == {"a": gave_up, "b": gave_up, "c": COMPLETED_BEFORE["c"], "d": gave_up}
+    assert ports.calls[-2:] == ["resolve a |", "merge_manifests"]
+    assert ports.measured[Metric.FAILED_COMMITS] == 1
+
+
+def test_a_row_that_a_scan_finds_past_the_retention_gets_no_item() -> None:
+    ports = Ports(resolution={"a": None})
+    old = old_sale("a")
+    assert ports.sync(old, "b") == {"a": Completed(old.payload_hash), "b": LANDED["b"]}
+    assert ports.calls[3:] == [
+        "find a b",
+        "resolve | a",
+        "append b",
+        "put b",
+        "complete a b",
+        "merge_manifests",
+    ]
+    assert ports.completions[key("a")].snapshot_id is None
+
+
+def test_a_sale_past_the_retention_without_a_row_is_landed_and_projected() -> None:
+    ports = Ports()
+    old = old_sale("a")
+    assert ports.sync(old) == {"a": Completed(old.payload_hash, by_this_attempt=True)}
+    assert ports.calls[2:] == [
+        "claim a",
+        "stage a",
+        "find a",
+        "resolve | a",
+        "append a",
+        "put a",
+        "complete a",
+        "merge_manifests",
+    ]
+
+
+def test_a_taken_over_sale_past_the_retention_is_always_scanned() -> None:
+    ports = Ports(claims={"a": taken_over(2), "b": taken_over(3)})
+    ports.sync(old_sale("a"), "b")
+    assert "resolve b | a" in ports.calls
+    assert ports.fenced == {2, 3}
+
+
+def test_a_row_that_a_scan_finds_within_the_retention_gets_its_item() -> None:
+    ports = Ports(claims={"a": taken_over(2)}, resolution={"a": None})
+    assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
+    assert ports.items == {"a"}
+
+
+@pytest.mark.parametrize(("seconds", "is_past"), [(-1, False), (0, True), (1, True)])
+def test_the_retention_ends_an_hour_before_the_item_expires(seconds: float, is_past: bool) -> None:
+    ports = Ports()
+    expires_at = datetime(2028, 3, 14, tzinfo=UTC).timestamp()
+    ports.clock.set_now(expires_at - RETENTION_MARGIN_SECONDS + seconds)
+    ports.sync("a")
+    assert ("resolve | a" in ports.calls) == is_past
+    assert ("prepare a" in ports.calls) == (not is_past)
+
+
+# --- 6. and 7. commit ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", list(GiveUp))
+def test_sales_that_are_not_known_to_have_landed_are_neither_projected_nor_completed(cause: GiveUp) -> None:
+    ports = Ports(append_result=NotKnownToHaveLanded(cause, conflicts=2), stored={"b": sale(sale_id="b")})
+    unresolved = Unresolved(f"the commit is not known to have landed: {cause.value}", HASHES["a"])
+    assert ports.sync("a", "b") == {"a": unresolved, "b": COMPLETED_BEFORE["b"]}
+    assert ports.calls[-4:] == ["append a", "put", "complete b", "merge_manifests"]
+    assert ports.measured[Metric.FAILED_COMMITS] == 1
+    assert ports.measured[Metric.COMMIT_CONFLICTS] == 2
+    assert Metric.COMMIT_MILLISECONDS not in ports.measured
+    assert [text for text, _ in ports.lines] == ["[IdempotencyManager] Event marked as processed"]
+
+
+def test_a_resolved_sale_is_completed_although_the_commit_of_the_others_fails() -> None:
+    ports = Ports(claims={"a": taken_over(2)}, resolution={"a": 2}, append_result=NotKnownToHaveLanded(GiveUp.FENCED))
+    outcomes = ports.sync("a", "b")
+    assert outcomes["a"] == COMPLETED_BEFORE["a"]
+    assert isinstance(outcomes["b"], Unresolved)
+    assert ports.calls[-4:] == ["append b", "put a", "complete a", "merge_manifests"]
+
+
+# --- 8. and 9. project and complete ----------------------------------------------------------------------------------
+
+
+def test_a_sale_whose_item_could_not_be_put_is_not_completed() -> None:
+    ports = Ports(not_put={"b"})
+    assert ports.sync("a", "b") == {"a": LANDED["a"], "b": NOT_WRITTEN}
+    assert ports.calls[-3:] == ["put a b", "complete a", "merge_manifests"]
+    assert ports.lines_of("[CarouselSync] DynamoDB write successful") == [{"count": 1}]
+
+
+def test_a_sale_whose_guard_could_not_be_completed_is_unresolved() -> None:
+    ports = Ports(not_completed={"b"})
+    assert ports.sync("a", "b") == {"a": LANDED["a"], "b": NOT_WRITTEN}
+    assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [{"sale_ids": ["a"]}]
+
+
+# --- waiting for others ----------------------------------------------------------------------------------------------
+
+
+def test_a_sale_that_another_attempt_completes_meanwhile_is_completed() -> None:
+    ports = Ports(
+        claims={"b": lambda _: held(HASHES["b"]), "c": lambda _: held(HASHES["c"]), "d": lambda _: held(OTHER_HASH)},
+        looks=[
+            {"b": AlreadyCompleted(HASHES["b"]), "c": held(HASHES["c"])},
+            {},
+            {"c": AlreadyCompleted(OTHER_HASH)},
+        ],
+    )
+    assert ports.sync("a", "b", "c", "d") == {
+        "a": LANDED["a"],
+        "b": COMPLETED_BEFORE["b"],
+        "c": Completed(OTHER_HASH),
+        "d": Unresolved("another attempt holds the sale", OTHER_HASH),
+    }
+    assert ports.calls[-5:] == ["complete a", "look b c", "look c", "look c", "merge_manifests"]
+
+
+def test_the_wait_for_others_ends_after_some_seconds() -> None:
+    ports = Ports(claims={"a": lambda _: held(HASHES["a"])}, looks=[{"a": held(HASHES["a"])}])
+    started = ports.clock.monotonic()
+    assert ports.sync("a") == {"a": Unresolved("another attempt holds the sale", HASHES["a"])}
+    assert ports.calls.count("look a") > 1
+    assert WAIT_FOR_OTHERS_SECONDS - 2 < ports.clock.monotonic() - started <= WAIT_FOR_OTHERS_SECONDS
+
+
+@pytest.mark.parametrize(("seconds", "is_looked_at"), [(LOOK_SECONDS - 0.1, False), (LOOK_SECONDS, True)])
+def test_the_wait_for_others_ends_before_the_deadline(seconds: float, is_looked_at: bool) -> None:
+    ports = Ports(claims={"a": lambda _: held(HASHES["a"])}, looks=[{}])
+    ports.sync("a", seconds=seconds)
+    assert ("look a" in ports.calls) == is_looked_at
+    assert ports.clock.monotonic() <= seconds
+
+
+# --- merging manifests -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("merge", "lines"),
+    [
+        (None, []),
+        (ManifestMerge(7), [("[CarouselSync] Manifests merged", {"count": 7})]),
+        (
+            ManifestMerge(7, "409"),
+            [("WARNING [CarouselSync] Manifests not merged", {"count": 7, "cause": "409"})],
+        ),
+    ],
+)
+def test_manifests_are_merged_when_the_sales_are_done(
+    merge: ManifestMerge | None, lines: list[tuple[str, object]]
+) -> None:
+    ports = Ports(merge=merge)
+    assert ports.sync("a") == {"a": LANDED["a"]}
+    assert ports.calls[-2:] == ["complete a", "merge_manifests"]
+    assert [line for line in ports.lines if "Manifests" in line[0]] == lines

@@ -1,4 +1,4 @@
-"""The walk over a table's history: told complete only when nothing between head and pin is missing."""
+"""The walk over a table's history is complete only if no snapshot on its path is missing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lambda_fn.iceberg.history import (
     Ancestry,
     SnapshotNode,
     ancestors_since,
-    read_fenced,
-    write_fenced,
+    fenced_by,
+    fencing_properties,
 )
 from lambda_fn.ports import NO_SNAPSHOT
 
@@ -27,44 +27,44 @@ def table(*nodes: SnapshotNode) -> dict[int, SnapshotNode]:
     return {node.snapshot_id: node for node in nodes}
 
 
-def test_ancestors_come_newest_first_and_without_the_pin() -> None:
+def test_ancestors_are_newest_first_and_exclude_the_older_snapshot() -> None:
     assert ancestors_since(30, 10, table(FIRST, SECOND, THIRD)) == Ancestry((THIRD, SECOND), complete=True)
 
 
-def test_the_head_itself_has_no_ancestors_since() -> None:
+def test_nothing_has_happened_since_the_head_itself() -> None:
     assert ancestors_since(30, 30, table(FIRST, SECOND, THIRD)) == Ancestry((), complete=True)
     assert ancestors_since(30, 30, {}) == Ancestry((), complete=True)
     assert ancestors_since(NO_SNAPSHOT, NO_SNAPSHOT, {}) == Ancestry((), complete=True)
 
 
-def test_back_to_the_empty_table() -> None:
+def test_a_walk_to_the_empty_table_is_complete() -> None:
     assert ancestors_since(20, NO_SNAPSHOT, table(FIRST, SECOND)) == Ancestry((SECOND, FIRST), complete=True)
 
 
-def test_a_pin_may_have_expired_itself() -> None:
+def test_a_walk_is_complete_although_the_older_snapshot_has_expired() -> None:
     assert ancestors_since(30, 10, table(SECOND, THIRD)) == Ancestry((THIRD, SECOND), complete=True)
 
 
-def test_a_snapshot_between_that_has_expired_makes_it_incomplete() -> None:
+def test_a_walk_is_incomplete_if_a_snapshot_on_its_path_has_expired() -> None:
     assert ancestors_since(30, 10, table(FIRST, THIRD)) == Ancestry((THIRD,), complete=False)
     assert ancestors_since(30, NO_SNAPSHOT, table(SECOND, THIRD)) == Ancestry((THIRD, SECOND), complete=False)
 
 
-def test_a_head_that_is_not_there_makes_it_incomplete() -> None:
+def test_a_walk_is_incomplete_if_the_head_is_missing() -> None:
     assert ancestors_since(40, 10, table(FIRST, SECOND, THIRD)) == Ancestry((), complete=False)
 
 
-def test_a_table_that_was_rolled_back_does_not_reach_its_pin() -> None:
+def test_a_walk_is_incomplete_if_the_table_was_rolled_back() -> None:
     assert ancestors_since(20, 30, table(FIRST, SECOND, THIRD)) == Ancestry((SECOND, FIRST), complete=False)
     assert ancestors_since(20, 30, table(FIRST, SECOND)) == Ancestry((SECOND, FIRST), complete=False)
 
 
-def test_an_oldest_snapshot_that_lost_its_parent_is_not_the_tables_first() -> None:
+def test_a_snapshot_that_lost_its_parent_is_not_the_tables_first() -> None:
     orphan = replace(SECOND, parent_id=None)
     assert ancestors_since(30, NO_SNAPSHOT, table(orphan, THIRD)) == Ancestry((THIRD, orphan), complete=False)
 
 
-def test_the_newest_landed_attempt_and_fences() -> None:
+def test_the_ancestry_shows_the_newest_landed_attempt_and_the_fences() -> None:
     ancestry = ancestors_since(30, NO_SNAPSHOT, table(FIRST, SECOND, THIRD))
     assert ancestry.landed({10, 20, 99}) == 20
     assert ancestry.landed({10}) == 10
@@ -77,16 +77,16 @@ def test_the_newest_landed_attempt_and_fences() -> None:
 # --- fences in a summary ---------------------------------------------------------------------------------------------
 
 
-def test_fences_as_text() -> None:
-    assert write_fenced({9223372036854775807, 7}) == {FENCED_ATTEMPTS: "7,9223372036854775807"}
-    assert write_fenced(()) == {}
-    assert read_fenced({"operation": "append"}) == frozenset()
-    assert read_fenced({FENCED_ATTEMPTS: ""}) == frozenset()
+def test_fences_are_text_in_the_summary() -> None:
+    assert fencing_properties({9223372036854775807, 7}) == {FENCED_ATTEMPTS: "7,9223372036854775807"}
+    assert fencing_properties(()) == {}
+    assert fenced_by({"operation": "append"}) == frozenset()
+    assert fenced_by({FENCED_ATTEMPTS: ""}) == frozenset()
 
 
 @given(st.frozensets(st.integers(1, 2**63 - 1)))
-def test_fences_are_read_as_written(attempts: frozenset[int]) -> None:
-    assert read_fenced({"operation": "append", **write_fenced(attempts)}) == attempts
+def test_fences_read_back_unchanged(attempts: frozenset[int]) -> None:
+    assert fenced_by({"operation": "append", **fencing_properties(attempts)}) == attempts
 
 
 # --- any history -----------------------------------------------------------------------------------------------------
@@ -94,25 +94,25 @@ def test_fences_are_read_as_written(attempts: frozenset[int]) -> None:
 
 @dataclass(frozen=True)
 class Past:
-    """All that ever happened to a table, and what is left of it."""
+    """A table's whole history, and the snapshots that are retained."""
 
     every: dict[int, SnapshotNode]
-    left: dict[int, SnapshotNode]
+    retained: dict[int, SnapshotNode]
     head: int
 
     def true_ancestors(self) -> list[int]:
-        """Return the head and its ancestors, newest first, as they really were."""
-        line = []
+        """Return the head and all its ancestors, newest first."""
+        ancestors = []
         current: int | None = self.head
         while current is not None and current != NO_SNAPSHOT:
-            line.append(current)
+            ancestors.append(current)
             current = self.every[current].parent_id
-        return line
+        return ancestors
 
 
 @st.composite
 def pasts(draw: st.DrawFn) -> Past:
-    """Commits, each on the current head; now and then a roll-back to an earlier snapshot; then expiry."""
+    """Commits on the current head, with an occasional rollback to an earlier snapshot; then expiry."""
     ids = draw(st.lists(st.integers(1, 2**63 - 1), unique=True, max_size=12))
     every: dict[int, SnapshotNode] = {}
     head = NO_SNAPSHOT
@@ -124,38 +124,40 @@ def pasts(draw: st.DrawFn) -> Past:
         every[snapshot_id] = SnapshotNode(snapshot_id, parent, sequence_number, fenced)
         head = snapshot_id
     expired = draw(st.sets(st.sampled_from(ids), max_size=len(ids))) - {head} if ids else set()
-    left = {snapshot_id: node for snapshot_id, node in every.items() if snapshot_id not in expired}
+    retained = {snapshot_id: node for snapshot_id, node in every.items() if snapshot_id not in expired}
     if draw(st.booleans()):
         # Some engines also forget the id of a parent that has expired.
-        left = {key: replace(node, parent_id=None) if node.parent_id in expired else node for key, node in left.items()}
-    return Past(every, left, head)
+        retained = {
+            key: replace(node, parent_id=None) if node.parent_id in expired else node for key, node in retained.items()
+        }
+    return Past(every, retained, head)
 
 
 @settings(max_examples=400)
 @given(pasts(), st.data())
-def test_a_complete_walk_misses_nothing(past: Past, data: st.DataObject) -> None:
-    known = data.draw(st.sampled_from([NO_SNAPSHOT, *past.every, 2**63]))
-    line = past.true_ancestors()
-    ancestry = ancestors_since(past.head, known, past.left)
+def test_a_complete_walk_misses_no_snapshot(past: Past, data: st.DataObject) -> None:
+    older = data.draw(st.sampled_from([NO_SNAPSHOT, *past.every, 2**63]))
+    true_ancestors = past.true_ancestors()
+    ancestry = ancestors_since(past.head, older, past.retained)
     walked = [node.snapshot_id for node in ancestry.nodes]
-    assert walked == line[: len(walked)]
-    assert known not in walked
-    since = line[: line.index(known)] if known in line else line
+    assert walked == true_ancestors[: len(walked)]
+    assert older not in walked
+    since = true_ancestors[: true_ancestors.index(older)] if older in true_ancestors else true_ancestors
     if ancestry.complete:
-        assert known in line or known == NO_SNAPSHOT
+        assert older in true_ancestors or older == NO_SNAPSHOT
         assert walked == since
         attempts = data.draw(st.sets(st.sampled_from([1, *past.every])))
         assert ancestry.landed(attempts) == next((found for found in since if found in attempts), None)
         fences = {attempt for attempt in range(10) if any(attempt in past.every[found].fenced for found in since)}
         assert {attempt for attempt in range(10) if ancestry.fences(attempt)} == fences
-    elif known in line or known == NO_SNAPSHOT:
-        # It gives up only for a reason: a snapshot on the way, or the way itself, has been forgotten.
-        on_the_way = [past.left.get(found) for found in since]
-        assert any(node is None or node != past.every[node.snapshot_id] for node in on_the_way)
+    elif older in true_ancestors or older == NO_SNAPSHOT:
+        # A walk is incomplete only if a snapshot on its path has expired, or has lost the id of its parent.
+        path = [past.retained.get(found) for found in since]
+        assert any(node is None or node != past.every[node.snapshot_id] for node in path)
 
 
 @pytest.mark.parametrize("sequence_number", [0, 1])
-def test_the_first_snapshot_is_known_by_its_sequence_number(sequence_number: int) -> None:
+def test_the_sequence_number_identifies_the_first_snapshot(sequence_number: int) -> None:
     first = replace(FIRST, sequence_number=sequence_number)
     assert ancestors_since(10, NO_SNAPSHOT, table(first)).complete
     assert not ancestors_since(10, NO_SNAPSHOT, table(replace(FIRST, sequence_number=2))).complete

@@ -1,4 +1,4 @@
-"""Which manifests are merged, and when."""
+"""Which manifests are merged, and after which commits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import TableProperties
 
-from lambda_fn.iceberg.manifest_merging import EVERY, MOST_AT_A_TIME, TIER_FACTOR, due
+from lambda_fn.iceberg.manifest_merging import CHECK_INTERVAL, MAX_MANIFESTS, TIER_FACTOR, manifests_to_merge
 
 SMALL = 7_000
-ITS_TURN = 3 * EVERY
+CHECKED = 3 * CHECK_INTERVAL
+"""The sequence number of a commit after which a merge may be due."""
+
 MIN_COUNT = {TableProperties.MANIFEST_MIN_MERGE_COUNT: "4"}
 
 
@@ -34,41 +36,44 @@ def manifest(
     )
 
 
-def test_enough_of_about_the_same_size_are_merged() -> None:
+def test_enough_manifests_of_a_similar_size_are_merged() -> None:
     small = [manifest(number) for number in range(4)]
     large = [manifest(number, files=TIER_FACTOR) for number in range(10, 13)]
-    assert due([*large, *small], ITS_TURN, MIN_COUNT) == small
-    assert due([*large, *small[1:]], ITS_TURN, MIN_COUNT) == []
+    assert manifests_to_merge([*large, *small], CHECKED, MIN_COUNT) == small
+    assert manifests_to_merge([*large, *small[1:]], CHECKED, MIN_COUNT) == []
 
 
-def test_the_usual_number_is_icebergs() -> None:
-    hundred = [manifest(number) for number in range(TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT)]
-    assert due(hundred, ITS_TURN, {}) == hundred
-    assert due(hundred[1:], ITS_TURN, {}) == []
+def test_the_default_number_is_that_of_iceberg() -> None:
+    manifests = [manifest(number) for number in range(TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT)]
+    assert manifests_to_merge(manifests, CHECKED, {}) == manifests
+    assert manifests_to_merge(manifests[1:], CHECKED, {}) == []
 
 
-@pytest.mark.parametrize("sequence_number", [1, EVERY - 1, EVERY + 1])
-def test_only_some_commits_look(sequence_number: int) -> None:
-    assert due([manifest(number) for number in range(4)], sequence_number, MIN_COUNT) == []
+@pytest.mark.parametrize("sequence_number", [1, CHECK_INTERVAL - 1, CHECK_INTERVAL + 1])
+def test_no_merge_is_due_after_other_commits(sequence_number: int) -> None:
+    assert manifests_to_merge([manifest(number) for number in range(4)], sequence_number, MIN_COUNT) == []
 
 
-def test_manifests_of_deletes_and_of_other_specs_are_left_alone() -> None:
+def test_manifests_of_deletes_and_of_other_specs_are_not_merged() -> None:
     others = [manifest(10, content=ManifestContent.DELETES), manifest(11, spec_id=1)]
     ours = [manifest(number) for number in range(3)]
-    assert due([*ours, *others], ITS_TURN, MIN_COUNT) == []
+    assert manifests_to_merge([*ours, *others], CHECKED, MIN_COUNT) == []
 
 
-def test_the_oldest_are_merged_up_to_the_target_size() -> None:
+def test_the_oldest_manifests_are_merged_up_to_the_target_size() -> None:
     manifests = [manifest(number) for number in range(8, 0, -1)]
     properties = MIN_COUNT | {TableProperties.MANIFEST_TARGET_SIZE_BYTES: str(3 * SMALL)}
-    assert [one.manifest_path for one in due(manifests, ITS_TURN, properties)] == ["m1", "m2", "m3"]
+    assert [chosen.manifest_path for chosen in manifests_to_merge(manifests, CHECKED, properties)] == ["m1", "m2", "m3"]
 
 
-def test_one_that_has_the_target_size_is_done() -> None:
+def test_a_manifest_of_the_target_size_is_not_merged_again() -> None:
     manifests = [manifest(number, length=SMALL) for number in range(8)]
-    assert due(manifests, ITS_TURN, MIN_COUNT | {TableProperties.MANIFEST_TARGET_SIZE_BYTES: str(SMALL)}) == []
+    assert (
+        manifests_to_merge(manifests, CHECKED, MIN_COUNT | {TableProperties.MANIFEST_TARGET_SIZE_BYTES: str(SMALL)})
+        == []
+    )
 
 
-def test_no_more_are_read_than_fit_into_an_invocation() -> None:
-    manifests = [manifest(number, length=10) for number in range(5 * MOST_AT_A_TIME)]
-    assert len(due(manifests, ITS_TURN, {})) == MOST_AT_A_TIME
+def test_one_merge_is_limited_to_what_an_invocation_can_read() -> None:
+    manifests = [manifest(number, length=10) for number in range(5 * MAX_MANIFESTS)]
+    assert len(manifests_to_merge(manifests, CHECKED, {})) == MAX_MANIFESTS
