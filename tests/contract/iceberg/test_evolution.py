@@ -167,7 +167,7 @@ def test_drift_is_found_column_by_column(sqlite_table: TableUnderTest) -> None:
         SetProperty("write.parquet.compression-codec", "snappy"),
         SetProperty("write.metadata.metrics.default", None),
     )
-    extra, missing, changed, spec, order, *properties = find_drift(sqlite_table.load().metadata)
+    extra, changed, missing, spec, order, *properties = find_drift(sqlite_table.load().metadata)
     assert extra == Difference(DifferenceType.UNKNOWN_COLUMN, "extra", None, "optional string", 30)
     assert missing == Difference(DifferenceType.MISSING_COLUMN, "description", "optional string", None, 7)
     wanted, found = "brand: required string", "label: required string"

@@ -119,7 +119,7 @@ def test_a_key_that_allows_the_event_bus_is_ok(target: Target) -> None:
         assert [finding.status for finding in checked_again(target, "encryption")] == [Status.OK]
 
 
-# --- unreadable resources ----------------------------------------------------------------------------------------------
+# --- unreadable resources --------------------------------------------------------------------------------------------
 
 
 def test_a_missing_stage_is_a_failure_with_a_remedy(target: Target) -> None:
@@ -147,13 +147,13 @@ def deny(model: Any, **_: object) -> None:
 
 
 def test_a_check_whose_operation_fails_is_not_checked(target: Target) -> None:
-    odd = fresh(target)
+    broken = fresh(target)
 
     def unknown(model: Any, **_: object) -> None:
-        raise ClientError({"Error": {"Code": "UnknownOperationException", "Message": "what?"}}, model.name)
+        raise ClientError({"Error": {"Code": "UnknownOperationException", "Message": "unknown operation"}}, model.name)
 
-    odd.client("events").meta.events.register("before-call.eventbridge.TestEventPattern", unknown)
-    found = not_ok(Stage(odd))
+    broken.client("events").meta.events.register("before-call.eventbridge.TestEventPattern", unknown)
+    found = not_ok(Stage(broken))
     assert found.keys() == {"event rule"}
     assert found["event rule"].status is Status.NOT_CHECKED
     assert "TestEventPattern" in found["event rule"].seen
@@ -175,9 +175,9 @@ def test_without_credentials_the_first_remedy_is_to_sign_in(
 def test_only_the_first_check_runs_if_aws_cannot_be_reached(target: Target) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        nobody = fresh(target)
-        nobody.endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        found = findings(Stage(nobody))
+        unreachable = fresh(target)
+        unreachable.endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        found = findings(Stage(unreachable))
     assert found.pop("credentials").status is Status.FAILURE
     assert {finding.status for finding in found.values()} == {Status.NOT_CHECKED}
 
@@ -225,13 +225,13 @@ def test_a_day_without_a_commit_is_a_warning(target: Target) -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(20_000_000, Status.WARNING), (40_000_000, Status.FAILURE)])
 def test_large_metadata_is_reported(target: Target, size: int, status: Status) -> None:
-    heavy = fresh(target)
+    large = fresh(target)
 
     def grown(parsed: dict[str, Any], **_: object) -> None:
         parsed["ContentLength"] = size
 
-    heavy.client("s3").meta.events.register("after-call.s3.HeadObject", grown)
-    found = not_ok(Stage(heavy))
+    large.client("s3").meta.events.register("after-call.s3.HeadObject", grown)
+    found = not_ok(Stage(large))
     assert found.keys() == {"table metadata"}
     assert found["table metadata"].status is status
     assert f"{size / 1e6:.1f} MB" in found["table metadata"].seen

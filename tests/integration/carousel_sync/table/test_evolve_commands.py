@@ -69,7 +69,7 @@ def test_a_table_that_is_behind_is_brought_up_to_date(target: Target, evolve: Ev
     planned = evolve("plan")
     assert planned.exit_code == 3
     assert "add the column currency (string, id 25) after sold_price" in planned.stdout
-    assert "Readers: Rows that exist read null." in planned.stdout
+    assert "Readers: Existing rows read null." in planned.stdout
     assert 'add-schema {"schema-id": 1}' in planned.stdout
     steps = json.loads(evolve("plan", "--to", "2", "--json").stdout)["steps"]
     assert {step["version"] for step in steps} == {2}
