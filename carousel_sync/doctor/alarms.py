@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Finding, Status, ok
 from carousel_sync.doctor.stage import Stage
 
 _ALARM_TYPES: Final = {"AWS::CloudWatch::Alarm": "MetricAlarm", "AWS::CloudWatch::CompositeAlarm": "CompositeAlarm"}
-# Amazon CloudWatch API Reference, DescribeAlarms.
-_NAMES_PER_REQUEST: Final = 100
+# Amazon CloudWatch API Reference, DescribeAlarms. The stack has far fewer.
+_MOST_PER_REQUEST: Final = 100
 
 
 def dead_letters(stage: Stage) -> Finding:
@@ -25,12 +25,15 @@ def dead_letters(stage: Stage) -> Finding:
 def alarms(stage: Stage) -> Finding:
     """Check that all of the stack's alarms exist, and that none is in ALARM."""
     names = [resource["PhysicalResourceId"] for resource in stage.resources if resource["ResourceType"] in _ALARM_TYPES]
-    found = _describe(stage, names)
+    if not names:
+        return Finding(Status.WARNING, "the stack has no alarms: nobody is notified of failures", DEPLOY_AGAIN)
+    answer = stage.client("cloudwatch").describe_alarms(
+        AlarmNames=names, AlarmTypes=list(_ALARM_TYPES.values()), MaxRecords=_MOST_PER_REQUEST
+    )
+    found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     missing = sorted(set(names) - {alarm["AlarmName"] for alarm in found})
     if missing:
         return Finding(Status.FAILURE, f"alarms are missing: {', '.join(missing)}", DEPLOY_AGAIN)
-    if not found:
-        return Finding(Status.WARNING, "the stack has no alarms: nobody is notified of failures", DEPLOY_AGAIN)
     active = sorted(alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM")
     if active:
         sections = ", ".join(name.rpartition("-")[2] for name in active)
@@ -39,18 +42,6 @@ def alarms(stage: Stage) -> Finding:
     silent = [alarm for alarm in found if not (alarm.get("AlarmActions") and alarm.get("ActionsEnabled", True))]
     note = f"; {len(silent)} of them notify nobody (parameter AlarmTopicArn)" if silent else ""
     return ok(f"{len(found)} alarms, none in ALARM{note}")
-
-
-def _describe(stage: Stage, names: list[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(names), _NAMES_PER_REQUEST):
-        answer = stage.client("cloudwatch").describe_alarms(
-            AlarmNames=names[start : start + _NAMES_PER_REQUEST],
-            AlarmTypes=list(_ALARM_TYPES.values()),
-            MaxRecords=_NAMES_PER_REQUEST,
-        )
-        found += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
-    return found
 
 
 CHECKS: Final = (

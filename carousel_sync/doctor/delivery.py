@@ -33,9 +33,9 @@ def rule(stage: Stage) -> Finding:
             )
         if not _matches(stage, _sample(stage)):
             pattern = found.get("EventPattern")
-            yield Fault(f"the pattern of rule {stage.rule} does not match a sale: {pattern}", DEPLOY_AGAIN)
+            yield Fault(f"the pattern of rule {stage.rule} does not match a sale: {pattern}")
         if _matches(stage, _sample(stage) | {"detail-type": "carousel.product.listed"}):
-            yield Fault(f"the pattern of rule {stage.rule} also matches events that are not sales", DEPLOY_AGAIN)
+            yield Fault(f"the pattern of rule {stage.rule} also matches events that are not sales")
 
     return finding_of(faults(), f"rule {stage.rule} on bus {stage.bus} is enabled and matches a sample sale")
 
@@ -49,13 +49,13 @@ def target(stage: Stage) -> Finding:
     def faults() -> Iterator[Fault]:
         ours = [target for target in targets if target["Arn"] == wanted]
         if not ours:
-            yield Fault(f"rule {stage.rule} has no target {wanted}: sales are not delivered", DEPLOY_AGAIN)
+            yield Fault(f"rule {stage.rule} has no target {wanted}: sales are not delivered")
         if any(target.get("DeadLetterConfig", {}).get("Arn") != dead for target in ours):
-            yield Fault("the rule's target does not keep undeliverable events in the dead-letter queue", DEPLOY_AGAIN)
+            yield Fault("the rule's target does not keep undeliverable events in the dead-letter queue")
         if stage.direct and not _may_invoke(stage):
-            yield Fault(f"rule {stage.rule} may not invoke the function", DEPLOY_AGAIN)
+            yield Fault(f"rule {stage.rule} may not invoke the function")
         if stage.direct and _failure_destination(stage) != dead:
-            yield Fault("events on which the function gives up are lost (no on-failure destination)", DEPLOY_AGAIN)
+            yield Fault("events on which the function gives up are lost (no on-failure destination)")
 
     name = "the function" if stage.direct else stage.buffer_queue
     return finding_of(faults(), f"{name} is the target, undeliverable events are kept")
@@ -74,14 +74,12 @@ def buffer_queue(stage: Stage) -> Finding:
         yield from _sending_faults(stage, stage.buffer_queue)
         if redrive.get("deadLetterTargetArn") != dead:
             yield Fault(
-                f"{stage.buffer_queue} loses messages that fail too often (no redrive policy to the dead-letter queue)",
-                DEPLOY_AGAIN,
+                f"{stage.buffer_queue} loses messages that fail too often (no redrive policy to the dead-letter queue)"
             )
         if visibility < least:
             yield Fault(
                 f"the visibility time-out of {stage.buffer_queue} is {visibility} s, which is less than {least} s: "
-                "messages are delivered again while they are being processed",
-                DEPLOY_AGAIN,
+                "messages are delivered again while they are being processed"
             )
 
     deliveries = redrive.get("maxReceiveCount")
@@ -97,7 +95,7 @@ def dead_letter_queue(stage: Stage) -> Finding:
     def faults() -> Iterator[Fault]:
         yield from _sending_faults(stage, name)
         if seconds < DEAD_LETTER_RETENTION_SECONDS:
-            yield Fault(f"{name} keeps messages for {seconds / 86400:.1f} days instead of 14", DEPLOY_AGAIN)
+            yield Fault(f"{name} keeps messages for {seconds / 86400:.1f} days instead of 14")
 
     return finding_of(faults(), f"{name}: the rule may send, messages are kept for 14 days")
 
@@ -108,7 +106,7 @@ def mapping(stage: Stage) -> Finding:
 
     def faults() -> Iterator[Fault]:
         if not found:
-            yield Fault(f"no event source mapping delivers {stage.buffer_queue} to the function", DEPLOY_AGAIN)
+            yield Fault(f"no event source mapping delivers {stage.buffer_queue} to the function")
         for mapping in found:
             if mapping["State"] != "Enabled":
                 enable = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
@@ -116,9 +114,7 @@ def mapping(stage: Stage) -> Finding:
                     f"the event source mapping is {mapping['State']}: sales wait in the queue", f"Enable it: {enable}"
                 )
             if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
-                yield Fault(
-                    "the event source mapping ignores partial batch responses: failed sales would be lost", DEPLOY_AGAIN
-                )
+                yield Fault("the event source mapping ignores partial batch responses: failed sales would be lost")
 
     return finding_of(
         faults(), f"{stage.buffer_queue} to {stage.function}: enabled, only failed messages are delivered again"
@@ -158,7 +154,7 @@ def _matches(stage: Stage, event: Mapping[str, Any]) -> bool:
 def _sending_faults(stage: Stage, name: str) -> Iterator[Fault]:
     policy = stage.queue(name).get("Policy")
     if "sqs:SendMessage" not in allowed_actions(policy, EVENTS, stage.event_rule["Arn"]):
-        yield Fault(f"the policy of {name} does not allow rule {stage.rule} to send to it", DEPLOY_AGAIN)
+        yield Fault(f"the policy of {name} does not allow rule {stage.rule} to send to it")
 
 
 def _may_invoke(stage: Stage) -> bool:

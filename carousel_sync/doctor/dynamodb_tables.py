@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, Status, finding_of
+from carousel_sync.doctor.finding import Check, Fault, Finding, Status, finding_of
 from carousel_sync.doctor.stage import Stage
 
 TTL_ATTRIBUTE: Final = "ttl"
@@ -31,7 +31,7 @@ def projection(stage: Stage) -> Finding:
         yield from _faults(stage, name)
         for index in INDEXES:
             if status.get(index) != "ACTIVE":
-                yield Fault(f"index {index} of {name} is {status.get(index, 'missing')}", DEPLOY_AGAIN)
+                yield Fault(f"index {index} of {name} is {status.get(index, 'missing')}")
 
     return finding_of(faults(), f"{name} is active, TTL is on, with indexes {' and '.join(INDEXES)}")
 
@@ -62,7 +62,7 @@ def _faults(stage: Stage, name: str) -> Iterator[Fault]:
             f"Enable it: {enable}Enabled=true,AttributeName={TTL_ATTRIBUTE}",
         )
     elif ttl.get("AttributeName", TTL_ATTRIBUTE) != TTL_ATTRIBUTE:
-        yield Fault(f"TTL of {name} uses attribute {ttl['AttributeName']!r} instead of {TTL_ATTRIBUTE!r}", DEPLOY_AGAIN)
+        yield Fault(f"TTL of {name} uses attribute {ttl['AttributeName']!r} instead of {TTL_ATTRIBUTE!r}")
 
 
 CHECKS: Final = (

@@ -27,7 +27,7 @@ def encryption(stage: Stage) -> Finding:
     def faults() -> Iterator[Fault]:
         for name, key in keys.items():
             if key is None and stage.queue(name).get("SqsManagedSseEnabled") != "true":
-                yield Fault(f"{name} is not encrypted", DEPLOY_AGAIN)
+                yield Fault(f"{name} is not encrypted")
             elif key in (AWS_MANAGED, "aws/sqs"):
                 # The policy of a key that AWS manages can't be extended.
                 yield Fault(

@@ -29,7 +29,7 @@ class Fault(NamedTuple):
     """One thing that is wrong, and what to do about it."""
 
     problem: str
-    remedy: str
+    remedy: str = DEPLOY_AGAIN
 
 
 @dataclass(frozen=True)

@@ -56,15 +56,12 @@ class Stage:
     @cached_property
     def identity(self) -> Mapping[str, str]:
         """The account and principal of the credentials."""
-        answer: Mapping[str, str] = self.client("sts").get_caller_identity()
-        return answer
+        return dict(self.client("sts").get_caller_identity())
 
     @cached_property
     def stack(self) -> Mapping[str, Any]:
         """CloudFormation's description of the stack."""
-        answer = self.client("cloudformation").describe_stacks(StackName=self.stack_name)
-        stack: Mapping[str, Any] = answer["Stacks"][0]
-        return stack
+        return dict(self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0])
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
@@ -103,22 +100,18 @@ class Stage:
     @cached_property
     def event_rule(self) -> Mapping[str, Any]:
         """The rule that selects sales on the bus."""
-        answer: Mapping[str, Any] = self.client("events").describe_rule(Name=self.rule, EventBusName=self.bus)
-        return answer
+        return dict(self.client("events").describe_rule(Name=self.rule, EventBusName=self.bus))
 
     @cached_property
     def configuration(self) -> Mapping[str, Any]:
         """The configuration of the version that receives events."""
-        answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(
-            FunctionName=self.function, Qualifier=FUNCTION_ALIAS
-        )
-        return answer
+        client = self.client("lambda")
+        return dict(client.get_function_configuration(FunctionName=self.function, Qualifier=FUNCTION_ALIAS))
 
     @cached_property
     def newest(self) -> Mapping[str, Any]:
         """The configuration that the next version will have ($LATEST)."""
-        answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(FunctionName=self.function)
-        return answer
+        return dict(self.client("lambda").get_function_configuration(FunctionName=self.function))
 
     @property
     def alias_arn(self) -> str:

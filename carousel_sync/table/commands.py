@@ -42,11 +42,6 @@ app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and brin
 ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go to. Default: the newest.")]
 
 
-@app.callback()
-def evolve() -> None:
-    """Create the Iceberg table, and bring its schema up to date."""
-
-
 @app.command()
 def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_json: JsonOption = False) -> None:
     """Show the table's version, this code's version, and where the table differs from what its version says.
