@@ -10,6 +10,7 @@ from tests.integration.carousel_sync.doctor.stage_changes import (
     MakeChange,
     alarm_deleted,
     alarm_goes_off,
+    column_renamed,
     dead_letter,
     function,
     maintenance,
@@ -198,6 +199,18 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         table_property("carousel.schema-version", "0"),
         "Iceberg table",
         "has version 0",
+        "carousel-sync evolve apply --stage dev",
+    ),
+    "a column was renamed by hand": Misconfiguration(
+        column_renamed,
+        "Iceberg table",
+        "field id 5 is 'label: required string' instead of 'brand: required string'",
+        "Do not drop it",
+    ),
+    "the recorded schema version is malformed": Misconfiguration(
+        table_property("carousel.schema-version", "two"),
+        "Iceberg table",
+        "do not have values that evolve apply writes (the first is two)",
         "carousel-sync evolve apply --stage dev",
     ),
     "compaction is off": Misconfiguration(

@@ -184,6 +184,15 @@ def table_property(name: str, value: str) -> MakeChange:
 
 
 @contextmanager
+def column_renamed(stage: Stage) -> Iterator[None]:
+    for before, after in (("brand", "label"), ("label", "brand")):
+        with stage.target.load_table().update_schema() as update:
+            update.rename_column(before, after)
+        if after == "label":
+            yield
+
+
+@contextmanager
 def table_renamed(stage: Stage) -> Iterator[None]:
     client, namespace = stage.client("s3tables"), "pricing_intelligence"
     for before, after in (("sales_history", "elsewhere"), ("elsewhere", "sales_history")):
