@@ -18,7 +18,7 @@ from carousel_sync.events import send, simulate
 from carousel_sync.explore import query, sales
 from carousel_sync.local_stack import commands as local
 from carousel_sync.planning import cost, size
-from carousel_sync.table import evolve
+from carousel_sync.table import commands as table
 
 app = typer.Typer(
     name="carousel-sync",
@@ -64,7 +64,7 @@ app.command()(size.size)
 app.command()(deployment.deploy)
 app.command()(deployment.destroy)
 app.add_typer(local.app, name="local")
-app.add_typer(evolve.app, name="evolve")
+app.add_typer(table.app, name="evolve")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(bench.app, name="bench")
 

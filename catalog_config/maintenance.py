@@ -1,8 +1,8 @@
-"""What S3 Tables does for the table by itself: compaction, and the removal of old snapshots.
+"""The maintenance that S3 Tables does for the table: compaction, and removal of old snapshots.
 
-The table is not in the template, so neither are these settings (Amazon S3 User Guide, "S3 Tables maintenance").
-Compaction and the snapshots' age decide over cost and speed: a commit's answer carries every retained snapshot, and S3
-Tables refuses metadata above 50 MB.
+The template does not contain the table, so it does not contain these settings (Amazon S3 User Guide, "S3 Tables
+maintenance"). Compaction and the age of snapshots decide cost and speed: the response to a commit contains every
+retained snapshot, and S3 Tables rejects metadata above 50 MB.
 """
 
 from __future__ import annotations
@@ -14,45 +14,48 @@ from catalog_config.config import CatalogConfig, CatalogKind
 if TYPE_CHECKING:
     from mypy_boto3_s3tables import S3TablesClient
 
+COMPACTION: Final = "icebergCompaction"
+SNAPSHOT_MANAGEMENT: Final = "icebergSnapshotManagement"
+
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
-    # Small files of frequent commits become large ones. 512 MB is the service's own default.
-    "icebergCompaction": {
+    # Merges the small files of frequent commits. 512 MB is the service's default.
+    COMPACTION: {
         "status": "enabled",
-        "settings": {"icebergCompaction": {"targetFileSizeMB": 512, "strategy": "auto"}},
+        "settings": {COMPACTION: {"targetFileSizeMB": 512, "strategy": "auto"}},
     },
-    # At one commit a second, the most that a table takes, six hours are 21,600 snapshots of about 0.8 KB: 17 MB. An
-    # attempt that is judged later than that is judged by a scan instead of the history.
-    "icebergSnapshotManagement": {
+    # At one commit per second, the most that a table takes, six hours are 21,600 snapshots of about 0.8 KB: 17 MB.
+    # The outcome of a commit that is examined later than that is judged by a scan instead of the history.
+    SNAPSHOT_MANAGEMENT: {
         "status": "enabled",
-        "settings": {"icebergSnapshotManagement": {"minSnapshotsToKeep": 10, "maxSnapshotAgeHours": 6}},
+        "settings": {SNAPSHOT_MANAGEMENT: {"minSnapshotsToKeep": 10, "maxSnapshotAgeHours": 6}},
     },
 }
 
-# Of a table whose settings nobody has ever changed (Amazon S3 User Guide, "Maintenance for tables").
-_DEFAULT_AGE: Final = {"minSnapshotsToKeep": 1, "maxSnapshotAgeHours": 120}
+DEFAULT_SNAPSHOT_SETTINGS: Final = {"minSnapshotsToKeep": 1, "maxSnapshotAgeHours": 120}
+"""Those of a table whose settings were never changed (Amazon S3 User Guide, "Maintenance for tables")."""
 
 
 def ensure_maintenance(client: S3TablesClient, config: CatalogConfig, namespace: str, table: str) -> tuple[str, ...]:
-    """Set what is not set yet, and return the kinds of maintenance that were; nothing for another kind of catalog.
+    """Enable the maintenance that is off or at its defaults, and return its types. Other catalogs have none.
 
-    What an operator has set differently stays, unless it is switched off. Raises botocore's errors.
+    An operator's own settings stay unless they are disabled. Raises botocore's errors.
     """
     if config.kind not in (CatalogKind.S3_TABLES, CatalogKind.GLUE):
         return ()
     present: Any = client.get_table_maintenance_configuration(
         tableBucketARN=config.warehouse, namespace=namespace, name=table
     )["configuration"]
-    missing = [kind for kind in SETTINGS if not _is_set(present.get(kind), kind)]
-    for kind in missing:
-        value: Any = SETTINGS[kind]
-        name: Any = kind
+    missing = tuple(type_ for type_ in SETTINGS if not _is_set(present.get(type_), type_))
+    for type_ in missing:
+        value: Any = SETTINGS[type_]
+        name: Any = type_
         client.put_table_maintenance_configuration(
             tableBucketARN=config.warehouse, namespace=namespace, name=table, type=name, value=value
         )
-    return tuple(missing)
+    return missing
 
 
-def _is_set(present: Any, kind: str) -> bool:
+def _is_set(present: Any, type_: str) -> bool:
     if present is None or present.get("status") != "enabled":
         return False
-    return bool(present.get("settings", {}).get(kind) != _DEFAULT_AGE)
+    return bool(present.get("settings", {}).get(type_) != DEFAULT_SNAPSHOT_SETTINGS)

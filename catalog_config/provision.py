@@ -1,6 +1,6 @@
-"""Create the namespace and the table of sales where they are missing, and bring what is there up to date.
+"""Creates the namespace and the table of sales if they are missing, and brings an existing table up to date.
 
-Safe to repeat, and for two people at once: whoever comes second finds what the first has made.
+Safe to repeat, and for two people at once: the second finds what the first created.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 
+from catalog_config.drift import DifferenceType, describe, find_drift
 from catalog_config.table_properties import FORMAT_VERSION, PROPERTIES
-from schemas.evolution.apply import OthersWereFaster, drift, evolve, wanted_properties
-from schemas.evolution.migration import Migration, Step, creation, load_migrations, position_of
-from schemas.evolution.shape import shape_of
+from schemas.evolution.apply import evolve
+from schemas.evolution.errors import CommitConflict
+from schemas.evolution.migration import Migration, Step, initial_definition, load_migrations, position_of
+from schemas.evolution.table_definition import definition_of
 
 _ATTEMPTS: Final = 5
-_AGAIN: Final = "What is done stays, and the table is usable. Run carousel-sync evolve apply again."
+_REPEAT: Final = "Completed changes stay, and the table is usable. Run carousel-sync evolve apply again."
 
 
 class ProvisionError(Exception):
-    """The table can't be used as it is, or others kept changing it; the message says what, and what is left behind."""
+    """The table cannot be used as it is, or other commits kept winning. The message says what is left behind."""
 
 
 @dataclass(frozen=True)
 class ProvisionResult:
-    """What was found missing and made."""
+    """What was created or changed."""
 
     table: str
     location: str
@@ -42,13 +44,13 @@ class ProvisionResult:
     table_created: bool = False
     properties_set: dict[str, str] = field(default_factory=dict)
     version: int = 0
-    """That of the table's schema, now."""
+    """The version of the table's schema afterwards."""
     operations: tuple[str, ...] = ()
-    """What was done to an existing table's schema, in words."""
+    """The operations that were applied to the table, in words."""
 
     @property
     def changed(self) -> bool:
-        """Whether anything was done."""
+        """Whether anything was created or changed."""
         return self.namespace_created or self.table_created or bool(self.properties_set or self.operations)
 
 
@@ -61,40 +63,39 @@ def ensure_table(
     migrations: Sequence[Migration] | None = None,
     step_done: Callable[[Step], None] = lambda _: None,
 ) -> ProvisionResult:
-    """Create namespace, table and properties where they are missing, and apply the migrations up to ``to``.
+    """Create the namespace, table and properties that are missing, and apply the migrations up to version ``to``.
 
-    A new table is created as it first was and then brought to the version step by step: a catalog assigns the ids of a
-    new table by itself, and only those of the first version are sure to come out as they are declared.
+    A new table is created at the first version and then migrated step by step: a catalog assigns the field ids of a new
+    table itself, and only those of the first version are known to match the declared ones.
 
-    Raises ProvisionError when the table that is there is none of ours, Refused when a migration is not safe for it (it
-    is left as it is both times), and pyiceberg's or requests' own errors when the catalog can't be reached. Whatever
-    was made until then stays, and a repeat goes on from there.
+    Raises ProvisionError if an existing table does not match the migrations and OperationRefused if a migration is not
+    safe for it; both leave the table unchanged. Raises the errors of pyiceberg and requests if the catalog cannot be
+    reached. Completed changes stay then, and a repeat continues after them.
     """
     identifier = (namespace, table)
-    found = load_migrations() if migrations is None else migrations
+    migrations = load_migrations() if migrations is None else migrations
     namespace_created = table_created = False
     try:
         present = catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         namespace_created = _ensure_namespace(catalog, namespace)
-        table_created = _create_table(catalog, identifier, found)
+        table_created = _create_table(catalog, identifier, migrations)
         present = catalog.load_table(identifier)
-    _check(present, found)
+    _check(present, migrations)
     try:
-        steps = evolve(catalog, present, to, migrations=found, step_done=step_done)
-    except OthersWereFaster as error:
-        raise ProvisionError(f"{namespace}.{table} is not up to date: {error}. {_AGAIN}") from error
+        steps = evolve(catalog, present, to, migrations=migrations, step_done=step_done)
+    except CommitConflict as error:
+        raise ProvisionError(f"{namespace}.{table} is not up to date: {error}. {_REPEAT}") from error
     if steps:
         present = catalog.load_table(identifier)
-    properties_set = _ensure_properties(catalog, present, found)
     return ProvisionResult(
         table=f"{namespace}.{table}",
         location=present.location(),
         namespace_created=namespace_created,
         table_created=table_created,
-        properties_set=properties_set,
-        version=position_of(shape_of(present.metadata)).version,
-        operations=tuple(step.words for step in steps),
+        properties_set=_ensure_properties(catalog, present, migrations),
+        version=position_of(definition_of(present.metadata)).version,
+        operations=tuple(step.description for step in steps),
     )
 
 
@@ -112,54 +113,52 @@ def _ensure_namespace(catalog: Catalog, namespace: str) -> bool:
 
 
 def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Sequence[Migration]) -> bool:
-    schema, spec = creation(migrations)
+    initial = initial_definition(migrations)
     try:
         catalog.create_table(
             identifier,
-            schema=schema,
-            partition_spec=spec,
+            schema=initial.schema,
+            partition_spec=initial.spec,
             properties={"format-version": str(FORMAT_VERSION), **PROPERTIES},
         )
         return True
     except (TableAlreadyExistsError, CommitFailedException):
-        # Somebody else was faster. Should it be missing all the same, the caller's load says so.
+        # Somebody else created it first. If it is missing all the same, the caller's load_table raises.
         return False
 
 
 def _check(table: Table, migrations: Sequence[Migration]) -> None:
-    """Compare the table with what its version says it is, by field id: that is what files and readers go by."""
-    if position_of(shape_of(table.metadata)).version > len(migrations):
+    """Raise ProvisionError if this code cannot write to the table. A table ahead of this code is not checked."""
+    if position_of(definition_of(table.metadata)).version > len(migrations):
         return
-    found = drift(table.metadata, migrations)
     problems = [
-        *(f"no column '{column}'" for column in found.missing_columns),
-        *(f"field id {column.split(':', 1)[0].lstrip(chr(39))} is {column}" for column in found.different_columns),
-        # Somebody else's optional column is written null; a required one would make every append of ours fail.
-        *(f"unknown required column '{column}'" for column in found.unknown_columns if ": required " in column),
-        *(one for one in found.other if not one.startswith("sort order")),
+        describe(difference) for difference in find_drift(table.metadata, migrations) if difference.prevents_writes
     ]
     if problems:
         raise ProvisionError(
-            f"The table {'.'.join(table.name())} does not fit schemas/migrations: {'; '.join(problems)}. It was left "
-            "as it is. It was made or changed by something else: use another table name (ICEBERG_TABLE), or bring the "
-            "table and the migrations together before any event is processed."
+            f"The table {'.'.join(table.name())} does not match schemas/migrations: {'; '.join(problems)}. Nothing was "
+            "changed. Something else created or altered the table. Use another table name (ICEBERG_TABLE), or make the "
+            "table and the migrations agree before any event is processed."
         )
 
 
 def _ensure_properties(catalog: Catalog, table: Table, migrations: Sequence[Migration]) -> dict[str, str]:
-    """Set what differs, in a commit of its own: not every catalog keeps the properties given at creation."""
+    """Set properties that differ, in a separate commit: not every catalog keeps those given at creation."""
     for _ in range(_ATTEMPTS):
-        wanted = wanted_properties(table.metadata, migrations)
-        missing = {name: value for name, value in wanted.items() if table.properties.get(name) != value}
-        if not missing:
+        differing = {
+            difference.name: difference.expected
+            for difference in find_drift(table.metadata, migrations)
+            if difference.type is DifferenceType.PROPERTY and difference.expected is not None
+        }
+        if not differing:
             return {}
         try:
             with table.transaction() as transaction:
-                transaction.set_properties(missing)
-            return missing
+                transaction.set_properties(differing)
+            return differing
         except CommitFailedException:
             table = catalog.load_table(table.name())
     raise ProvisionError(
-        f"The properties of {'.'.join(table.name())} could not be set: other commits were faster {_ATTEMPTS} times. "
-        f"{_AGAIN}"
+        f"The properties of {'.'.join(table.name())} could not be set: {_ATTEMPTS} attempts lost to other commits. "
+        f"{_REPEAT}"
     )

@@ -1,1 +1,1 @@
-"""What outlives the code: the Iceberg schema with its field ids, and the steps that change it."""
+"""The Iceberg table's schema with its field ids, the migrations that change it, and the contracts of the events."""

@@ -22,7 +22,8 @@ from lambda_fn.ports import SalesTable
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from schemas.evolution.migration import Operation
-from schemas.evolution.shape import change, requirements, shape_of
+from schemas.evolution.table_definition import definition_of
+from schemas.evolution.table_updates import change_between, requirements
 from tests.engines.fixtures import REGION, IcebergRestServer
 
 TABLE = "sales_history"
@@ -64,8 +65,8 @@ class TableUnderTest:
         catalog = self.catalog()
         for operation in operations:
             loaded = catalog.load_table(self.identifier)
-            before = shape_of(loaded.metadata)
-            catalog.commit_table(loaded, requirements(before), change(before, operation.apply(before)).updates)
+            before = definition_of(loaded.metadata)
+            catalog.commit_table(loaded, requirements(before), change_between(before, operation.apply(before)).updates)
 
     def sale_ids(self) -> list[str]:
         """Return the sale ids of all rows, sorted, repeats included."""

@@ -29,7 +29,7 @@ from carousel_sync.deployment import artefact_bucket, change_set, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.deployment.stored_data import Store
 from carousel_sync.project import PROJECT_ROOT
-from carousel_sync.table.evolve import apply_to
+from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError
 
 DATA_KINDS: Final = frozenset(

@@ -1,1 +1,1 @@
-"""``carousel-sync doctor``: a deployed stage, looked at from outside. Every check reads and none changes anything."""
+"""Checks a deployed stage from outside and names a remedy for every fault; no check changes anything."""

@@ -1,4 +1,4 @@
-"""``carousel-sync doctor``: the checks from the command line."""
+"""``carousel-sync doctor``: runs the checks and prints their findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import resolve
+from carousel_sync.aws.target import Target, resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -20,8 +20,8 @@ from carousel_sync.command_line.console import (
     readable_errors,
     stdout,
 )
+from carousel_sync.doctor.checks import CHECKS, run_checks
 from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
-from carousel_sync.doctor.run import CHECKS, examine
 from carousel_sync.doctor.stage import Stage
 
 _STYLES: Final = {Status.OK: "green", Status.NOT_CHECKED: "cyan", Status.WARNING: "yellow", Status.FAILURE: "bold red"}
@@ -31,41 +31,44 @@ def doctor(
     stage: StageOption = DEFAULT_STAGE,
     local: LocalOption = False,
     stack_name: Annotated[
-        str | None, typer.Option("--stack-name", help="Name of the CloudFormation stack. Default: carousel-sync-STAGE.")
+        str | None, typer.Option("--stack-name", help="CloudFormation stack. Default: carousel-sync-STAGE.")
     ] = None,
     producer: Annotated[
         str | None, typer.Option("--producer", metavar="ARN", help="User or role that puts the events on the bus.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look a deployed stage over, and say for every fault what to do. Changes nothing.
+    """Check a deployed stage, and name a remedy for every fault. Changes nothing.
 
-    Exit code 0 when all is well, 1 when the worst is a warning or a check that could not be carried out, 2 when
-    something has failed.
+    Exit code 0: everything is in order; 1: there are warnings, or a check could not be carried out; 2: there are
+    failures.
     """
     with readable_errors():
-        examined = Stage(resolve(stage, local), stack_name, producer)
+        target = resolve(stage, local)
         findings: list[tuple[Check, Finding]] = []
         with progress_bar() as progress:
-            task = progress.add_task("Looking", total=len(CHECKS))
-            for found in examine(examined, lambda check: progress.update(task, description=f"Looking at {check.name}")):
+            task = progress.add_task("Checking", total=len(CHECKS))
+
+            def started(check: Check) -> None:
+                progress.update(task, description=f"Checking {check.name}")
+
+            for found in run_checks(Stage(target, stack_name, producer), started):
                 findings.append(found)
                 progress.advance(task)
-            progress.update(task, description="Looked at everything")
+            progress.update(task, description="Checked everything")
     code = exit_code(finding for _, finding in findings)
     if as_json:
-        print_json(as_document(examined, findings))
+        print_json(_as_document(target, findings, code))
     else:
-        _show(examined, findings)
+        _show(target, findings)
     raise typer.Exit(code)
 
 
-def as_document(stage: Stage, findings: list[tuple[Check, Finding]]) -> dict[str, object]:
-    """Return the report as JSON has it."""
+def _as_document(target: Target, findings: list[tuple[Check, Finding]], code: int) -> dict[str, object]:
     return {
-        "stage": stage.target.stage,
-        "target": str(stage.target),
-        "exit_code": exit_code(finding for _, finding in findings),
+        "stage": target.stage,
+        "target": str(target),
+        "exit_code": code,
         "checks": [
             {"check": check.name, "status": finding.status.value, "seen": finding.seen, "remedy": finding.remedy}
             for check, finding in findings
@@ -73,17 +76,17 @@ def as_document(stage: Stage, findings: list[tuple[Check, Finding]]) -> dict[str
     }
 
 
-def _show(stage: Stage, findings: list[tuple[Check, Finding]]) -> None:
+def _show(target: Target, findings: list[tuple[Check, Finding]]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("Check", no_wrap=True)
-    table.add_column("Finding", no_wrap=True)
-    table.add_column("What was seen, and what to do", overflow="fold")
+    table.add_column("Status", no_wrap=True)
+    table.add_column("Finding, and what to do", overflow="fold")
     for check, finding in findings:
-        told = Text(finding.seen)
+        text = Text(finding.seen)
         if finding.remedy:
-            told.append(f"\n→ {finding.remedy}", style="bold")
-        table.add_row(check.name, Text(finding.status.value, style=_STYLES[finding.status]), told)
+            text.append(f"\n→ {finding.remedy}", style="bold")
+        table.add_row(check.name, Text(finding.status.value, style=_STYLES[finding.status]), text)
     stdout.print(table, highlight=False)
-    counts = {status: sum(1 for _, finding in findings if finding.status is status) for status in Status}
-    summary = ", ".join(f"{number} {status.value}" for status, number in counts.items() if number)
-    stdout.print(f"Stage {stage.target.stage} at {stage.target}: {summary}", highlight=False)
+    counts = {status: sum(finding.status is status for _, finding in findings) for status in Status}
+    summary = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
+    stdout.print(f"Stage {target.stage} at {target}: {summary}", highlight=False)

@@ -1,4 +1,4 @@
-"""The way of an event: rule, target, queues, and what hands the queue's messages to the function."""
+"""Checks of the path of an event: rule, target, queues, and the event source mapping of the function."""
 
 from __future__ import annotations
 
@@ -7,118 +7,127 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from carousel_sync.aws.target import FUNCTION_ALIAS
-from carousel_sync.doctor.account import DEPLOY_AGAIN
-from carousel_sync.doctor.finding import Check, Finding, judged
+from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, finding_of
+from carousel_sync.doctor.policies import allowed_actions
 from carousel_sync.doctor.stage import Stage
 from lambda_fn.event import EVENT_SOURCE
 from lambda_fn.sale import EVENT_TYPE
 
 EVENTS: Final = "events.amazonaws.com"
 # Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping": the queue's visibility time-out
-# is at least this many time-outs of the function, and the batch window besides.
+# should be at least this many time-outs of the function, plus the batch window.
 VISIBILITY_TIMES: Final = 6
 DEAD_LETTER_RETENTION_SECONDS: Final = 14 * 24 * 3600
 _ENABLED: Final = frozenset({"ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"})
 
 
 def rule(stage: Stage) -> Finding:
-    """Whether the rule is enabled, and picks a sale and nothing that is not one."""
+    """Check that the rule is enabled and matches sales only."""
     found = stage.event_rule
 
-    def faults() -> Iterator[tuple[str, str]]:
+    def faults() -> Iterator[Fault]:
         if found["State"] not in _ENABLED:
             enable = f"aws events enable-rule --name {stage.rule} --event-bus-name {stage.bus}"
-            yield f"rule {stage.rule} is {found['State']}: sales that arrive now are lost", f"Enable it: {enable}"
+            yield Fault(
+                f"rule {stage.rule} is {found['State']}: sales that arrive now are lost", f"Enable it: {enable}"
+            )
         if not _matches(stage, _sample(stage)):
-            yield f"the pattern of rule {stage.rule} does not match a sale: {found.get('EventPattern')}", DEPLOY_AGAIN
+            pattern = found.get("EventPattern")
+            yield Fault(f"the pattern of rule {stage.rule} does not match a sale: {pattern}")
         if _matches(stage, _sample(stage) | {"detail-type": "carousel.product.listed"}):
-            yield f"the pattern of rule {stage.rule} matches what is not a sale", DEPLOY_AGAIN
+            yield Fault(f"the pattern of rule {stage.rule} also matches events that are not sales")
 
-    return judged(f"rule {stage.rule} on bus {stage.bus} is enabled and matches a sample sale", faults())
+    return finding_of(faults(), f"rule {stage.rule} on bus {stage.bus} is enabled and matches a sample sale")
 
 
 def target(stage: Stage) -> Finding:
-    """Whether the rule hands over to the right place, and keeps what it can't hand over."""
+    """Check that the rule delivers to the right target, and that undeliverable events are kept."""
     targets = stage.client("events").list_targets_by_rule(Rule=stage.rule, EventBusName=stage.bus)["Targets"]
     wanted = stage.alias_arn if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
 
-    def faults() -> Iterator[tuple[str, str]]:
-        ours = [one for one in targets if one["Arn"] == wanted]
+    def faults() -> Iterator[Fault]:
+        ours = [target for target in targets if target["Arn"] == wanted]
         if not ours:
-            yield f"rule {stage.rule} has no target {wanted}: sales go nowhere", DEPLOY_AGAIN
-        for one in ours:
-            if one.get("DeadLetterConfig", {}).get("Arn") != dead:
-                yield "the rule's target does not keep undeliverable events in the dead-letter queue", DEPLOY_AGAIN
+            yield Fault(f"rule {stage.rule} has no target {wanted}: sales are not delivered")
+        if any(target.get("DeadLetterConfig", {}).get("Arn") != dead for target in ours):
+            yield Fault("the rule's target does not keep undeliverable events in the dead-letter queue")
         if stage.direct and not _may_invoke(stage):
-            yield f"rule {stage.rule} may not invoke the function", DEPLOY_AGAIN
+            yield Fault(f"rule {stage.rule} may not invoke the function")
         if stage.direct and _failure_destination(stage) != dead:
-            yield (
-                "what the function gives up is kept nowhere (on-failure destination)",
-                DEPLOY_AGAIN,
-            )
+            yield Fault("events on which the function gives up are lost (no on-failure destination)")
 
-    return judged(f"{'the function' if stage.direct else stage.buffer_queue}, undeliverable events are kept", faults())
+    name = "the function" if stage.direct else stage.buffer_queue
+    return finding_of(faults(), f"{name} is the target, undeliverable events are kept")
 
 
 def buffer_queue(stage: Stage) -> Finding:
-    """Whether the rule may send to the queue, and the queue gives messages back and up as it should."""
+    """Check that the rule may send to the queue, and the queue's visibility time-out and redrive policy."""
     queue = stage.queue(stage.buffer_queue)
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
     visibility = int(queue["VisibilityTimeout"])
-    window = max((one.get("MaximumBatchingWindowInSeconds", 0) for one in _mappings(stage)), default=0)
+    window = max((mapping.get("MaximumBatchingWindowInSeconds", 0) for mapping in _mappings(stage)), default=0)
     least = VISIBILITY_TIMES * stage.configuration["Timeout"] + window
     redrive = json.loads(queue.get("RedrivePolicy") or "{}")
 
-    def faults() -> Iterator[tuple[str, str]]:
-        yield from _sending_faults(stage, stage.buffer_queue, queue)
+    def faults() -> Iterator[Fault]:
+        yield from _sending_faults(stage, stage.buffer_queue)
         if redrive.get("deadLetterTargetArn") != dead:
-            yield f"{stage.buffer_queue} gives messages up without keeping them (no redrive policy)", DEPLOY_AGAIN
+            yield Fault(
+                f"{stage.buffer_queue} loses messages that fail too often (no redrive policy to the dead-letter queue)"
+            )
         if visibility < least:
-            hides = f"{stage.buffer_queue} hides a message for {visibility} s, which is less than {least} s"
-            yield f"{hides}: messages are delivered again while they are being processed", DEPLOY_AGAIN
+            yield Fault(
+                f"the visibility time-out of {stage.buffer_queue} is {visibility} s, which is less than {least} s: "
+                "messages are delivered again while they are being processed"
+            )
 
-    seen = f"{stage.buffer_queue}: the rule may send, {redrive.get('maxReceiveCount')} deliveries, then dead letter"
-    return judged(seen, faults())
+    deliveries = redrive.get("maxReceiveCount")
+    seen = f"{stage.buffer_queue}: the rule may send; after {deliveries} failed deliveries, to the dead-letter queue"
+    return finding_of(faults(), seen)
 
 
 def dead_letter_queue(stage: Stage) -> Finding:
-    """Whether the rule may send to the dead-letter queue, and it keeps letters long enough."""
-    queue = stage.queue(stage.dead_letter_queue)
-    seconds = int(queue["MessageRetentionPeriod"])
+    """Check that the rule may send to the dead-letter queue, and that the queue keeps messages long enough."""
+    name = stage.dead_letter_queue
+    seconds = int(stage.queue(name)["MessageRetentionPeriod"])
 
-    def faults() -> Iterator[tuple[str, str]]:
-        yield from _sending_faults(stage, stage.dead_letter_queue, queue)
+    def faults() -> Iterator[Fault]:
+        yield from _sending_faults(stage, name)
         if seconds < DEAD_LETTER_RETENTION_SECONDS:
-            yield f"{stage.dead_letter_queue} keeps letters for {seconds / 86400:.1f} days instead of 14", DEPLOY_AGAIN
+            yield Fault(f"{name} keeps messages for {seconds / 86400:.1f} days instead of 14")
 
-    return judged(f"{stage.dead_letter_queue}: the rule may send, letters are kept for 14 days", faults())
+    return finding_of(faults(), f"{name}: the rule may send, messages are kept for 14 days")
 
 
 def mapping(stage: Stage) -> Finding:
-    """Whether the queue's messages reach the function, and only failed ones come back."""
+    """Check that the queue's messages reach the function, and that only failed ones are delivered again."""
     found = _mappings(stage)
 
-    def faults() -> Iterator[tuple[str, str]]:
+    def faults() -> Iterator[Fault]:
         if not found:
-            yield f"nothing hands the messages of {stage.buffer_queue} to the function", DEPLOY_AGAIN
-        for one in found:
-            if one["State"] != "Enabled":
-                enable = f"aws lambda update-event-source-mapping --uuid {one['UUID']} --enabled"
-                yield f"the event source mapping is {one['State']}: sales wait in the queue", f"Enable it: {enable}"
-            if "ReportBatchItemFailures" not in one.get("FunctionResponseTypes", []):
-                yield "the mapping ignores which messages failed: failed sales would be lost", DEPLOY_AGAIN
+            yield Fault(f"no event source mapping delivers {stage.buffer_queue} to the function")
+        for mapping in found:
+            if mapping["State"] != "Enabled":
+                enable = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
+                yield Fault(
+                    f"the event source mapping is {mapping['State']}: sales wait in the queue", f"Enable it: {enable}"
+                )
+            if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+                yield Fault("the event source mapping ignores partial batch responses: failed sales would be lost")
 
-    return judged(f"{stage.buffer_queue} to {stage.function}, enabled, failed messages come back", faults())
+    return finding_of(
+        faults(), f"{stage.buffer_queue} to {stage.function}: enabled, only failed messages are delivered again"
+    )
 
 
 def _mappings(stage: Stage) -> list[Mapping[str, Any]]:
-    """Return what hands the buffer queue's messages to the function's alias."""
+    """Return the event source mappings from the buffer queue to the function's alias."""
     # Not by the function's name: Lambda lists a mapping to an alias under the alias only.
     answer = stage.client("lambda").list_event_source_mappings(
         EventSourceArn=stage.queue(stage.buffer_queue)["QueueArn"]
     )
-    return [one for one in answer["EventSourceMappings"] if one["FunctionArn"] == stage.alias_arn]
+    return [mapping for mapping in answer["EventSourceMappings"] if mapping["FunctionArn"] == stage.alias_arn]
 
 
 def _sample(stage: Stage) -> dict[str, Any]:
@@ -142,35 +151,19 @@ def _matches(stage: Stage, event: Mapping[str, Any]) -> bool:
     return bool(answer["Result"])
 
 
-def _sending_faults(stage: Stage, name: str, queue: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    policy = json.loads(queue.get("Policy") or "{}")
-    if not any(_allows_rule(one, stage.event_rule["Arn"]) for one in policy.get("Statement", [])):
-        yield f"the policy of {name} does not let rule {stage.rule} send to it", DEPLOY_AGAIN
-
-
-def _allows_rule(statement: Mapping[str, Any], rule_arn: str) -> bool:
-    if statement.get("Effect") != "Allow" or "sqs:SendMessage" not in _several(statement.get("Action")):
-        return False
-    principal = statement.get("Principal", {})
-    services = principal.get("Service") if isinstance(principal, Mapping) else None
-    if EVENTS not in _several(services):
-        return False
-    conditions: Mapping[str, Mapping[str, Any]] = statement.get("Condition", {})
-    sources = [value for one in conditions.values() for name, value in one.items() if name.lower() == "aws:sourcearn"]
-    return not sources or any(rule_arn in _several(one) for one in sources)
+def _sending_faults(stage: Stage, name: str) -> Iterator[Fault]:
+    policy = stage.queue(name).get("Policy")
+    if "sqs:SendMessage" not in allowed_actions(policy, EVENTS, stage.event_rule["Arn"]):
+        yield Fault(f"the policy of {name} does not allow rule {stage.rule} to send to it")
 
 
 def _may_invoke(stage: Stage) -> bool:
+    client = stage.client("lambda")
     try:
-        policy = json.loads(
-            stage.client("lambda").get_policy(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)["Policy"]
-        )
-    except stage.client("lambda").exceptions.ResourceNotFoundException:
+        policy = client.get_policy(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)["Policy"]
+    except client.exceptions.ResourceNotFoundException:
         return False
-    return any(
-        one.get("Effect") == "Allow" and EVENTS in _several(one.get("Principal", {}).get("Service"))
-        for one in policy.get("Statement", [])
-    )
+    return bool(allowed_actions(policy, EVENTS))
 
 
 def _failure_destination(stage: Stage) -> str | None:
@@ -181,10 +174,6 @@ def _failure_destination(stage: Stage) -> str | None:
         return None
     destination: str | None = answer.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     return destination
-
-
-def _several(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
 
 
 CHECKS: Final = (

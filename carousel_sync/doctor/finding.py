@@ -1,17 +1,20 @@
-"""What a check finds: how bad it is, what was looked at, and what to do about it."""
+"""Checks and their findings: a status, what was seen, and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from carousel_sync.doctor.stage import Stage
 
+DEPLOY_AGAIN: Final = "Deploy again: make deploy STAGE={stage} (docs/deployment.md)."
+"""In every remedy, ``{stage}`` stands for the stage's name and ``{options}`` for a command's options to reach it."""
+
 
 class Status(StrEnum):
-    """How a check ended. What could not be looked at is never ok."""
+    """The result of a check. A check that could not be carried out is never OK."""
 
     OK = "ok"
     NOT_CHECKED = "not checked"
@@ -22,9 +25,16 @@ class Status(StrEnum):
 _EXIT_CODES: Final = {Status.OK: 0, Status.NOT_CHECKED: 1, Status.WARNING: 1, Status.FAILURE: 2}
 
 
+class Fault(NamedTuple):
+    """One thing that is wrong, and what to do about it."""
+
+    problem: str
+    remedy: str = DEPLOY_AGAIN
+
+
 @dataclass(frozen=True)
 class Finding:
-    """The end of one check. ``remedy`` is empty when there is nothing to do; ``{stage}`` in it is the stage's name."""
+    """The result of one check. ``remedy`` is empty if there is nothing to do."""
 
     status: Status
     seen: str
@@ -33,27 +43,30 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. ``look`` may raise what Stage's clients raise: :mod:`.run` reads it."""
+    """One line of the report. ``run`` may raise any error of Stage; :mod:`.checks` turns it into a finding.
+
+    ``if_missing`` is the remedy if the resource that is checked does not exist.
+    """
 
     name: str
-    look: Callable[[Stage], Finding]
+    run: Callable[[Stage], Finding]
     if_missing: str
 
 
 def ok(seen: str) -> Finding:
-    """Return that all is as it should be."""
+    """Return a finding without faults."""
     return Finding(Status.OK, seen)
 
 
-def judged(seen: str, faults: Iterable[tuple[str, str]], status: Status = Status.FAILURE) -> Finding:
-    """Return ok when there is no fault, else all of them; a fault is what is wrong, and what to do."""
+def finding_of(faults: Iterable[Fault], ok_seen: str, status: Status = Status.FAILURE) -> Finding:
+    """Return one finding for all faults, with this status; OK with ``ok_seen`` if there are none."""
     found = list(faults)
     if not found:
-        return ok(seen)
-    remedies = dict.fromkeys(remedy for _, remedy in found)
-    return Finding(status, "; ".join(fault for fault, _ in found), " ".join(remedies))
+        return ok(ok_seen)
+    remedies = dict.fromkeys(fault.remedy for fault in found)
+    return Finding(status, "; ".join(fault.problem for fault in found), " ".join(remedies))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """Return 0 when all is ok, 1 for a warning or what could not be checked, 2 for a failure: the worst counts."""
+    """Return the worst of 0 (ok), 1 (warning, or not checked) and 2 (failure)."""
     return max((_EXIT_CODES[finding.status] for finding in findings), default=0)

@@ -1,4 +1,4 @@
-"""A deployed stage, as the checks see it: its clients, the names that template.yaml gives, and what is read once."""
+"""A deployed stage as the checks see it: its clients, its resource names, and responses that several checks need."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from catalog_config.connect import connect
 from lambda_fn.settings import Settings
 
 
-class NotThere(Exception):
-    """Something that the stage needs does not exist; the message says what."""
+class ResourceMissing(Exception):
+    """A resource of the stage does not exist. The message names it."""
 
 
-class CannotTell(Exception):
-    """A check has no ground to stand on; the message says why."""
+class Inconclusive(Exception):
+    """A check cannot be carried out. The message gives the reason."""
 
 
 class Stage:
-    """One stage of a target. Nothing is asked before a check needs it; what several need is asked once.
+    """One stage of a target. Each response is requested when a check first needs it, and then kept.
 
-    The names are those that template.yaml gives. Methods and properties raise botocore's, requests' and pyiceberg's
-    errors, NotThere and CannotTell.
+    Resource names are those in template.yaml. Methods and properties raise the errors of botocore, requests and
+    pyiceberg, ResourceMissing and Inconclusive.
     """
 
     def __init__(
@@ -55,21 +55,19 @@ class Stage:
 
     @cached_property
     def identity(self) -> Mapping[str, str]:
-        """Whose credentials these are."""
-        answer: Mapping[str, str] = self.client("sts").get_caller_identity()
-        return answer
+        """The account and principal of the credentials."""
+        return dict(self.client("sts").get_caller_identity())
 
     @cached_property
     def stack(self) -> Mapping[str, Any]:
         """CloudFormation's description of the stack."""
-        answer = self.client("cloudformation").describe_stacks(StackName=self.stack_name)
-        stack: Mapping[str, Any] = answer["Stacks"][0]
-        return stack
+        return dict(self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0])
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
         """The stack's parameters."""
-        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack.get("Parameters", [])}
+        parameters = self.stack.get("Parameters", [])
+        return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
 
     @cached_property
     def resources(self) -> list[Mapping[str, Any]]:
@@ -79,17 +77,19 @@ class Stage:
 
     @cached_property
     def template(self) -> Template:
-        """The template that is deployed, its transform carried out."""
+        """The deployed template, after its transform."""
         answer = self.client("cloudformation").get_template(StackName=self.stack_name, TemplateStage="Processed")
         body = answer["TemplateBody"]
         if not isinstance(body, Mapping):
-            raise CannotTell("CloudFormation does not give the processed template as JSON")
-        physical = {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in self.resources}
+            raise Inconclusive("CloudFormation does not return the processed template as JSON")
+        physical = {
+            resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in self.resources
+        }
         return Template(body, self.parameters, physical)
 
     @property
     def direct(self) -> bool:
-        """Whether the event bus invokes the function itself."""
+        """Whether the event bus invokes the function directly, without the queue."""
         return self.parameters.get("DeliveryMode", "queue") == "direct"
 
     @property
@@ -99,34 +99,30 @@ class Stage:
 
     @cached_property
     def event_rule(self) -> Mapping[str, Any]:
-        """The rule that picks the sales off the bus."""
-        answer: Mapping[str, Any] = self.client("events").describe_rule(Name=self.rule, EventBusName=self.bus)
-        return answer
+        """The rule that selects sales on the bus."""
+        return dict(self.client("events").describe_rule(Name=self.rule, EventBusName=self.bus))
 
     @cached_property
     def configuration(self) -> Mapping[str, Any]:
-        """The configuration of the version that events are delivered to."""
-        answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(
-            FunctionName=self.function, Qualifier=FUNCTION_ALIAS
-        )
-        return answer
+        """The configuration of the version that receives events."""
+        client = self.client("lambda")
+        return dict(client.get_function_configuration(FunctionName=self.function, Qualifier=FUNCTION_ALIAS))
 
     @cached_property
     def newest(self) -> Mapping[str, Any]:
         """The configuration that the next version will have ($LATEST)."""
-        answer: Mapping[str, Any] = self.client("lambda").get_function_configuration(FunctionName=self.function)
-        return answer
+        return dict(self.client("lambda").get_function_configuration(FunctionName=self.function))
 
     @property
     def alias_arn(self) -> str:
-        """The ARN of what events are delivered to."""
+        """The ARN of the alias that receives events."""
         return f"{self.newest['FunctionArn']}:{FUNCTION_ALIAS}"
 
     @cached_property
     def settings(self) -> Settings:
-        """The function's settings. Raises ConfigurationError for an environment that the function would refuse."""
+        """The function's settings. Raises ConfigurationError for an environment that the function would reject."""
         environment = dict(self.configuration.get("Environment", {}).get("Variables", {}))
-        # What the Lambda service sets by itself.
+        # Lambda itself sets this.
         environment["AWS_REGION"] = self.target.region
         if self.target.endpoint_url:
             environment["AWS_ENDPOINT_URL"] = self.target.endpoint_url
@@ -140,16 +136,22 @@ class Stage:
             self._queues[name] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         return self._queues[name]
 
+    def messages_in(self, name: str) -> int:
+        """Return the approximate number of messages in a queue, including those that are being processed."""
+        queue = self.queue(name)
+        return int(queue["ApproximateNumberOfMessages"]) + int(queue["ApproximateNumberOfMessagesNotVisible"])
+
     @cached_property
     def bucket_arn(self) -> str:
-        """The ARN of the stage's table bucket, found by its name. Raises NotThere."""
+        """The ARN of the stage's table bucket, which is found by name. Raises ResourceMissing."""
         pages = self.client("s3tables").get_paginator("list_table_buckets").paginate(prefix=self.table_bucket)
-        arns = [one["arn"] for page in pages for one in page["tableBuckets"] if one["name"] == self.table_bucket]
-        if not arns:
-            raise NotThere(f"table bucket {self.table_bucket} does not exist in {self.target.region}")
-        return str(arns[0])
+        buckets = (bucket for page in pages for bucket in page["tableBuckets"])
+        arn: str | None = next((bucket["arn"] for bucket in buckets if bucket["name"] == self.table_bucket), None)
+        if arn is None:
+            raise ResourceMissing(f"table bucket {self.table_bucket} does not exist in {self.target.region}")
+        return arn
 
     @cached_property
     def table(self) -> Table:
-        """The Iceberg table at its present head, through the catalog that the function uses."""
+        """The Iceberg table at its current snapshot, through the catalog that the function uses."""
         return connect(self.target.catalog_config).load_table(self.settings.table_identifier)

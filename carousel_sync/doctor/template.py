@@ -1,4 +1,4 @@
-"""What the deployed template says a resource should be, as far as that can be told without CloudFormation.
+"""Resolves the properties of resources in the deployed template, as far as possible without CloudFormation.
 
 Source of the functions: AWS CloudFormation Template Reference, "Intrinsic functions".
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 
 class _Unknown:
-    """Known to CloudFormation only, such as an ARN."""
+    """A value that only CloudFormation knows, such as an ARN."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -23,29 +23,29 @@ _PLACEHOLDER: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 class Template:
-    """A processed template with its parameters' values and its resources' physical ids."""
+    """A processed template with the values of its parameters and the physical ids of its resources."""
 
     def __init__(self, body: Mapping[str, Any], parameters: Mapping[str, str], physical: Mapping[str, str]) -> None:
         self._body = body
         self._names = {**physical, **parameters}
 
     def properties(self, logical_id: str) -> dict[str, Any]:
-        """Return a resource's properties with everything resolved that can be; the rest is UNKNOWN."""
+        """Return a resource's properties. Values that cannot be resolved are UNKNOWN."""
         resource = self._body.get("Resources", {}).get(logical_id, {})
         resolved: dict[str, Any] = self._resolve(resource.get("Properties", {}))
         return resolved
 
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [one for one in map(self._resolve, value) if one is not _NO_VALUE]
+            return [item for item in map(self._resolve, value) if item is not _NO_VALUE]
         if not isinstance(value, Mapping):
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
             if name == "Ref" or name.startswith("Fn::"):
                 return self._function(name, argument)
-        resolved = {name: self._resolve(one) for name, one in value.items()}
-        return {name: one for name, one in resolved.items() if one is not _NO_VALUE}
+        resolved = {name: self._resolve(item) for name, item in value.items()}
+        return {name: item for name, item in resolved.items() if item is not _NO_VALUE}
 
     def _function(self, name: str, argument: Any) -> Any:
         if name == "Ref":
@@ -66,23 +66,23 @@ class Template:
         if name == "Condition":
             return self._holds(argument)
         if name == "Fn::Equals":
-            left, right = (str(self._resolve(one)) for one in argument)
+            left, right = (str(self._resolve(operand)) for operand in argument)
             return left == right
         if name == "Fn::Not":
             return not self._holds(argument[0])
-        return (all if name == "Fn::And" else any)(self._holds(one) for one in argument)
+        return (all if name == "Fn::And" else any)(self._holds(operand) for operand in argument)
 
 
 def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """Return where ``found`` is not what the template wants; what is UNKNOWN has to be there, whatever it is."""
+    """Return where ``found`` differs from the template, in words. An UNKNOWN value only has to be present."""
     if wanted is UNKNOWN:
         return [] if found not in (None, "") else [f"{path} is missing"]
     if isinstance(wanted, Mapping):
         present = found if isinstance(found, Mapping) else {}
         return [
             difference
-            for name, one in wanted.items()
-            for difference in differences(one, present.get(name), f"{path}.{name}" if path else name)
+            for name, value in wanted.items()
+            for difference in differences(value, present.get(name), f"{path}.{name}" if path else name)
         ]
     if str(wanted) == str(found):
         return []

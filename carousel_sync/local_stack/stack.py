@@ -16,7 +16,7 @@ from carousel_sync.aws.target import Target, target_of
 from carousel_sync.local_stack import deployment, emulator, state
 from carousel_sync.local_stack.state import StackState
 from carousel_sync.project import PROJECT_ROOT
-from carousel_sync.table.evolve import apply_to
+from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError, TableMissing
 
 _PORT_ATTEMPTS: Final = 3

@@ -1,4 +1,4 @@
-"""A numbered, reviewed step of the table, and how far a table has come."""
+"""Migrations: the numbered, reviewed steps that make the table what it is, and how many of them a table has."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 
-from schemas import migrations
+from schemas import migrations as migration_files
 from schemas.evolution.column_operations import ColumnOperation
-from schemas.evolution.shape import Change, TableShape, change, new_table
+from schemas.evolution.errors import MigrationError
+from schemas.evolution.table_definition import TableDefinition, new_table
 from schemas.evolution.table_operations import SCHEMA_STEP, SCHEMA_VERSION, CreateTable, TableOperation
+from schemas.evolution.table_updates import Change, change_between
 
 Operation = ColumnOperation | TableOperation
 
@@ -24,13 +25,9 @@ _STEP: Final = re.compile(r"(?P<number>[0-9]+)\.(?P<done>[0-9]+)")
 _FILE: Final = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)")
 
 
-class MigrationsBroken(Exception):
-    """The files in schemas/migrations don't make a sequence, or a table's place in it can't be told."""
-
-
 @dataclass(frozen=True)
 class Migration:
-    """One step: why it is done, and its operations in their order. Number and name are those of its file."""
+    """The reason for a change of the table, and its operations in order. The file's name gives number and name."""
 
     why: str
     operations: Sequence[Operation]
@@ -38,104 +35,103 @@ class Migration:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Position:
-    """How far a table has come: the last migration that is done, and the operations done of the next."""
+    """How far a table has come: the last completed migration, and the completed operations of the next one."""
 
     version: int
     step: int = 0
 
     def as_properties(self) -> dict[str, str]:
-        """Return the table properties that tell it."""
-        told = {SCHEMA_VERSION: str(self.version)}
-        return told | {SCHEMA_STEP: f"{self.version + 1}.{self.step}"} if self.step else told
+        """Return the table properties that record the position."""
+        version = {SCHEMA_VERSION: str(self.version)}
+        return version | {SCHEMA_STEP: f"{self.version + 1}.{self.step}"} if self.step else version
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operation that is to be done, as one commit."""
+    """One pending operation, which is one commit."""
 
     migration: Migration
     operation: Operation
-    words: str
+    description: str
     change: Change
     position: Position
-    """How far the table has come once it is done."""
+    """The table's position after the commit."""
 
 
 def load_migrations() -> tuple[Migration, ...]:
-    """Return the project's migrations in their order. Raises MigrationsBroken."""
-    found: list[Migration] = []
-    for module in sorted(one.name for one in pkgutil.iter_modules(migrations.__path__)):
-        named = _FILE.fullmatch(module)
-        if named is None:
-            raise MigrationsBroken(f"schemas/migrations/{module}.py is not named like 0004_what_it_does.py")
-        migration: Migration = importlib.import_module(f"{migrations.__name__}.{module}").MIGRATION
-        found.append(replace(migration, number=int(named["number"]), name=named["name"]))
-    check_sequence(found)
-    return tuple(found)
+    """Return the migrations in schemas/migrations in order. Raises MigrationError."""
+    migrations: list[Migration] = []
+    for module in sorted(info.name for info in pkgutil.iter_modules(migration_files.__path__)):
+        match = _FILE.fullmatch(module)
+        if match is None:
+            raise MigrationError(f"schemas/migrations/{module}.py has no name such as 0004_what_it_does.py")
+        migration: Migration = importlib.import_module(f"{migration_files.__name__}.{module}").MIGRATION
+        migrations.append(replace(migration, number=int(match["number"]), name=match["name"]))
+    check_sequence(migrations)
+    return tuple(migrations)
 
 
-def check_sequence(found: Sequence[Migration]) -> None:
-    """Raise MigrationsBroken unless the numbers are 1, 2, 3, ... and only the first creates the table."""
-    for expected, migration in enumerate(found, start=FIRST_VERSION):
-        called = f"{migration.number:04}_{migration.name}"
+def check_sequence(migrations: Sequence[Migration]) -> None:
+    """Raise MigrationError unless the numbers are 1, 2, 3, ... and only the first migration creates the table."""
+    for expected, migration in enumerate(migrations, start=FIRST_VERSION):
+        name = f"{migration.number:04}_{migration.name}"
         if migration.number != expected:
-            raise MigrationsBroken(f"{called} should have the number {expected:04}: no number twice, none left out")
-        creates = any(isinstance(one, CreateTable) for one in migration.operations)
+            raise MigrationError(f"{name} should have the number {expected:04}: numbers must not repeat or skip")
+        creates = any(isinstance(operation, CreateTable) for operation in migration.operations)
         if creates != (expected == FIRST_VERSION) or not migration.operations or not migration.why:
-            raise MigrationsBroken(f"{called} has no reason or no operation, or creates a table and is not the first")
+            raise MigrationError(f"{name} has no reason or no operation, or creates a table but is not the first")
 
 
-def creation(found: Sequence[Migration]) -> tuple[Schema, PartitionSpec]:
-    """Return what a new table is created with."""
-    (first,) = (one for one in found[0].operations if isinstance(one, CreateTable))
-    return first.schema, first.spec
+def initial_definition(migrations: Sequence[Migration]) -> TableDefinition:
+    """Return the definition that a new table is created with: that of the first migration."""
+    (creation,) = (operation for operation in migrations[0].operations if isinstance(operation, CreateTable))
+    return new_table(creation.schema, creation.spec)
 
 
-def position_of(shape: TableShape) -> Position:
-    """Return how far a table has come. One without the property is new, and at the first version.
+def position_of(table: TableDefinition) -> Position:
+    """Return how far a table has come. A table without the version property is at the first version.
 
-    Raises MigrationsBroken for a property that somebody else has written.
+    Raises MigrationError if anything but ``evolve apply`` wrote the properties.
     """
-    told = shape.properties.get(SCHEMA_VERSION, str(FIRST_VERSION))
-    half_done = _STEP.fullmatch(shape.properties.get(SCHEMA_STEP, "0.0"))
-    if not told.isdecimal() or half_done is None:
-        raise MigrationsBroken(
-            f"The table properties {SCHEMA_VERSION} and {SCHEMA_STEP} are not what evolve apply writes ({told}). Set "
-            "the first to the version that the table's columns are at, and remove the second"
+    version = table.properties.get(SCHEMA_VERSION, str(FIRST_VERSION))
+    step = _STEP.fullmatch(table.properties.get(SCHEMA_STEP, "0.0"))
+    if not version.isdecimal() or step is None:
+        raise MigrationError(
+            f"The table properties {SCHEMA_VERSION} and {SCHEMA_STEP} do not have values that evolve apply writes "
+            f"(the first is {version}). Set the first to the version that the columns are at, and remove the second"
         )
-    return Position(int(told), int(half_done["done"]) if int(half_done["number"]) == int(told) + 1 else 0)
+    return Position(int(version), int(step["done"]) if int(step["number"]) == int(version) + 1 else 0)
 
 
-def steps(shape: TableShape, found: Sequence[Migration], to: int) -> Iterator[Step]:
-    """Yield what leads the shape to version ``to``, one commit each. Raises Refused at the operation that is unsafe."""
-    while (position := position_of(shape)).version < to:
-        migration = found[position.version]
+def steps(table: TableDefinition, migrations: Sequence[Migration], to: int) -> Iterator[Step]:
+    """Yield the commits that bring the table to version ``to``. Raises OperationRefused at an unsafe operation."""
+    while (position := position_of(table)).version < to:
+        migration = migrations[position.version]
         operation = migration.operations[position.step]
-        done = position.step + 1
-        last = done == len(migration.operations)
-        reached = Position(migration.number) if last else Position(position.version, done)
-        wanted = operation.apply(shape)
-        told = {name: value for name, value in wanted.properties.items() if name != SCHEMA_STEP}
-        made = change(shape, replace(wanted, properties={**told, **reached.as_properties()}))
-        yield Step(migration, operation, operation.words(shape), made, reached)
-        shape = made.after
+        completed = position.step + 1 == len(migration.operations)
+        reached = Position(migration.number) if completed else replace(position, step=position.step + 1)
+        wanted = operation.apply(table)
+        properties = {name: value for name, value in wanted.properties.items() if name != SCHEMA_STEP}
+        change = change_between(table, replace(wanted, properties={**properties, **reached.as_properties()}))
+        yield Step(migration, operation, operation.describe(table), change, reached)
+        table = change.after
 
 
-def expected_shape(
-    found: Sequence[Migration], position: Position, properties: Mapping[str, str] | None = None
-) -> TableShape:
-    """Return the shape that a table has at a position, when it was created with these properties."""
-    shape = replace(new_table(*creation(found)), properties=dict(properties or {}))
-    for step in steps(shape, found, len(found)):
-        if (step.position.version, step.position.step) > (position.version, position.step):
+def definition_at(
+    migrations: Sequence[Migration], position: Position, properties: Mapping[str, str] | None = None
+) -> TableDefinition:
+    """Return the definition of a table at a position that was created with these properties."""
+    table = replace(initial_definition(migrations), properties=dict(properties or {}))
+    for step in steps(table, migrations, len(migrations)):
+        if step.position > position:
             break
-        shape = step.change.after
-    return shape
+        table = step.change.after
+    return table
 
 
 def current_schema() -> Schema:
-    """Return the schema that this code knows: every migration applied."""
-    found = load_migrations()
-    return expected_shape(found, Position(len(found))).schema
+    """Return the schema of the newest version, after every migration."""
+    migrations = load_migrations()
+    return definition_at(migrations, Position(len(migrations))).schema

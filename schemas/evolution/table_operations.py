@@ -1,4 +1,7 @@
-"""The operations on a table beside its columns: partition fields, the sort order, properties, and its creation."""
+"""The operations on a table other than on its columns: creation, partition fields, sort order and properties.
+
+They follow the same rules as :mod:`.column_operations`.
+"""
 
 from __future__ import annotations
 
@@ -12,134 +15,141 @@ from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrd
 from pyiceberg.transforms import IdentityTransform, Transform
 from pyiceberg.types import PrimitiveType
 
-from schemas.evolution.refusal import Refused
-from schemas.evolution.shape import TableShape
+from schemas.evolution.errors import OperationRefused
+from schemas.evolution.table_definition import TableDefinition
 
 SCHEMA_VERSION: Final = "carousel.schema-version"
-"""Table property: the number of the last migration that is done."""
+"""Table property: the number of the last completed migration."""
 SCHEMA_STEP: Final = "carousel.schema-step"
-"""Table property while a migration is half done: its number, a dot, and how many of its operations are done."""
+"""Table property while a migration is in progress: its number, a dot, and how many of its operations are done."""
+SNAPSHOT_EXPIRY_PREFIX: Final = "history.expire."
+"""Any table property with this prefix switches off the snapshot management of S3 Tables.
 
-AnyTransform = Transform[Any, Any]
+Source: Amazon S3 User Guide, "Considerations and limitations for maintenance jobs".
+"""
 
 
 @dataclass(frozen=True)
 class CreateTable:
-    """Create the table. Only the first migration does."""
+    """Create the table. Only the first migration contains it."""
 
     schema: Schema
     spec: PartitionSpec
 
-    readers: ClassVar[str] = "There is nothing to read before."
+    readers: ClassVar[str] = "There is nothing to read yet."
 
-    def words(self, _: TableShape) -> str:
-        """Say what it does."""
+    def describe(self, _: TableDefinition) -> str:
+        """Return the operation in words."""
         return f"create the table with {len(self.schema.fields)} columns"
 
-    def apply(self, shape: TableShape) -> TableShape:
-        """Return the shape as it is: the table was created before anything could be applied to it."""
-        return shape
+    def apply(self, table: TableDefinition) -> TableDefinition:
+        """Return the table unchanged: a definition only exists once the table is created."""
+        return table
 
 
 @dataclass(frozen=True)
 class AddPartitionField:
-    """Partition new data by one more value. ``source`` is the id of the column that it is made from."""
+    """Also partition new data by a transform of the column with the id ``source``."""
 
     source: int
-    transform: AnyTransform
+    transform: Transform[Any, Any]
     name: str
 
     readers: ClassVar[str] = (
-        "Old files keep their partitions and are still pruned by them; only new files are split further. Compaction "
-        "may rewrite old ones."
+        "Existing files keep their partitions, which readers still use to prune. Only new files are split further. "
+        "Compaction may rewrite existing files."
     )
 
-    def words(self, shape: TableShape) -> str:
-        """Say what it does."""
-        return f"partition new data by {self.name} = {self.transform}({shape.name_of(self.source)}), too"
+    def describe(self, table: TableDefinition) -> str:
+        """Return the operation in words."""
+        return f"also partition new data by {self.name} = {self.transform}({table.name_of(self.source)})"
 
-    def apply(self, shape: TableShape) -> TableShape:
-        """Return the shape with the field. An equal one of an earlier spec gets its id back, as the format asks for."""
-        what = f"Partitioning by {self.name}"
-        kind = _source(shape, self.source, what)
-        if not self.transform.can_transform(kind):
-            raise Refused(what, f"{self.transform} does not apply to {kind}", "choose a transform that does")
-        if any((one.source_id, one.transform) == (self.source, self.transform) for one in shape.spec.fields):
-            return shape
-        if any(one.name == self.name for one in shape.spec.fields):
-            raise Refused(what, "a partition field of that name is there already", "choose another name")
-        if self.name in shape.schema.column_names and not (
-            isinstance(self.transform, IdentityTransform) and shape.name_of(self.source) == self.name
+    def apply(self, table: TableDefinition) -> TableDefinition:
+        """Return the table with the field. Raises OperationRefused.
+
+        A field that equals one of an earlier spec gets that field's id (Iceberg specification, "Partition Evolution").
+        """
+        action = f"Partitioning by {self.name}"
+        source_type = _type_of_source(table, self.source, action)
+        if not self.transform.can_transform(source_type):
+            raise OperationRefused(
+                action, f"{self.transform} does not apply to {source_type}", "choose a transform that does"
+            )
+        if any((field.source_id, field.transform) == (self.source, self.transform) for field in table.spec.fields):
+            return table
+        if any(field.name == self.name for field in table.spec.fields):
+            raise OperationRefused(action, "there is a partition field of that name already", "choose another name")
+        if self.name in table.schema.column_names and not (
+            isinstance(self.transform, IdentityTransform) and table.name_of(self.source) == self.name
         ):
-            raise Refused(what, "a column has that name", "choose another name")
-        earlier = (
-            one.field_id
-            for spec in shape.specs
-            for one in spec.fields
-            if (one.source_id, one.transform, one.name) == (self.source, self.transform, self.name)
+            raise OperationRefused(action, "a column has that name", "choose another name")
+        earlier_ids = (
+            field.field_id
+            for spec in table.specs
+            for field in spec.fields
+            if (field.source_id, field.transform, field.name) == (self.source, self.transform, self.name)
         )
-        number = next(earlier, shape.highest_partition_id + 1)
-        added = PartitionField(source_id=self.source, field_id=number, transform=self.transform, name=self.name)
-        return replace(shape, spec=PartitionSpec(*shape.spec.fields, added, spec_id=shape.spec.spec_id))
+        field_id = next(earlier_ids, table.highest_partition_id + 1)
+        added = PartitionField(source_id=self.source, field_id=field_id, transform=self.transform, name=self.name)
+        return replace(table, spec=PartitionSpec(*table.spec.fields, added, spec_id=table.spec.spec_id))
 
 
 @dataclass(frozen=True)
 class RemovePartitionField:
-    """Partition new data by one value less."""
+    """Stop partitioning new data by a field."""
 
     name: str
 
     readers: ClassVar[str] = (
-        "Old files keep the partition and are still pruned by it. New files hold all of its values, so that queries "
-        "by it read more."
+        "Existing files keep the partition, which readers still use to prune. A new file may hold any of its values, "
+        "so queries that filter by it read more."
     )
 
-    def words(self, _: TableShape) -> str:
-        """Say what it does."""
+    def describe(self, _: TableDefinition) -> str:
+        """Return the operation in words."""
         return f"no longer partition new data by {self.name}"
 
-    def apply(self, shape: TableShape) -> TableShape:
-        """Return the shape without the field; one that an earlier spec had, and this one has not, is left so."""
-        left = [one for one in shape.spec.fields if one.name != self.name]
-        if len(left) == len(shape.spec.fields):
-            if any(one.name == self.name for spec in shape.specs for one in spec.fields):
-                return shape
-            raise Refused(
-                f"No longer partitioning by {self.name}", "there is no such partition field", "look at evolve status"
+    def apply(self, table: TableDefinition) -> TableDefinition:
+        """Return the table without the field. Raises OperationRefused."""
+        action = f"No longer partitioning by {self.name}"
+        remaining = [field for field in table.spec.fields if field.name != self.name]
+        if len(remaining) == len(table.spec.fields):
+            if any(field.name == self.name for spec in table.specs for field in spec.fields):
+                return table
+            raise OperationRefused(
+                action, "there is no such partition field", "look it up: carousel-sync evolve status"
             )
-        if not left:
-            raise Refused(
-                f"No longer partitioning by {self.name}",
+        if not remaining:
+            raise OperationRefused(
+                action,
                 "it is the last partition field, and every query would plan over the whole table",
-                "add the partition field that takes its place first",
+                "add the partition field that replaces it first",
             )
-        return replace(shape, spec=PartitionSpec(*left, spec_id=shape.spec.spec_id))
+        return replace(table, spec=PartitionSpec(*remaining, spec_id=table.spec.spec_id))
 
 
 @dataclass(frozen=True)
 class SetSortOrder:
-    """Ask writers and compaction to sort rows so. Each field is (column id, ``asc`` or ``desc``)."""
+    """Set the order in which writers and compaction sort rows. Each field is (column id, ``asc`` or ``desc``)."""
 
     fields: Sequence[tuple[int, str]]
 
-    readers: ClassVar[str] = (
-        "Nothing changes for them but speed. Old files stay as they are until compaction rewrites them."
-    )
+    readers: ClassVar[str] = "Only speed changes. Existing files stay as they are until compaction rewrites them."
 
-    def words(self, shape: TableShape) -> str:
-        """Say what it does."""
-        listed = ", ".join(f"{shape.name_of(column)} {direction}" for column, direction in self.fields)
-        return f"sort rows within a file by {listed}"
+    def describe(self, table: TableDefinition) -> str:
+        """Return the operation in words."""
+        fields = ", ".join(f"{table.name_of(column)} {direction}" for column, direction in self.fields)
+        return f"sort rows within a file by {fields}"
 
-    def apply(self, shape: TableShape) -> TableShape:
-        """Return the shape with the sort order."""
+    def apply(self, table: TableDefinition) -> TableDefinition:
+        """Return the table with the sort order. Raises OperationRefused."""
         for column, _ in self.fields:
-            _source(shape, column, "Setting the sort order")
+            _type_of_source(table, column, "Setting the sort order")
         order = [
             SortField(column, IdentityTransform(), SortDirection(direction), NullOrder.NULLS_LAST)
             for column, direction in self.fields
         ]
-        return replace(shape, sort_order=SortOrder(*order, order_id=shape.sort_order.order_id))
+        return replace(table, sort_order=SortOrder(*order, order_id=table.sort_order.order_id))
 
 
 @dataclass(frozen=True)
@@ -149,40 +159,44 @@ class SetProperty:
     name: str
     value: str | None
 
-    readers: ClassVar[str] = "Nothing changes for data that is there."
+    readers: ClassVar[str] = "Nothing changes for existing data."
 
-    def words(self, _: TableShape) -> str:
-        """Say what it does."""
+    def describe(self, _: TableDefinition) -> str:
+        """Return the operation in words."""
         return f"remove the property {self.name}" if self.value is None else f"set {self.name} to {self.value}"
 
-    def apply(self, shape: TableShape) -> TableShape:
-        """Return the shape with the property."""
-        what = f"Setting the property {self.name}"
-        if self.name.startswith("history.expire."):
-            raise Refused(
-                what,
-                "it switches the snapshot management of S3 Tables off (Amazon S3 User Guide, maintenance jobs)",
+    def apply(self, table: TableDefinition) -> TableDefinition:
+        """Return the table with the property set or removed. Raises OperationRefused."""
+        action = f"Setting the property {self.name}"
+        if self.name.startswith(SNAPSHOT_EXPIRY_PREFIX):
+            raise OperationRefused(
+                action,
+                "it switches off the snapshot management of S3 Tables (Amazon S3 User Guide, maintenance jobs)",
                 "set the retention in the bucket's maintenance configuration",
             )
         if self.name in (SCHEMA_VERSION, SCHEMA_STEP):
-            raise Refused(what, "evolve apply itself keeps it", "leave it out")
+            raise OperationRefused(action, "evolve apply sets it", "leave it out")
         if self.name == "format-version":
-            raise Refused(
-                what,
-                "writers, readers and the checks of this project are made for format version 2",
+            raise OperationRefused(
+                action,
+                "the writers, readers and checks of this project are made for format version 2",
                 "create a table of the other version, and send the archived events to it",
             )
-        properties = {name: value for name, value in shape.properties.items() if name != self.name}
-        return replace(shape, properties=properties if self.value is None else {**properties, self.name: self.value})
+        properties = {name: value for name, value in table.properties.items() if name != self.name}
+        return replace(table, properties=properties if self.value is None else {**properties, self.name: self.value})
 
 
 TableOperation = CreateTable | AddPartitionField | RemovePartitionField | SetSortOrder | SetProperty
 
 
-def _source(shape: TableShape, column: int, what: str) -> PrimitiveType:
-    if shape.name_of(column) is None:
-        raise Refused(what, f"the table has no column with the id {column}", "name a column that is there")
-    kind = shape.schema.find_field(column).field_type
-    if not isinstance(kind, PrimitiveType) or not any(one.field_id == column for one in shape.schema.fields):
-        raise Refused(what, f"{shape.name_of(column)} is no plain column of the table itself", "name one that is")
-    return kind
+def _type_of_source(table: TableDefinition, column: int, action: str) -> PrimitiveType:
+    if table.name_of(column) is None:
+        raise OperationRefused(action, f"the table has no column with the id {column}", "name an existing column")
+    source_type = table.schema.find_field(column).field_type
+    if not isinstance(source_type, PrimitiveType) or all(field.field_id != column for field in table.schema.fields):
+        raise OperationRefused(
+            action,
+            f"{table.name_of(column)} is not a top-level column of a primitive type",
+            "name a column that is",
+        )
+    return source_type

@@ -5,6 +5,6 @@ from schemas.evolution.table_operations import CreateTable
 from schemas.sales_history import FIRST_SCHEMA, PARTITION_SPEC
 
 MIGRATION = Migration(
-    why="One row a sale, partitioned by tenant and month of the sale: that is how sales are asked for.",
+    why="One row per sale, partitioned by tenant and month of the sale, because queries filter by these.",
     operations=(CreateTable(FIRST_SCHEMA, PARTITION_SPEC),),
 )

@@ -1,1 +1,1 @@
-"""The steps that made the table what it is, one file each, in the order of their numbers. Never change one that ran."""
+"""The migrations of the table, one file each, applied in the order of their numbers. Never change an applied one."""

@@ -36,11 +36,12 @@ from schemas.evolution.column_operations import (
     RenameColumn,
     WidenColumn,
 )
+from schemas.evolution.columns import FIRST
+from schemas.evolution.errors import OperationRefused
 from schemas.evolution.migration import Operation
-from schemas.evolution.refusal import Refused
-from schemas.evolution.shape import change, shape_of
-from schemas.evolution.shape_columns import FIRST
+from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_operations import AddPartitionField, RemovePartitionField, SetProperty, SetSortOrder
+from schemas.evolution.table_updates import change_between
 from tests.builders import sale
 from tests.tables import TableUnderTest, provisioned, rest_config, s3_tables_config, sqlite_config
 
@@ -90,12 +91,12 @@ class Evolution(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def change(self, data: st.DataObject) -> None:
-        shape = shape_of(self.table.load().metadata)
+        shape = definition_of(self.table.load().metadata)
         operation = data.draw(operations(max(shape.highest_field_id, CURRENCY) + 1))
         before = self.table.load().metadata_location
         try:
             self.table.alter(operation)
-        except Refused:
+        except OperationRefused:
             assert self.table.load().metadata_location == before
 
     @rule(
@@ -206,9 +207,9 @@ def test_a_reused_id_would_show_values_under_a_wrong_name(tmp_path: Path) -> Non
     table.writer().begin(1, deadline).append([sale(description="worn")], (), deadline)
     table.alter(DeleteColumn(7))
     loaded = table.load()
-    before = shape_of(loaded.metadata)
+    before = definition_of(loaded.metadata)
     wrong = Schema(*before.schema.fields, NestedField(7, "colour", StringType()))
-    table.catalog().commit_table(loaded, (), change(before, replace(before, schema=wrong)).updates)
+    table.catalog().commit_table(loaded, (), change_between(before, replace(before, schema=wrong)).updates)
     (row,) = table.load().scan().to_arrow().to_pylist()
     assert row["colour"] == "worn"
 

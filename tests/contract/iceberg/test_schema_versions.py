@@ -1,4 +1,4 @@
-"""Writers and tables of different versions: nothing is dropped, and a writer notices a table that was changed."""
+"""Writers and tables of different versions: no value is dropped, and a writer notices a changed table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def currencies(table: TableUnderTest) -> dict[str, str | None]:
     return {row["sale_id"]: row["currency"] for row in rows}
 
 
-def test_a_fact_without_column_is_told_and_never_dropped(old_table: TableUnderTest) -> None:
+def test_a_fact_without_a_column_is_reported_and_never_dropped(old_table: TableUnderTest) -> None:
     with_currency, without = sale(sale_id="with", currency="EUR"), sale(sale_id="without")
     attempt = old_table.writer().begin(1, soon())
     assert attempt.columns_missing([with_currency, without], soon()) == {with_currency.key: ["currency"]}
@@ -47,7 +47,7 @@ def test_a_fact_without_column_is_told_and_never_dropped(old_table: TableUnderTe
     assert old_table.sale_ids() == ["without"]
 
 
-def test_a_writer_that_remembers_the_old_table_finds_the_new_column(old_table: TableUnderTest) -> None:
+def test_a_writer_that_cached_the_old_table_finds_the_new_column(old_table: TableUnderTest) -> None:
     writer = old_table.writer()
     assert writer.begin(1, soon()).append([sale(sale_id="old")], (), soon()) == Landed(1)
     upgrade(old_table)
@@ -58,7 +58,7 @@ def test_a_writer_that_remembers_the_old_table_finds_the_new_column(old_table: T
     assert currencies(old_table) == {"old": None, "new": "EUR"}
 
 
-def test_a_column_that_goes_away_between_staging_and_commit_takes_no_fact_with_it(table: TableUnderTest) -> None:
+def test_no_fact_is_lost_if_its_column_is_deleted_between_staging_and_commit(table: TableUnderTest) -> None:
     attempt = table.writer().begin(1, soon())
     described = sale(description="worth keeping")
     assert attempt.columns_missing([described], soon()) == {}
@@ -79,9 +79,11 @@ def test_a_column_that_goes_away_between_staging_and_commit_takes_no_fact_with_i
         AddPartitionField(4, IdentityTransform(), "category"),
         RemovePartitionField("month"),
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda operation: type(operation).__name__,
 )
-def test_what_was_staged_under_the_old_schema_is_staged_again(sqlite_table: TableUnderTest, operation: object) -> None:
+def test_files_that_were_staged_under_the_old_schema_are_staged_again(
+    sqlite_table: TableUnderTest, operation: object
+) -> None:
     table = sqlite_table
     early = table.writer()
     early.begin(1, soon()).append([sale(sale_id="early", embedding=embedding(4))], (), soon())
@@ -89,7 +91,7 @@ def test_what_was_staged_under_the_old_schema_is_staged_again(sqlite_table: Tabl
     table.alter(operation)  # type: ignore[arg-type]
     late = sale(sale_id="late", embedding=embedding(4), days_to_sell=3)
     assert attempt.append([late], (), soon()) == Landed(2, conflicts=1)
-    # A writer that remembers the table as it was commits on its own head, which nobody has moved since.
+    # A writer that cached the old table commits on its own head, which nobody has moved since.
     assert early.begin(3, soon()).append([sale(sale_id="last")], (), soon()) == Landed(3, conflicts=1)
     loaded = table.load()
     snapshot = loaded.current_snapshot()
@@ -104,7 +106,7 @@ def test_what_was_staged_under_the_old_schema_is_staged_again(sqlite_table: Tabl
     assert max(specs) == loaded.metadata.default_spec_id
 
 
-def test_a_partition_by_a_column_that_the_code_does_not_know_is_null(sqlite_table: TableUnderTest) -> None:
+def test_the_partition_value_of_an_unknown_column_is_null(sqlite_table: TableUnderTest) -> None:
     sqlite_table.alter(AddColumn(26, "channel", StringType()))
     sqlite_table.alter(AddPartitionField(26, IdentityTransform(), "channel"))
     assert sqlite_table.writer().begin(1, soon()).append([sale(sale_id="a")], (), soon()) == Landed(1)

@@ -1,4 +1,4 @@
-"""Creating the Iceberg table: repeatable, safe for two at once, and strict about what it finds."""
+"""Provisioning the Iceberg table: repeatable, safe for two at once, and strict about an existing table."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def catalog(config: CatalogConfig) -> Catalog:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    # Fresh names: a table made again under its old name shows the old rows on the emulator.
+    # New names: on the emulator, a table that is created again under its old name shows the old rows.
     return "t" + "".join(letter if letter.isalnum() else "_" for letter in request.node.name.lower())
 
 
-def test_creates_the_table_once(catalog: Catalog, name: str) -> None:
+def test_the_table_is_created_once(catalog: Catalog, name: str) -> None:
     first = ensure_table(catalog, NAMESPACE, name)
     assert first.table_created
     assert first.changed
@@ -68,7 +68,7 @@ def test_creates_the_table_once(catalog: Catalog, name: str) -> None:
     assert not [key for key in table.properties if key.startswith("history.expire")]
 
 
-def test_statistics_for_every_column_but_the_vector(catalog: Catalog, name: str) -> None:
+def test_every_column_except_the_vector_has_statistics(catalog: Catalog, name: str) -> None:
     ensure_table(catalog, NAMESPACE, name)
     table = catalog.load_table((NAMESPACE, name))
     modes = {
@@ -82,7 +82,7 @@ def test_statistics_for_every_column_but_the_vector(catalog: Catalog, name: str)
     assert "counts" not in modes.values()
 
 
-def test_two_people_at_once(stack: LocalStack, name: str) -> None:
+def test_two_people_can_provision_at_once(stack: LocalStack, name: str) -> None:
     config = stack.target().catalog_config
 
     def apply(_: int) -> bool:
@@ -95,7 +95,7 @@ def test_two_people_at_once(stack: LocalStack, name: str) -> None:
     assert {key: table.properties.get(key) for key in PROPERTIES} == PROPERTIES
 
 
-def test_changed_properties_are_set_back(catalog: Catalog, name: str) -> None:
+def test_changed_properties_are_restored(catalog: Catalog, name: str) -> None:
     ensure_table(catalog, NAMESPACE, name)
     table = catalog.load_table((NAMESPACE, name))
     with table.transaction() as transaction:
@@ -103,7 +103,7 @@ def test_changed_properties_are_set_back(catalog: Catalog, name: str) -> None:
     assert ensure_table(catalog, NAMESPACE, name).properties_set == {"write.parquet.compression-codec": "zstd"}
 
 
-def test_a_table_that_is_ahead_of_this_code_is_left_as_it_is(catalog: Catalog, name: str) -> None:
+def test_a_table_that_is_ahead_of_this_code_is_left_unchanged(catalog: Catalog, name: str) -> None:
     ensure_table(catalog, NAMESPACE, name)
     table = catalog.load_table((NAMESPACE, name))
     later = {"write.parquet.compression-codec": "snappy", "carousel.schema-version": "99"}
@@ -115,7 +115,7 @@ def test_a_table_that_is_ahead_of_this_code_is_left_as_it_is(catalog: Catalog, n
     assert catalog.load_table((NAMESPACE, name)).properties.items() >= later.items()
 
 
-def test_a_table_of_another_make_is_refused_and_left_as_it_is(catalog: Catalog, name: str) -> None:
+def test_a_table_that_something_else_created_is_refused_and_left_unchanged(catalog: Catalog, name: str) -> None:
     ensure_table(catalog, NAMESPACE, f"{name}_first")  # creates the namespace
     catalog.create_table((NAMESPACE, name), Schema(NestedField(1, "tenant_id", StringType(), required=True)))
     with pytest.raises(ProvisionError, match=r"field id 1 is .*tenant_id.* instead of .*product_id"):
@@ -125,7 +125,7 @@ def test_a_table_of_another_make_is_refused_and_left_as_it_is(catalog: Catalog, 
     assert "carousel.schema-version" not in table.properties
 
 
-def test_a_later_optional_column_is_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_an_unknown_optional_column_is_accepted(tmp_path: Path) -> None:
     catalog = connect(local_config(tmp_path))
     ensure_table(catalog, NAMESPACE, "later")
     with catalog.load_table((NAMESPACE, "later")).update_schema() as update:

@@ -1,4 +1,4 @@
-"""What can be wrong with a deployed stage, and how the doctor has to report it."""
+"""Misconfigurations of a deployed stage, and the findings that the doctor has to report for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from carousel_sync.doctor.finding import Status
 from tests.integration.carousel_sync.doctor.stage_changes import (
     MakeChange,
     alarm_deleted,
-    alarm_rings,
+    alarm_goes_off,
+    column_renamed,
     dead_letter,
     function,
     maintenance,
@@ -30,7 +31,7 @@ from tests.integration.carousel_sync.doctor.stage_changes import (
 
 
 class Misconfiguration(NamedTuple):
-    """A change; the check that has to report it, with words of its report; other checks that may suffer from it."""
+    """A change, the check that has to report it with parts of its finding, and other checks that it may affect."""
 
     change: MakeChange
     check: str
@@ -51,13 +52,13 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "does not match a sale",
         "Deploy",
     ),
-    "the rule's pattern is too wide": Misconfiguration(
-        pattern(""), "event rule", "matches what is not a sale", "Deploy"
+    "the rule's pattern matches too much": Misconfiguration(
+        pattern(""), "event rule", "also matches events that are not sales", "Deploy"
     ),
     "the rule's target is another queue": Misconfiguration(
         rule_target(Arn="arn:aws:sqs:eu-west-1:000000000000:another"),
         "rule target",
-        "sales go nowhere",
+        "sales are not delivered",
         "Deploy",
     ),
     "the target has no dead-letter queue": Misconfiguration(
@@ -69,16 +70,16 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
     "the rule may not send to the buffer queue": Misconfiguration(
         queue("buffer_queue", Policy=POLICY),
         "buffer queue",
-        "does not let rule",
+        "does not allow rule",
         "Deploy",
     ),
-    "the buffer queue drops what it gives up": Misconfiguration(
+    "the buffer queue has no redrive policy": Misconfiguration(
         queue("buffer_queue", RedrivePolicy=""),
         "buffer queue",
         "no redrive policy",
         "Deploy",
     ),
-    "messages come back while they are processed": Misconfiguration(
+    "messages are delivered again while they are processed": Misconfiguration(
         queue("buffer_queue", VisibilityTimeout="60"),
         "buffer queue",
         "60 s, which is less than 365 s",
@@ -87,10 +88,10 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
     "the rule may not send to the dead-letter queue": Misconfiguration(
         queue("dead_letter_queue", Policy=POLICY),
         "dead-letter queue",
-        "does not let rule",
+        "does not allow rule",
         "Deploy",
     ),
-    "dead letters are forgotten early": Misconfiguration(
+    "dead letters are deleted early": Misconfiguration(
         queue("dead_letter_queue", MessageRetentionPeriod="86400"),
         "dead-letter queue",
         "1.0 days instead of 14",
@@ -102,13 +103,13 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "is Disabled",
         "aws kms enable-key --key-id",
     ),
-    "the queue's key does not let the event bus in": Misconfiguration(
+    "the queue's key does not allow the event bus": Misconfiguration(
         own_key(enabled=True, services=["sns.amazonaws.com"]),
         "encryption",
-        "does not let the event bus kms:GenerateDataKey and kms:Decrypt",
+        "does not allow the event bus kms:GenerateDataKey and kms:Decrypt",
         "Deploy",
     ),
-    "the queue's key is the one that AWS manages": Misconfiguration(
+    "the queue's key is managed by AWS": Misconfiguration(
         queue("dead_letter_queue", KmsMasterKeyId="alias/aws/sqs"),
         "encryption",
         "the event bus may not use",
@@ -138,7 +139,7 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "MemorySize is 256, the template says '512'",
         "Deploy",
     ),
-    "the function was changed and not published": Misconfiguration(
+    "the function was changed but not published": Misconfiguration(
         newest(Timeout=30),
         "function",
         "is not the newest code or configuration",
@@ -156,7 +157,7 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "environment",
         "GUARD_TABLE is missing",
         "Deploy",
-        # Without settings nobody knows which table is meant.
+        # Without its settings, the function's table is unknown.
         frozenset({"table bucket", "namespace", "Iceberg table", "maintenance", "table metadata", "last commit"}),
     ),
     "a variable names another table": Misconfiguration(
@@ -165,16 +166,16 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "PROJECTION_TABLE is 'another'",
         "Deploy",
     ),
-    "the guard forgets nothing": Misconfiguration(
+    "the guard table has no TTL": Misconfiguration(
         no_ttl("guard_table"),
         "guard table",
-        "nothing in it ever expires",
+        "its items never expire",
         "aws dynamodb update-time-to-live --table-name pricing-idempotency-dev",
     ),
-    "the projection forgets nothing": Misconfiguration(
+    "the projection table has no TTL": Misconfiguration(
         no_ttl("projection_table"),
         "projection table",
-        "nothing in it ever expires",
+        "its items never expire",
         "aws dynamodb update-time-to-live",
     ),
     "point-in-time recovery is off": Misconfiguration(
@@ -200,6 +201,18 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "has version 0",
         "carousel-sync evolve apply --stage dev",
     ),
+    "a column was renamed by hand": Misconfiguration(
+        column_renamed,
+        "Iceberg table",
+        "field id 5 is 'label: required string' instead of 'brand: required string'",
+        "Do not drop it",
+    ),
+    "the recorded schema version is malformed": Misconfiguration(
+        table_property("carousel.schema-version", "two"),
+        "Iceberg table",
+        "do not have values that evolve apply writes (the first is two)",
+        "carousel-sync evolve apply --stage dev",
+    ),
     "compaction is off": Misconfiguration(
         maintenance("icebergCompaction", {"status": "disabled"}),
         "maintenance",
@@ -209,27 +222,31 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
     "snapshot management is off": Misconfiguration(
         maintenance("icebergSnapshotManagement", {"status": "disabled"}),
         "maintenance",
-        "the metadata only grows",
+        "the metadata keeps growing",
         "carousel-sync evolve apply --stage dev",
     ),
-    "snapshots live as long as S3 Tables has them by default": Misconfiguration(
+    "snapshots are kept as long as S3 Tables does by default": Misconfiguration(
         maintenance("icebergSnapshotManagement", {"status": "enabled"}),
         "maintenance",
-        "snapshots live for 120 h",
+        "snapshots are kept for 120 h",
         "Set it: carousel-sync evolve apply --stage dev",
         status=Status.WARNING,
     ),
     "a property disables snapshot management": Misconfiguration(
         table_property("history.expire.max-snapshot-age-ms", "1"),
         "maintenance",
-        "switches the snapshot management off",
+        "switches off the snapshot management",
         "UNSET TBLPROPERTIES",
     ),
-    "a dead letter waits": Misconfiguration(
-        dead_letter, "dead letters", "1 events wait", "carousel-sync dlq list --stage dev", status=Status.WARNING
+    "there is a dead letter": Misconfiguration(
+        dead_letter,
+        "dead letters",
+        "events in carousel-sync-dlq-dev: 1",
+        "carousel-sync dlq list --stage dev",
+        status=Status.WARNING,
     ),
-    "an alarm rings": Misconfiguration(
-        alarm_rings, "alarms", "carousel-sync-dev-FailedCommits", "section FailedCommits"
+    "an alarm goes off": Misconfiguration(
+        alarm_goes_off, "alarms", "carousel-sync-dev-FailedCommits", "section FailedCommits"
     ),
     "an alarm was deleted": Misconfiguration(alarm_deleted, "alarms", "carousel-sync-dev-Takeovers", "Deploy"),
 }

@@ -1,4 +1,4 @@
-"""Changes to a deployed stage that somebody might make by hand; each is undone at its end."""
+"""Changes that somebody might make to a deployed stage by hand. Each context manager undoes its change."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def mapping(**changes: Any) -> MakeChange:
 
 
 def newest(**changes: Any) -> MakeChange:
-    """Change the function, and not the version that events are delivered to."""
+    """Change the function, but not the version that receives events."""
 
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
@@ -95,7 +95,7 @@ def newest(**changes: Any) -> MakeChange:
 
 
 def function(**changes: Any) -> MakeChange:
-    """Change the function, and deliver events to what it is then."""
+    """Change the function, and deliver events to the changed version."""
 
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
@@ -122,7 +122,7 @@ def variable(name: str, value: str | None) -> MakeChange:
     def change(stage: Stage) -> Iterator[None]:
         client = stage.client("lambda")
         before = client.get_function_configuration(FunctionName=stage.function)["Environment"]["Variables"]
-        after = {one: text for one, text in {**before, name: value}.items() if text is not None}
+        after = {key: text for key, text in {**before, name: value}.items() if text is not None}
         with function(Environment={"Variables": after})(stage):
             yield
 
@@ -154,15 +154,15 @@ def no_recovery(stage: Stage) -> Iterator[None]:
             yield
 
 
-def maintenance(kind: str, value: dict[str, Any]) -> MakeChange:
+def maintenance(type_: str, value: dict[str, Any]) -> MakeChange:
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
-        where = {"tableBucketARN": stage.bucket_arn, "namespace": "pricing_intelligence", "name": "sales_history"}
+        table = {"tableBucketARN": stage.bucket_arn, "namespace": "pricing_intelligence", "name": "sales_history"}
         client = stage.client("s3tables")
-        before = client.get_table_maintenance_configuration(**where)["configuration"][kind]
-        client.put_table_maintenance_configuration(**where, type=kind, value=value)
+        before = client.get_table_maintenance_configuration(**table)["configuration"][type_]
+        client.put_table_maintenance_configuration(**table, type=type_, value=value)
         yield
-        client.put_table_maintenance_configuration(**where, type=kind, value=before)
+        client.put_table_maintenance_configuration(**table, type=type_, value=before)
 
     return change
 
@@ -184,6 +184,15 @@ def table_property(name: str, value: str) -> MakeChange:
 
 
 @contextmanager
+def column_renamed(stage: Stage) -> Iterator[None]:
+    for before, after in (("brand", "label"), ("label", "brand")):
+        with stage.target.load_table().update_schema() as update:
+            update.rename_column(before, after)
+        if after == "label":
+            yield
+
+
+@contextmanager
 def table_renamed(stage: Stage) -> Iterator[None]:
     client, namespace = stage.client("s3tables"), "pricing_intelligence"
     for before, after in (("sales_history", "elsewhere"), ("elsewhere", "sales_history")):
@@ -193,7 +202,7 @@ def table_renamed(stage: Stage) -> Iterator[None]:
 
 
 def own_key(*, enabled: bool, services: list[str]) -> MakeChange:
-    """The queues are encrypted with a key of the account."""
+    """Encrypt the dead-letter queue with a key of the account."""
 
     @contextmanager
     def change(stage: Stage) -> Iterator[None]:
@@ -219,7 +228,7 @@ def dead_letter(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def alarm_rings(stage: Stage) -> Iterator[None]:
+def alarm_goes_off(stage: Stage) -> Iterator[None]:
     name = f"carousel-sync-{stage.target.stage}-FailedCommits"
     for state in ("ALARM", "OK"):
         stage.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")

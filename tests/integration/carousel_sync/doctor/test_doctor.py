@@ -1,4 +1,4 @@
-"""``carousel-sync doctor`` on the embedded stack: a healthy one, and one with each of many misconfigurations."""
+"""``carousel-sync doctor`` on a healthy embedded stack, and on one with each of many misconfigurations."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from botocore.exceptions import ClientError
 
 from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.target import FUNCTION_ALIAS, Target
+from carousel_sync.doctor.checks import CHECKS, run_check, run_checks
 from carousel_sync.doctor.finding import Finding, Status, exit_code
-from carousel_sync.doctor.run import CHECKS, carry_out, examine
 from carousel_sync.doctor.stage import Stage
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
@@ -33,7 +33,7 @@ DRAIN_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack of its own, with one sale in it: what is changed here must not reach another test."""
+    """A separate stack with one sale in it: changes made here must not affect other tests."""
     with LocalStack(tmp_path_factory.mktemp("stack-doctor")) as stack:
         stack.up()
         target = stack.target()
@@ -50,7 +50,7 @@ def target(own_stack: LocalStack) -> Target:
 
 
 def findings(stage: Stage) -> dict[str, Finding]:
-    return {check.name: finding for check, finding in examine(stage)}
+    return {check.name: finding for check, finding in run_checks(stage)}
 
 
 def not_ok(stage: Stage) -> dict[str, Finding]:
@@ -60,7 +60,7 @@ def not_ok(stage: Stage) -> dict[str, Finding]:
 @pytest.mark.parametrize("name", MISCONFIGURATIONS)
 def test_a_misconfiguration_is_reported_by_its_check_with_a_remedy(target: Target, name: str) -> None:
     wrong = MISCONFIGURATIONS[name]
-    # The target of a command reads the function's environment once; each look is a command of its own.
+    # A target reads the function's environment once, so every run of the checks needs a new target.
     with wrong.change(Stage(target)):
         found = not_ok(Stage(fresh(target)))
     assert found.keys() == {wrong.check} | (found.keys() & wrong.also), found
@@ -68,15 +68,15 @@ def test_a_misconfiguration_is_reported_by_its_check_with_a_remedy(target: Targe
     assert wrong.remedy in found[wrong.check].remedy
     assert found[wrong.check].status is wrong.status
     assert exit_code(found.values()) == (1 if wrong.status is Status.WARNING else 2)
-    assert [one.status for one in looked_again(target, wrong.check)] == [Status.OK]
+    assert [finding.status for finding in checked_again(target, wrong.check)] == [Status.OK]
 
 
-def looked_again(target: Target, name: str) -> list[Finding]:
-    return [carry_out(check, Stage(fresh(target))) for check in CHECKS if check.name == name]
+def checked_again(target: Target, name: str) -> list[Finding]:
+    return [run_check(check, Stage(fresh(target))) for check in CHECKS if check.name == name]
 
 
 def fresh(target: Target, session: boto3.Session | None = None) -> Target:
-    """Return the same target, as another process sees it."""
+    """Return the same target as another process sees it."""
     return Target(
         stage=target.stage,
         region=target.region,
@@ -86,7 +86,7 @@ def fresh(target: Target, session: boto3.Session | None = None) -> Target:
     )
 
 
-def test_a_healthy_stage_has_no_finding(target: Target) -> None:
+def test_a_healthy_stage_is_ok_in_every_check(target: Target) -> None:
     found = findings(Stage(target))
     assert list(found) == [check.name for check in CHECKS]
     assert {finding.status for finding in found.values()} == {Status.OK}
@@ -94,13 +94,13 @@ def test_a_healthy_stage_has_no_finding(target: Target) -> None:
     assert all(finding.seen and not finding.remedy for finding in found.values())
 
 
-def test_a_healthy_stage_with_direct_delivery_has_none_either_until_something_is_taken_away(tmp_path: Path) -> None:
+def test_a_stage_with_direct_delivery_is_ok_until_something_is_removed(tmp_path: Path) -> None:
     with LocalStack(tmp_path) as stack:
         stack.up(DeliveryMode.DIRECT)
         target = stack.target()
         assert not_ok(Stage(target)) == {}
         with queue("buffer_queue", SqsManagedSseEnabled="false")(Stage(target)):
-            assert [one.seen for one in looked_again(target, "encryption")] == [
+            assert [finding.seen for finding in checked_again(target, "encryption")] == [
                 f"{Stage(target).buffer_queue} is not encrypted"
             ]
         client, name = target.client("lambda"), Stage(target).function
@@ -114,15 +114,15 @@ def test_a_healthy_stage_with_direct_delivery_has_none_either_until_something_is
         assert "on-failure destination" in found["rule target"].seen
 
 
-def test_a_key_that_lets_the_event_bus_in_is_ok(target: Target) -> None:
+def test_a_key_that_allows_the_event_bus_is_ok(target: Target) -> None:
     with own_key(enabled=True, services=["events.amazonaws.com"])(Stage(target)):
-        assert [one.status for one in looked_again(target, "encryption")] == [Status.OK]
+        assert [finding.status for finding in checked_again(target, "encryption")] == [Status.OK]
 
 
-# --- what can't be read ----------------------------------------------------------------------------------------------
+# --- unreadable resources --------------------------------------------------------------------------------------------
 
 
-def test_a_stage_that_is_not_there_fails_and_says_what_to_check(target: Target) -> None:
+def test_a_missing_stage_is_a_failure_with_a_remedy(target: Target) -> None:
     elsewhere = fresh(target)
     elsewhere.stage = "nowhere"
     found = findings(Stage(elsewhere))
@@ -131,7 +131,7 @@ def test_a_stage_that_is_not_there_fails_and_says_what_to_check(target: Target) 
     assert [name for name, finding in found.items() if finding.status is Status.OK] == ["credentials"]
 
 
-def test_what_these_credentials_may_not_read_is_not_checked_and_never_ok(target: Target) -> None:
+def test_a_check_without_permission_is_not_checked_and_never_ok(target: Target) -> None:
     denied = fresh(target)
     for service in ("cloudformation", "events", "sqs", "lambda", "dynamodb", "s3tables", "s3", "cloudwatch", "iam"):
         denied.client(service).meta.events.register("before-call", deny)
@@ -146,20 +146,20 @@ def deny(model: Any, **_: object) -> None:
     raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, model.name)
 
 
-def test_an_operation_that_the_service_does_not_know_is_not_checked(target: Target) -> None:
-    odd = fresh(target)
+def test_a_check_whose_operation_fails_is_not_checked(target: Target) -> None:
+    broken = fresh(target)
 
     def unknown(model: Any, **_: object) -> None:
-        raise ClientError({"Error": {"Code": "UnknownOperationException", "Message": "what?"}}, model.name)
+        raise ClientError({"Error": {"Code": "UnknownOperationException", "Message": "unknown operation"}}, model.name)
 
-    odd.client("events").meta.events.register("before-call.eventbridge.TestEventPattern", unknown)
-    found = not_ok(Stage(odd))
+    broken.client("events").meta.events.register("before-call.eventbridge.TestEventPattern", unknown)
+    found = not_ok(Stage(broken))
     assert found.keys() == {"event rule"}
     assert found["event rule"].status is Status.NOT_CHECKED
     assert "TestEventPattern" in found["event rule"].seen
 
 
-def test_without_credentials_the_first_line_says_how_to_sign_in(
+def test_without_credentials_the_first_remedy_is_to_sign_in(
     target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -172,21 +172,21 @@ def test_without_credentials_the_first_line_says_how_to_sign_in(
     assert {finding.status for name, finding in found.items() if name != "credentials"} == {Status.NOT_CHECKED}
 
 
-def test_where_aws_does_not_answer_only_the_first_check_is_tried(target: Target) -> None:
+def test_only_the_first_check_runs_if_aws_cannot_be_reached(target: Target) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        nobody = fresh(target)
-        nobody.endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        found = findings(Stage(nobody))
+        unreachable = fresh(target)
+        unreachable.endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        found = findings(Stage(unreachable))
     assert found.pop("credentials").status is Status.FAILURE
     assert {finding.status for finding in found.values()} == {Status.NOT_CHECKED}
 
 
-# --- rights to put events --------------------------------------------------------------------------------------------
+# --- permission to put events ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_the_right_to_put_events_is_simulated_for_these_credentials_and_for_a_producer(
+def test_the_permission_to_put_events_is_simulated_for_these_credentials_and_for_a_producer(
     target: Target, allowed: bool
 ) -> None:
     iam, name = target.client("iam"), f"user-{uuid.uuid4().hex[:8]}"
@@ -225,13 +225,13 @@ def test_a_day_without_a_commit_is_a_warning(target: Target) -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(20_000_000, Status.WARNING), (40_000_000, Status.FAILURE)])
 def test_large_metadata_is_reported(target: Target, size: int, status: Status) -> None:
-    heavy = fresh(target)
+    large = fresh(target)
 
     def grown(parsed: dict[str, Any], **_: object) -> None:
         parsed["ContentLength"] = size
 
-    heavy.client("s3").meta.events.register("after-call.s3.HeadObject", grown)
-    found = not_ok(Stage(heavy))
+    large.client("s3").meta.events.register("after-call.s3.HeadObject", grown)
+    found = not_ok(Stage(large))
     assert found.keys() == {"table metadata"}
     assert found["table metadata"].status is status
     assert f"{size / 1e6:.1f} MB" in found["table metadata"].seen
@@ -248,18 +248,18 @@ def run(stack: LocalStack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_tells_people_and_programs_and_exits_by_the_worst(own_stack: LocalStack, target: Target) -> None:
+def test_the_command_prints_text_or_json_and_exits_with_the_worst_status(own_stack: LocalStack, target: Target) -> None:
     shown = run(own_stack)
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert all(check.name in shown.stdout for check in CHECKS)
     with dead_letter(Stage(target)):
         warned = run(own_stack)
         assert warned.returncode == 1
-        assert "→ See why: carousel-sync dlq list" in warned.stdout
+        assert "→ List them with their reasons: carousel-sync dlq list --stage dev --local" in warned.stdout
     with rule_disabled(Stage(target)):
         failed = run(own_stack, "--json")
         assert failed.returncode == 2
         document = json.loads(failed.stdout)
     assert document["exit_code"] == 2
-    (bad,) = [one for one in document["checks"] if one["status"] != "ok"]
+    (bad,) = [check for check in document["checks"] if check["status"] != "ok"]
     assert (bad["check"], bad["status"]) == ("event rule", "failure")

@@ -1,4 +1,4 @@
-"""``carousel-sync evolve`` over tables of every kind, with its exit codes."""
+"""``carousel-sync evolve`` on tables in every state, with its exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Evolve = Callable[..., Result]
 
 @pytest.fixture
 def target(stack: LocalStack) -> Target:
-    """The stack as a target whose table is not there yet."""
+    """The stack as a target whose table does not exist yet."""
     target = stack.target()
     target.settings = replace(target.settings, namespace=NAMESPACE, table=f"t{uuid.uuid4().hex[:12]}")
     return target
@@ -33,7 +33,7 @@ def target(stack: LocalStack) -> Target:
 
 @pytest.fixture
 def evolve(target: Target, monkeypatch: pytest.MonkeyPatch) -> Evolve:
-    monkeypatch.setattr("carousel_sync.table.evolve.resolve", lambda *_: target)
+    monkeypatch.setattr("carousel_sync.table.commands.resolve", lambda *_: target)
     monkeypatch.setenv("COLUMNS", "300")
     return lambda *arguments: CliRunner().invoke(cli.app, ["evolve", *arguments])
 
@@ -46,10 +46,10 @@ def table(target: Target) -> str:
     return ".".join(target.settings.table_identifier)
 
 
-def test_a_table_that_is_not_there(target: Target, evolve: Evolve) -> None:
+def test_a_missing_table_is_created(target: Target, evolve: Evolve) -> None:
     status = evolve("status")
     assert status.exit_code == 3
-    assert "there is no such table. Create it: carousel-sync evolve apply" in status.stdout
+    assert "the table does not exist. Create it: carousel-sync evolve apply --stage dev --local" in status.stdout
     assert evolve("plan").exit_code == 3
     created = evolve("apply")
     assert created.exit_code == 0
@@ -58,18 +58,18 @@ def test_a_table_that_is_not_there(target: Target, evolve: Evolve) -> None:
     assert evolve("status").exit_code == 0
 
 
-def test_a_table_that_is_behind_is_planned_and_brought_up_to_date(target: Target, evolve: Evolve) -> None:
+def test_a_table_that_is_behind_is_brought_up_to_date(target: Target, evolve: Evolve) -> None:
     create(target, to=1)
     status = evolve("status", "--json")
     assert status.exit_code == 3
-    told = json.loads(status.stdout)
-    assert (told["state"], told["table_version"], told["code_version"]) == ("behind", 1, NEWEST)
-    assert told["columns"]["embedding_vector.element"] == 24
+    document = json.loads(status.stdout)
+    assert (document["state"], document["table_version"], document["code_version"]) == ("behind", 1, NEWEST)
+    assert document["columns"]["embedding_vector.element"] == 24
 
     planned = evolve("plan")
     assert planned.exit_code == 3
     assert "add the column currency (string, id 25) after sold_price" in planned.stdout
-    assert "Readers: Rows that exist read null." in planned.stdout
+    assert "Readers: Existing rows read null." in planned.stdout
     assert 'add-schema {"schema-id": 1}' in planned.stdout
     steps = json.loads(evolve("plan", "--to", "2", "--json").stdout)["steps"]
     assert {step["version"] for step in steps} == {2}
@@ -89,7 +89,7 @@ def test_a_table_that_is_behind_is_planned_and_brought_up_to_date(target: Target
     assert evolve("plan").exit_code == 0
 
 
-def test_a_version_that_can_not_be_reached(target: Target, evolve: Evolve) -> None:
+def test_an_unreachable_version_is_refused(target: Target, evolve: Evolve) -> None:
     create(target)
     for command in ("plan", "apply"):
         back = evolve(command, "--to", "1")
@@ -100,7 +100,7 @@ def test_a_version_that_can_not_be_reached(target: Target, evolve: Evolve) -> No
     assert evolve("apply", "--to", "0").exit_code == 2
 
 
-def test_a_table_that_differs_or_is_ahead(target: Target, evolve: Evolve) -> None:
+def test_drift_and_a_table_that_is_ahead_are_reported(target: Target, evolve: Evolve) -> None:
     create(target)
     catalog = target.catalog()
     loaded = catalog.load_table(target.settings.table_identifier)
@@ -109,7 +109,15 @@ def test_a_table_that_differs_or_is_ahead(target: Target, evolve: Evolve) -> Non
     drifted = evolve("status")
     assert drifted.exit_code == 4
     assert "somebody_elses" in drifted.stdout
-    assert "writes it null" in drifted.stdout
+    assert "writes it as null" in drifted.stdout
+    drift = json.loads(evolve("status", "--json").stdout)["drift"]
+    assert {key: len(values) for key, values in drift.items()} == {
+        "unknown_columns": 1,
+        "missing_columns": 0,
+        "different_columns": 0,
+        "other": 0,
+        "properties": 0,
+    }
     with catalog.load_table(target.settings.table_identifier).transaction() as transaction:
         transaction.set_properties({"carousel.schema-version": str(NEWEST + 1)})
     ahead = evolve("status", "--json")

@@ -1,4 +1,4 @@
-"""What the deployed template says, as far as it can be told without CloudFormation."""
+"""Resolving the deployed template without CloudFormation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resolved(value: Any) -> Any:
         (7, 7),
         ({"Ref": "Stage"}, "dev"),
         ({"Ref": "Queue"}, "https://queue"),
-        ({"Ref": "Unheard"}, UNKNOWN),
+        ({"Ref": "Unknown"}, UNKNOWN),
         ({"Fn::GetAtt": ["Queue", "Arn"]}, UNKNOWN),
         ({"Fn::Sub": "a-${Stage}-b"}, "a-dev-b"),
         ({"Fn::Sub": "a-${AWS::Region}"}, UNKNOWN),
@@ -41,7 +41,7 @@ def resolved(value: Any) -> Any:
         ({"Mode": {"Ref": "Stage"}}, {"Mode": "dev"}),
     ],
 )
-def test_functions_are_resolved_as_far_as_it_goes(value: Any, expected: Any) -> None:
+def test_functions_are_resolved_as_far_as_possible(value: Any, expected: Any) -> None:
     assert resolved(value) == expected
 
 

@@ -1,0 +1,195 @@
+"""``carousel-sync evolve``: shows, plans and applies changes of the Iceberg table, which the template does not own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import typer
+
+from carousel_sync.aws.target import Target, resolve
+from carousel_sync.command_line.console import (
+    DEFAULT_STAGE,
+    JsonOption,
+    LocalOption,
+    StageOption,
+    print_json,
+    readable_errors,
+    stderr,
+    stdout,
+    working_on,
+)
+from carousel_sync.table.apply import apply_to
+from carousel_sync.table.status import State, TableStatus, find_table, options_of, status_of
+from catalog_config.drift import describe
+from catalog_config.provision import ProvisionResult
+from lambda_fn.errors import ConfigurationError
+from schemas.evolution import apply as evolution
+from schemas.evolution.errors import MigrationError, OperationRefused
+from schemas.evolution.migration import Step, initial_definition, load_migrations
+from schemas.evolution.table_definition import definition_of
+
+EXIT_PENDING: Final = 3
+EXIT_AHEAD_OR_DRIFTED: Final = 4
+EXIT_REFUSED: Final = 5
+
+EXIT_CODES: Final = {State.UP_TO_DATE: 0, State.BEHIND: EXIT_PENDING, State.MISSING: EXIT_PENDING}
+
+app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and bring its schema up to date.")
+ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go to. Default: the newest.")]
+
+
+@app.command()
+def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_json: JsonOption = False) -> None:
+    """Show the table's version, this code's version, and where the table differs from what its version says.
+
+    Exit code 0: up to date; 3: the table is missing or behind (run evolve apply); 4: it is ahead or differs.
+    """
+    with _evolving():
+        target = resolve(stage, local)
+        with working_on(f"Reading the Iceberg table at {target}"):
+            found = status_of(find_table(target))
+            name = ".".join(target.settings.table_identifier)
+    if as_json:
+        print_json({"table": name, **found.as_json()})
+    else:
+        stdout.print(f"{name}: {_summary(found, target)}", highlight=False, soft_wrap=True)
+        for difference in found.drift:
+            _print(f"  {describe(difference)}")
+    raise typer.Exit(EXIT_CODES.get(found.state, EXIT_AHEAD_OR_DRIFTED))
+
+
+@app.command()
+def plan(
+    to: ToOption = None,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what apply would do: each operation, its effect on readers, and its Iceberg updates. Changes nothing.
+
+    Exit code 0: nothing to do; 3: operations are pending; 5: an operation is refused.
+    """
+    with _evolving():
+        target = resolve(stage, local)
+        with working_on(f"Reading the Iceberg table at {target}"):
+            table = find_table(target)
+            before = initial_definition(load_migrations()) if table is None else definition_of(table.metadata)
+            steps = evolution.plan(before, to)
+    if as_json:
+        print_json({"steps": [_step_json(step) for step in steps]})
+    else:
+        _show_plan(steps)
+    raise typer.Exit(EXIT_PENDING if steps else 0)
+
+
+@app.command()
+def apply(
+    to: ToOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, as plan does.")] = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Create the namespace and the table if they are missing, and bring the table to the newest version.
+
+    Safe to repeat, to interrupt, for two people at once, and while sales are being processed. Never touches data.
+    Exit code 0: the table is at that version; 1: failed, run it again; 5: an operation is refused, nothing was changed.
+    """
+    if dry_run:
+        plan(to, stage, local, as_json)
+    with _evolving():
+        target = resolve(stage, local)
+        with working_on(f"Bringing the Iceberg table at {target} up to date"):
+            result = apply_to(target, to, step_done=lambda step: None if as_json else _show_step(step))
+    if as_json:
+        print_json({**asdict(result), "changed": result.changed})
+    else:
+        _show_result(result)
+
+
+@contextmanager
+def _evolving() -> Iterator[None]:
+    """Print a refused operation or an invalid migration without a traceback, and exit."""
+    with readable_errors():
+        try:
+            yield
+        except MigrationError as error:
+            raise ConfigurationError(f"{error}. Nothing was changed.") from error
+        except OperationRefused as error:
+            stderr.print("[bold red]Refused:[/]", end=" ")
+            stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
+            raise SystemExit(EXIT_REFUSED) from error
+
+
+def _summary(found: TableStatus, target: Target) -> str:
+    apply_command = f"carousel-sync evolve apply {options_of(target)}"
+    if found.position is None:
+        return f"the table does not exist. Create it: {apply_command}"
+    versions = f"version {found.position.version}, this code knows {found.code_version}"
+    done = f" ({found.position.step} operations of the next version are done)" if found.position.step else ""
+    return {
+        State.BEHIND: f"{versions}{done}. Bring it up to date: {apply_command}",
+        State.AHEAD: f"{versions}. Columns that this code does not know are written as null.",
+        State.DRIFTED: f"{versions}, and the table differs from its version:",
+    }.get(found.state, f"{versions}: up to date")
+
+
+def _show_plan(steps: list[Step]) -> None:
+    if not steps:
+        stdout.print("Nothing to do.")
+    shown = 0
+    for step in steps:
+        if step.migration.number != shown:
+            shown = step.migration.number
+            stdout.print(f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}", highlight=False)
+        _print(f"  {step.description}")
+        _print(f"    Readers: {step.operation.readers}")
+        for update in _updates_json(step):
+            _print(f"    {_one_line(update)}", style="dim")
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "version": step.migration.number,
+        "migration": step.migration.name,
+        "why": step.migration.why,
+        "words": step.description,
+        "readers": step.operation.readers,
+        "updates": _updates_json(step),
+    }
+
+
+def _updates_json(step: Step) -> list[dict[str, Any]]:
+    return [json.loads(update.model_dump_json(by_alias=True)) for update in step.change.updates]
+
+
+def _one_line(update: dict[str, Any]) -> str:
+    """Return an update in one line, with only the id of a schema: the plan already describes what is new in it."""
+    values = {name: value for name, value in update.items() if name not in ("action", "schema")}
+    if "schema" in update:
+        values["schema-id"] = update["schema"]["schema-id"]
+    return f"{update['action']} {json.dumps(values)}"
+
+
+def _show_step(step: Step) -> None:
+    _print(f"Version {step.migration.number}: {step.description}")
+
+
+def _show_result(result: ProvisionResult) -> None:
+    if result.namespace_created:
+        stdout.print(f"Created the namespace of {result.table}")
+    if result.table_created:
+        stdout.print(f"Created the table {result.table} at {result.location}")
+    if result.properties_set:
+        stdout.print(f"Set {len(result.properties_set)} table properties")
+    if not result.changed:
+        stdout.print(f"The table {result.table} is up to date; nothing was changed")
+    stdout.print(f"The table is at version {result.version}", highlight=False)
+
+
+def _print(line: str, style: str | None = None) -> None:
+    stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
