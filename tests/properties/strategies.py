@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from lambda_fn.sale import Sale, Vector
+from lambda_fn.fields import Vector
+from lambda_fn.sale import Sale
 
 CHARACTERS: Final = st.characters(exclude_categories=["Cs"])
 KEY_CHARACTERS: Final = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="#")

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from lambda_fn.event import _ESCAPED_LETTER, _LONG_PRICE, _embedding, _may_have_lost_digits, parse_event
+from lambda_fn.fields import Vector
 from lambda_fn.ports import Reason, Rejection
-from lambda_fn.sale import Sale, Vector, derived_sale_id
+from lambda_fn.sale import Sale, derived_sale_id
 from tests.builders import ABSENT, EVENT_TIME, body, event, read, read_text, sale
 from tests.properties.strategies import CHARACTERS, event_text, key_parts, prices, sales, sold_dates
 

@@ -23,7 +23,8 @@ from pyiceberg.types import DecimalType, DoubleType, LongType, NestedField, Stri
 from carousel_sync.explore.duckdb_table import S3Access, open_table
 from catalog_config.config import CatalogConfig
 from lambda_fn.errors import ColumnsMissing
-from lambda_fn.iceberg.rows import FACTS, VALUE_OF_FIELD
+from lambda_fn.fields import FACTS
+from lambda_fn.iceberg.rows import VALUE_OF_FIELD
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import Landed
 from lambda_fn.runtime.retry import Deadline, SystemClock
@@ -132,7 +133,11 @@ class Evolution(RuleBasedStateMachine):
         deadline = Deadline.after(SystemClock(), 120)
         attempt = self.writers[writer].begin(self.attempts, deadline)
         present = {column.field_id for column in self.table.load().schema().fields}
-        lost = {name for number, name in FACTS.items() if number not in present and getattr(told, name) is not None}
+        lost = {
+            fact.attribute
+            for fact in FACTS
+            if fact.field_id not in present and getattr(told, fact.attribute) is not None
+        }
         if attempt.columns_missing([told], deadline):
             assert lost
             return

@@ -25,7 +25,7 @@ def generated(count: int, embedding: int = 16) -> list[Sale]:
 
 
 def facts(rows: list[Row]) -> dict[str, str]:
-    assert all(row.derived_well for row in rows)
+    assert all(row.derived_correctly for row in rows)
     return {row.sale.sale_id: row.sale.payload_hash for row in rows}
 
 
@@ -106,4 +106,4 @@ def test_a_derived_column_that_is_wrong_is_noticed(
     field = rows.schema.field(position)
     table.append(rows.set_column(position, field, pa.array([wrong], field.type)))
     (row,) = read_rows(table, lambda *_: None)
-    assert not row.derived_well
+    assert not row.derived_correctly

@@ -23,10 +23,11 @@ from carousel_sync.consistency.compare import (
     sale_of_item,
     sale_of_row,
 )
+from lambda_fn.fields import Vector
 from lambda_fn.guard.items import claimed_item, completed_item
 from lambda_fn.ports import Completion
 from lambda_fn.projection.item import item_of, projection_key
-from lambda_fn.sale import Sale, SaleKey, Vector
+from lambda_fn.sale import Sale, SaleKey
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC).timestamp()
 SALE = Sale(
@@ -188,7 +189,7 @@ def test_a_second_item_of_a_sale() -> None:
 
 
 def test_a_row_whose_derived_columns_are_wrong() -> None:
-    found = compare([sale_of_row(SALE, derived_well=False)], [sale_of_item(item_of(SALE))], [], NOW)
+    found = compare([sale_of_row(SALE, derived_correctly=False)], [sale_of_item(item_of(SALE))], [], NOW)
     assert findings(found) == {"divergent": ["carousel-labs/SALE-1"]}
 
 

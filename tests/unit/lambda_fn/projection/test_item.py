@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 
+from lambda_fn.fields import Vector
 from lambda_fn.ports import Reason
 from lambda_fn.projection.item import (
     ITEM_LIMIT_BYTES,
@@ -26,7 +27,7 @@ from lambda_fn.projection.item import (
     vector_of_json,
 )
 from lambda_fn.projection.projection_table import DynamoDBProjection
-from lambda_fn.sale import Sale, Vector
+from lambda_fn.sale import Sale
 from tests.builders import embedding, read_text, sale
 from tests.fakes.attribute_values import item_size_bytes as size_by_the_guide
 from tests.properties.strategies import event_text, float32s, prices, sales, vectors
