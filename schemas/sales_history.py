@@ -1,9 +1,11 @@
-"""The Iceberg table of sales as it was first: columns with fixed field ids, and partitions.
+"""The first version of the Iceberg table of sales: its columns with their field ids, and its partitions.
 
-Everything since then is a migration (schemas/migrations). ``current_schema()`` is both together.
-Field ids are never reused. A catalog assigns ids anew when it creates a table: top-level columns first, in their
-order, then nested ones (Iceberg specification, "Column Projection", and pyiceberg's ``assign_fresh_schema_ids``). The
-ids below are those, so that the same ids hold in every catalog.
+Every later change is a migration in schemas/migrations. ``schemas.evolution.migration.current_schema()`` returns the
+schema with all of them applied.
+
+Field ids are never reused. A catalog assigns the ids when it creates a table: first to the top-level columns, in their
+order, then to nested ones (pyiceberg's ``assign_fresh_schema_ids``). The ids below follow that order, so that every
+catalog assigns these ids.
 """
 
 from __future__ import annotations
@@ -73,4 +75,4 @@ PARTITION_SPEC: Final = PartitionSpec(
 )
 
 SCAN_COLUMNS: Final = frozenset({2, 3, 13, 14, 23})
-"""tenant_id, sale_id, year, month, ingestion_timestamp: the writer and the tools find a sale's rows by these names."""
+"""tenant_id, sale_id, year, month, ingestion_timestamp: the function and the commands find rows by these names."""
