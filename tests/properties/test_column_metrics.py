@@ -215,7 +215,7 @@ def test_the_arrow_schema_of_the_table_has_the_fields_ids() -> None:
 
 def test_a_type_of_a_later_format_version_is_named() -> None:
     schema = Schema(NestedField(1, "at", TimestampNanoType(), required=False))
-    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*remove the column"):
+    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*Remove the column"):
         arrow_schema(schema)
 
 
