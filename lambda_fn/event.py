@@ -96,7 +96,7 @@ class _Rejected(Exception):
         self.rejection = Rejection(reason, detail)
 
 
-# --- envelope --------------------------------------------------------------------------------------------------------
+# --- envelope ---------------------------------------------------------------------------------------------------------
 
 
 def _detail_of_a_sale(document: object) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _text_at(document: object, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-# --- detail ----------------------------------------------------------------------------------------------------------
+# --- detail -----------------------------------------------------------------------------------------------------------
 
 
 def _sale(detail: Mapping[str, Any], recorded_at: datetime) -> Sale:
@@ -301,7 +301,7 @@ def detail_schema() -> dict[str, Any]:
     return _Detail.model_json_schema(by_alias=True, schema_generator=_WithoutTitles)
 
 
-# --- exact prices ----------------------------------------------------------------------------------------------------
+# --- exact prices -----------------------------------------------------------------------------------------------------
 
 
 def _may_have_lost_digits(body: str) -> bool:

@@ -74,7 +74,7 @@ def changed(field: Field) -> Sale:
     return replace(full_sale(), **{field.attribute: values_of(field)[1]})
 
 
-# --- the registry ----------------------------------------------------------------------------------------------------
+# --- the registry -----------------------------------------------------------------------------------------------------
 
 
 def test_every_field_of_a_sale_is_declared() -> None:
@@ -103,7 +103,7 @@ def test_a_fact_is_in_the_item() -> None:
     assert all(fact.item_attribute for fact in FACTS)
 
 
-# --- Iceberg ---------------------------------------------------------------------------------------------------------
+# --- Iceberg ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_field_ids_are_those_of_the_tables_columns() -> None:
@@ -140,7 +140,7 @@ def position(field: Field) -> int:
     return [column.field_id for column in current_schema().fields].index(field.field_id)
 
 
-# --- event -----------------------------------------------------------------------------------------------------------
+# --- event ------------------------------------------------------------------------------------------------------------
 
 
 def event_of(reported: Sale) -> str:
@@ -184,7 +184,7 @@ def test_the_name_of_every_price_ends_in_price() -> None:
     assert all(name.endswith("Price") for name in prices)
 
 
-# --- item ------------------------------------------------------------------------------------------------------------
+# --- item -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_item_of_a_full_sale_has_every_attribute() -> None:
@@ -214,7 +214,7 @@ def test_an_item_without_a_required_field_is_not_a_sale(field: Field) -> None:
         sale_of(item)
 
 
-# --- payload hash, verify, backfill ----------------------------------------------------------------------------------
+# --- payload hash, verify, backfill -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", SET_BY_WRITER, ids=by_attribute)

@@ -120,19 +120,16 @@ def test_a_new_field_needs_a_new_version(folder: Path) -> None:
 
 
 def test_without_a_change_there_is_no_new_version_and_the_released_file_is_not_touched(folder: Path) -> None:
-    content = (FOLDER / "carousel.product.sold.v2.json").read_bytes()
-    (folder / "carousel.product.sold.v2.json").write_bytes(content)
+    release(folder, changed(lambda detail: detail["properties"]["tenantId"].update(title="Tenantid")))
+    content = (folder / "carousel.product.sold.v2.json").read_bytes()
     assert write(folder).name == "carousel.product.sold.v2.json"
     assert [path.name for path in folder.glob("*.json")] == ["carousel.product.sold.v2.json"]
     assert (folder / "carousel.product.sold.v2.json").read_bytes() == content
 
 
 def test_new_versions_have_no_generated_titles() -> None:
-    """Released files are never changed, and have titles such as "Tenantid"."""
-    assert b'"title": "Tenantid"' in (FOLDER / "carousel.product.sold.v2.json").read_bytes()
-    assert not [
-        name for name, rules in event_schema(3)["properties"]["detail"]["properties"].items() if "title" in rules
-    ]
+    fields = event_schema(3)["properties"]["detail"]["properties"]
+    assert not [name for name, rules in fields.items() if "title" in rules]
 
 
 def test_a_changed_rule_is_not_mistaken_for_a_title(folder: Path) -> None:
