@@ -33,9 +33,7 @@ class Role(Enum):
     DERIVED = "other fields"
 
 
-FACT: Final = Role.FACT
-ENVELOPE: Final = Role.ENVELOPE
-DERIVED: Final = Role.DERIVED
+FACT, ENVELOPE, DERIVED = Role
 
 
 class StoredAs(NamedTuple):
@@ -56,7 +54,7 @@ class SaleFields:
     and rows do not have it. An optional text needs no rule of its own in ``lambda_fn.event``.
     """
 
-    # attribute             type                          role   id  event field     item attribute
+    # attribute             type                     role      id  event field     item attribute
     tenant_id:    Annotated[str,            StoredAs(FACT,      2, "tenantId",     "tenantId")]
     product_id:   Annotated[str,            StoredAs(FACT,      1, "productId",    "productId")]
     category:     Annotated[str,            StoredAs(FACT,      4, "category",     "category")]
@@ -98,7 +96,7 @@ class Field:
 # fmt: off
 # Properties of Sale. They are stored for queries, and computed again whenever a sale is read.
 _DERIVED_FIELDS: Final = (
-    #     attribute              type   role     id  event  item attribute
+    #     attribute              type   role     id  event field, item attribute
     Field("discount_percent",    float, DERIVED, 10, None, "discountPercent"),
     Field("quarter",             str,   DERIVED, 12),
     Field("year",                int,   DERIVED, 13),
