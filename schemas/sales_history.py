@@ -1,9 +1,11 @@
-"""The first version of the Iceberg table of sales: its columns with fixed field ids, and its partitions.
+"""The first version of the Iceberg table of sales: its columns with their field ids, and its partitions.
 
-Every later change is a migration (schemas/migrations). ``schemas.evolution.migration.current_schema`` returns the
-schema after all of them. Field ids are never reused. A catalog assigns its own ids when it creates a table: first the
-top-level columns in order, then the nested ones (Iceberg specification, "Column Projection", and pyiceberg's
-``assign_fresh_schema_ids``). The ids below follow that order, so they are the same in every catalog.
+Every later change is a migration in schemas/migrations. ``schemas.evolution.migration.current_schema()`` returns the
+schema with all of them applied.
+
+Field ids are never reused. A catalog assigns the ids when it creates a table: first to the top-level columns, in their
+order, then to nested ones (pyiceberg's ``assign_fresh_schema_ids``). The ids below follow that order, so that every
+catalog assigns these ids.
 """
 
 from __future__ import annotations
@@ -73,4 +75,4 @@ PARTITION_SPEC: Final = PartitionSpec(
 )
 
 SCAN_COLUMNS: Final = frozenset({2, 3, 13, 14, 23})
-"""tenant_id, sale_id, year, month, ingestion_timestamp: the writer and the tools look up rows by these names."""
+"""tenant_id, sale_id, year, month, ingestion_timestamp: the function and the commands find rows by these names."""

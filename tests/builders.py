@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from lambda_fn.event import parse_event, parse_message
+from lambda_fn.fields import Vector
 from lambda_fn.ports import Rejection
-from lambda_fn.sale import Sale, Vector
+from lambda_fn.sale import Sale
 
 ABSENT: Final = object()
 """Given for a field: the event has no such field."""

@@ -1,6 +1,6 @@
-"""Sales of the past in files, JSON lines or Parquet: each record as the text of the event that would have reported it.
+"""Reads past sales from JSON lines or Parquet, each record as the text of the event that would have reported it.
 
-That text goes through the function's own reader, so that a record has to keep the rules of the event's contract.
+The function's own reader parses that text, so that the rules of the event apply to every record.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,39 +20,22 @@ import pyarrow.parquet as pq
 
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.event import EVENT_SOURCE, parse_message
+from lambda_fn.fields import FIELDS, Field, Role
 from lambda_fn.ports import Delivery, Reason, Rejection
 from lambda_fn.sale import EVENT_TYPE
+from schemas.evolution.migration import current_schema
 
 ROWS_AT_ONCE: Final = 512
-# Apache Parquet, "File Format": the first four bytes.
+# Apache Parquet, "File Format": the first four bytes of a file.
 _PARQUET_MAGIC: Final = b"PAR1"
 _TENANT_COLUMNS: Final = frozenset({"tenant_id", "tenantId"})
-_TIME_COLUMN: Final = "ingestion_timestamp"
-
-_FIELD_OF_COLUMN: Final = {
-    "product_id": "productId",
-    "tenant_id": "tenantId",
-    "sale_id": "saleId",
-    "listed_price": "listedPrice",
-    "sold_price": "salePrice",
-    "sold_date": "soldDate",
-    "days_to_sell": "daysToSell",
-    "image_s3_key": "imageS3Key",
-    "embedding_id": "embeddingId",
-    "embedding_vector": "embedding",
-    "vendor_id": "vendorId",
-}
-# They follow from the others and are worked out anew.
-_DERIVED: Final = frozenset(
-    {"discount_percent", "quarter", "year", "month", "season", "embedding_dimension", "source_system"}
-)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A line or a row of a file, numbered from 1, and what the function's reader makes of it.
+    """A line or a row of a file, numbered from 1, as the function's reader parsed it.
 
-    ``text`` is what is kept of a rejected one: the line as it is written, or the row as the event that it was read as.
+    ``text`` is stored when the record is rejected: the line as it is written, or the row as the event that it became.
     """
 
     path: Path
@@ -61,10 +45,10 @@ class Record:
 
 
 class RecordFile:
-    """A file of sales. What it is, is told by its first bytes, not by its name.
+    """A file of sales. Its first bytes show whether it is Parquet; its name does not matter.
 
-    ``event_time`` is the ISO 8601 instant of the event for records that tell none. Raises ConfigurationError when the
-    file can't be read, or is a Parquet file without sales.
+    ``event_time`` is the time of the event, an ISO 8601 instant, for records without one. Raises ConfigurationError
+    when the file can't be read, or is a Parquet file without sales.
     """
 
     def __init__(self, path: Path, event_time: str | None = None) -> None:
@@ -86,7 +70,7 @@ class RecordFile:
             )
 
     def count(self) -> int:
-        """Return the number of records; of JSON lines all are read for that, blank ones not counted."""
+        """Return the number of records. Reads the whole file if it has JSON lines, and does not count blank lines."""
         if self._is_parquet:
             with pq.ParquetFile(self.path) as parquet:
                 return int(parquet.metadata.num_rows)
@@ -96,7 +80,7 @@ class RecordFile:
     def read(self, skip: int = 0) -> Iterator[Record]:
         """Yield the records after the first ``skip`` lines or rows.
 
-        Raises ConfigurationError where a Parquet file is damaged; what comes before was yielded.
+        Raises ConfigurationError at the first damaged row of a Parquet file, after yielding the rows before it.
         """
         return self._rows(skip) if self._is_parquet else self._lines(skip)
 
@@ -105,7 +89,7 @@ class RecordFile:
             for number, line in enumerate(file, start=1):
                 if number <= skip or not line.strip():
                     continue
-                # A backslash and an x are no JSON anywhere: what is not UTF-8 stays invalid.
+                # Bytes that are not UTF-8 become \\x escapes, which are invalid in JSON.
                 text = line.strip().decode(errors="backslashreplace")
                 yield self._record(number, text, event_of_line(text, self._event_time))
 
@@ -129,7 +113,7 @@ class RecordFile:
             text = event_of_row(row, self._event_time)
         except TypeError as error:
             text = json.dumps(row, default=str)
-            rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be an event: {error}")
+            rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be converted to an event: {error}")
             delivery = Delivery(self._delivery_id(number), text, self._first_seen, rejection)
             return Record(self.path, number, text, delivery)
         return self._record(number, text, text)
@@ -143,9 +127,10 @@ class RecordFile:
 
 
 def event_of_line(line: str, event_time: str | None) -> str:
-    """Return a line as an event's text: an event as it is, a ``detail`` in an envelope, a row of the table translated.
+    """Return a line as the text of an event.
 
-    What is none of them is returned as it is: the function's reader says what is wrong with it.
+    An event stays as it is, a ``detail`` gets an envelope, and a row of the table is translated. Any other line stays
+    as it is, so that the function's reader rejects it with its reason.
     """
     try:
         document = orjson.loads(line)
@@ -153,7 +138,7 @@ def event_of_line(line: str, event_time: str | None) -> str:
             return line
         if "tenant_id" not in document:
             return _event(orjson.Fragment(line), event_time)
-        # Numbers stay as they are written: a double would change long prices.
+        # Numbers stay as they are written, because a double would change long prices.
         row = json.loads(line, parse_float=orjson.Fragment, parse_int=orjson.Fragment)
         return event_of_row(row, event_time)
     except (ValueError, TypeError, RecursionError):
@@ -161,17 +146,28 @@ def event_of_line(line: str, event_time: str | None) -> str:
 
 
 def event_of_row(row: Mapping[str, Any], event_time: str | None) -> str:
-    """Return a row, with the table's columns or the event's fields as names, as an event's text.
+    """Return a row as the text of an event. Its names are the table's columns or the event's fields.
 
-    Raises TypeError for a value of a type that has no place in JSON.
+    Raises TypeError for a value whose type JSON does not have.
     """
-    detail = {
-        _FIELD_OF_COLUMN.get(name, name): value
-        for name, value in row.items()
-        if name not in _DERIVED and name != _TIME_COLUMN
-    }
-    recorded = row.get(_TIME_COLUMN)
-    return _event(detail, event_time if recorded is None else recorded)
+    detail: dict[str, Any] = {}
+    fields = _field_of_column()
+    for name, value in row.items():
+        field = fields.get(name)
+        if field is None:
+            detail[name] = value
+        elif field.event_name is not None:
+            detail[field.event_name] = value
+        elif field.role is Role.ENVELOPE and value is not None:
+            event_time = value
+    return _event(detail, event_time)
+
+
+@cache
+def _field_of_column() -> Mapping[str, Field]:
+    """Return the fields by the names that their columns have now."""
+    by_id = {field.field_id: field for field in FIELDS}
+    return {column.name: by_id[column.field_id] for column in current_schema().fields if column.field_id in by_id}
 
 
 def _event(detail: Any, time: Any) -> str:
@@ -184,4 +180,4 @@ def _event(detail: Any, time: Any) -> str:
 def _as_json(value: object) -> orjson.Fragment:
     if isinstance(value, Decimal):
         return orjson.Fragment(f"{value:f}")
-    raise TypeError(f"a value of type {type(value).__name__}")
+    raise TypeError(f"it has a value of type {type(value).__name__}")

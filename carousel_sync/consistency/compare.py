@@ -1,41 +1,45 @@
-"""Compares what the three stores hold, sale by sale: the table's rows, the projection's items, the guard's claims.
+"""Compares the three stores sale by sale: the rows of the table, the items of the projection, the claims of the guard.
 
-Nothing here reads a store. Of each sale only its name and a digest of its facts are kept, so that a million sales are a
-few hundred megabytes, embeddings or not.
+Nothing here reads a store. Only the name of each sale and a digest of its fields are kept, so that a million sales take
+a few hundred megabytes, with or without embeddings.
 
-A sale's writer makes its claim, its row, its item, and then completes the claim. Who reads the rows, then the claims
-and then the items while writers run finds no item missing that is not on its way: its claim is open. A row that landed
-after the rows were read has to be looked for once more, see :meth:`Report.without`.
+The writer of a sale makes the claim, the row and the item, and then completes the claim. Read the rows first, then the
+claims, then the items: while writers run, a sale whose item is still to come then has an open claim. A row that landed
+after the rows were read must be looked up again, see :meth:`Report.without`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
+from lambda_fn.fields import FIELDS, Role
 from lambda_fn.guard.items import Status
-from lambda_fn.projection.item import item_of, plain_number, vector_of_json
-from lambda_fn.sale import Sale, SaleKey, Vector
+from lambda_fn.projection.item import ITEM_ATTRIBUTES, item_of, plain_number, vector_of_json
+from lambda_fn.sale import Sale, SaleKey
 
 DIGEST_BYTES: Final = 16
-# Of other lengths than a digest, and different: neither agrees with anything.
+# They differ from each other and, in length, from every digest: a bad row or item agrees with nothing.
 _BAD_ROW: Final = b"bad row"
 _BAD_ITEM: Final = b"bad item"
 
-# Two events about one sale may tell it at different times.
-_NO_FACTS: Final = frozenset({"recordCreatedAt"})
-_EMBEDDING: Final = "embedding"
+_VECTORS: Final = frozenset(field.item_attribute for field in FIELDS if field.type is array)
+
+# Two events about one sale may have different envelopes.
+COMPARED_ATTRIBUTES: Final = ITEM_ATTRIBUTES - {field.item_attribute for field in FIELDS if field.role is Role.ENVELOPE}
+"""The attributes of an item that are compared with the row, keys included. An item may have others beside them."""
 
 
 class StoredSale(NamedTuple):
     """A sale as one store holds it.
 
-    ``expires_at`` is when its item may go, in epoch seconds; ``item_key`` is that of the item that it was read from.
+    ``expires_at``: when its item may expire, in epoch seconds. ``item_key``: the key of the item, for a sale that was
+    read from one.
     """
 
     key: SaleKey
@@ -45,7 +49,7 @@ class StoredSale(NamedTuple):
 
 
 class StoredClaim(NamedTuple):
-    """A claim of the guard. ``released``: it was looked at, its sale has not landed, and any delivery may have it."""
+    """A claim of the guard. ``released``: its sale has not landed, and any delivery may take the claim over."""
 
     key: SaleKey
     completed: bool
@@ -54,9 +58,14 @@ class StoredClaim(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """How the stores agree. Sales are named ``tenant/saleId``, in order.
+    """How the stores agree. Each list is sorted and names sales as ``tenant/saleId``.
 
-    A released claim is no disagreement: it says that a sale was begun and never stored, and stands in nobody's way.
+    - ``missing_rows``: an item or a completed claim without a row.
+    - ``doubled_rows``: more than one row.
+    - ``missing_items``: a row without an item, although the item has not expired.
+    - ``divergent``: an item that differs from its row, or a row whose derived columns are wrong.
+    - ``open_claims``: a claim that is not completed.
+    - ``released_claims``: a sale that was started and never stored. That is no disagreement, and blocks nothing.
     """
 
     sales: int
@@ -72,16 +81,16 @@ class Report:
 
     @property
     def consistent(self) -> bool:
-        """Whether every sale is settled: one row, one item with the same facts, no open claim."""
+        """Whether every sale has one row, one item with the same facts, and no open claim."""
         return not any((self.missing_rows, self.doubled_rows, self.missing_items, self.divergent, self.open_claims))
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
-        listed = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "findings"}
+        """Return the report for JSON, without ``findings``."""
+        listed = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "findings"}
         return {**listed, "consistent": self.consistent}
 
     def without(self, landed: Collection[str]) -> Report:
-        """Return the report without missing rows that were found after all (by :func:`name_of`)."""
+        """Return the report without the missing rows that have been found since. ``landed`` has their names."""
         missing = self.findings.without_row - set(landed)
         findings = replace(self.findings, without_row=missing)
         return replace(self, missing_rows=_for_people(missing), findings=findings)
@@ -89,7 +98,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Findings:
-    """The sales that the report lists, by :func:`name_of`. ``divergent`` has the keys of the items that differ."""
+    """The sales of a report by their names (:func:`name_of`). ``divergent`` has the keys of the items that differ."""
 
     without_row: frozenset[str]
     doubled: frozenset[str]
@@ -101,7 +110,7 @@ class Findings:
 def compare(
     rows: Iterable[StoredSale], items: Iterable[StoredSale], claims: Iterable[StoredClaim], now: float
 ) -> Report:
-    """Read rows, then claims, then items to their ends, and report how they agree at ``now`` (epoch seconds)."""
+    """Read all rows, then all claims, then all items, and report how they agree at ``now``, in epoch seconds."""
     comparison = _Comparison(now)
     for row in rows:
         comparison.add_row(row)
@@ -117,7 +126,7 @@ class _Comparison:
         self._now = now
         self._rows = 0
         self._items = 0
-        # Digests of the rows that no item was met for yet; None once one was.
+        # The digest of each row, or None as soon as an item of the sale was read.
         self._digests: dict[str, bytes | None] = {}
         self._expired: set[str] = set()
         self._without_row: set[str] = set()
@@ -142,7 +151,7 @@ class _Comparison:
         if name not in self._digests:
             self._without_row.add(name)
         elif self._digests[name] != item.digest:
-            # Also a second item of a sale: it differs in the product or the date, which are its key.
+            # This is also true for a second item of a sale: another key means another product or date.
             self._divergent.setdefault(name, []).extend([item.item_key] if item.item_key else [])
         if name in self._digests:
             self._digests[name] = None
@@ -181,18 +190,18 @@ class _Comparison:
 
 
 def name_of(key: SaleKey) -> str:
-    """Return one text for each sale. Ids hold no '#', so this tells any two sales apart; a slash would not."""
+    """Return a unique name for a sale. Ids may contain a slash, but never a '#'."""
     return f"{key.tenant_id}#{key.sale_id}"
 
 
 def key_of(name: str) -> SaleKey:
-    """Return the sale that :func:`name_of` gave the name."""
+    """Return the key of the sale with this name."""
     tenant_id, _, sale_id = name.partition("#")
     return SaleKey(tenant_id, sale_id)
 
 
 def for_people(name: str) -> str:
-    """Return the name as people read it."""
+    """Return the name as reports show it, ``tenant/saleId``."""
     return name.replace("#", "/", 1)
 
 
@@ -203,14 +212,17 @@ def _for_people(names: Iterable[str]) -> list[str]:
 # --- digests ---------------------------------------------------------------------------------------------------------
 
 
-def sale_of_row(sale: Sale, derived_well: bool = True) -> StoredSale:
-    """Digest a row by the item that it ought to have; a row whose derived columns are wrong agrees with no item."""
-    digest = digest_of_item(item_of(sale)) if derived_well else _BAD_ROW
+def sale_of_row(sale: Sale, derived_correctly: bool = True) -> StoredSale:
+    """Return a row as a stored sale, with the digest of the item that it should have.
+
+    A row whose derived columns are wrong agrees with no item.
+    """
+    digest = digest_of_item(item_of(sale)) if derived_correctly else _BAD_ROW
     return StoredSale(sale.key, digest, sale.projection_expires_at)
 
 
 def sale_of_item(item: Item) -> StoredSale:
-    """Digest an item of the projection. One that lacks its ids is named by its key, and agrees with no row."""
+    """Return an item as a stored sale. An item without its ids is named by its key, and agrees with no row."""
     item_key = ItemKey(*(str(item.get(name, {}).get("S")) for name in ("PK", "SK")))
     texts = [item.get(name, {}).get("S") for name in ("tenantId", "saleId")]
     if None in texts:
@@ -219,56 +231,33 @@ def sale_of_item(item: Item) -> StoredSale:
 
 
 def claim_of_item(item: Item) -> StoredClaim:
-    """Read an item of the guard."""
+    """Return the claim that an item of the guard holds."""
     completed = item["status"]["S"] == Status.COMPLETED.value
     released = not completed and not float(item.get("leaseUntil", {"N": "1"})["N"])
     return StoredClaim(SaleKey(item["tenantId"]["S"], item["eventId"]["S"]), completed, released)
 
 
 def digest_of_item(item: Item) -> bytes:
-    """Return a digest of everything that an item tells of its sale, keys included.
+    """Return a digest of the attributes that are compared.
 
-    Numbers count by their value and the embedding as 32-bit floats, however they are spelled. Attributes that the
-    function does not write are left out.
+    Numbers with the same value have the same digest, and so have embeddings with the same 32-bit floats, whatever their
+    spelling.
     """
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name in sorted(item.keys() & FACTS):
-        kind, value = next(iter(item[name].items()))
-        content = _canonical(name, kind, value)
-        digest.update(f"{name}:{kind}:{len(content)}:".encode())
+    for name in sorted(item.keys() & COMPARED_ATTRIBUTES):
+        data_type, value = next(iter(item[name].items()))
+        content = _canonical(name, data_type, value)
+        digest.update(f"{name}:{data_type}:{len(content)}:".encode())
         digest.update(content)
     return digest.digest()
 
 
-def _canonical(name: str, kind: str, value: Any) -> bytes:
+def _canonical(name: str, data_type: str, value: Any) -> bytes:
     try:
-        if name == _EMBEDDING:
+        if name in _VECTORS:
             return vector_of_json("".join(value.split())).tobytes()
-        if kind == "N":
+        if data_type == "N":
             return plain_number(Decimal(value)).encode()
     except (ValueError, TypeError, AttributeError, InvalidOperation):
         pass
     return str(value).encode()
-
-
-_EVERY_FACT: Final = Sale(
-    tenant_id="t",
-    product_id="p",
-    sale_id="s",
-    category="c",
-    brand="b",
-    listed_price=Decimal(1),
-    sold_price=Decimal(1),
-    sold_date=date(2000, 1, 1),
-    recorded_at=datetime(2000, 1, 1, tzinfo=UTC),
-    condition="c",
-    description="d",
-    vendor_id="v",
-    image_s3_key="i",
-    embedding_id="e",
-    days_to_sell=1,
-    embedding=Vector("f", [1.0]),
-    currency="EUR",
-)
-FACTS: Final = frozenset(item_of(_EVERY_FACT)) - _NO_FACTS
-"""The attributes of an item that tell of its sale, keys included; others may stand beside them."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from carousel_sync.consistency.compare import FACTS
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.guard.items import GuardItem, Status
+from lambda_fn.projection.item import ITEM_ATTRIBUTES
 
 _ITEM_KEY: Final = ("PK", "SK")
-# Not compared with the row, and written with the rest.
-_WRITTEN: Final = FACTS | {"recordCreatedAt"}
 
 
 class ConditionalWrites:
@@ -39,7 +37,7 @@ class ConditionalWrites:
         """Make an item's facts the wanted ones; attributes that the function does not write are left alone."""
         names, values = _Names(), _Values()
         changed = [name for name in sorted(wanted) if name not in _ITEM_KEY]
-        removed = sorted((read.keys() & _WRITTEN) - wanted.keys())
+        removed = sorted((read.keys() & ITEM_ATTRIBUTES) - wanted.keys())
         condition = _as_read(read, names, values)
         update = "SET " + ", ".join(f"{names.of(name)} = {values.of(wanted[name])}" for name in changed)
         if removed:
@@ -136,6 +134,6 @@ def _as_read(read: Item, names: _Names, values: _Values) -> str:
     """Return the condition that everything that the function writes is still as it was read."""
     parts = [
         f"{names.of(name)} = {values.of(read[name])}" if name in read else f"attribute_not_exists({names.of(name)})"
-        for name in sorted(_WRITTEN - set(_ITEM_KEY))
+        for name in sorted(ITEM_ATTRIBUTES - set(_ITEM_KEY))
     ]
     return " AND ".join(["attribute_exists(PK)", *parts])

@@ -145,9 +145,9 @@ class Repair:
     # --- sales that have their row ---
 
     def _mend(self, rows: Sequence[Row]) -> None:
-        good = [row.sale for row in rows if row.derived_well]
+        good = [row.sale for row in rows if row.derived_correctly]
         for row in rows:
-            if not row.derived_well:
+            if not row.derived_correctly:
                 self._leave(name_of(row.sale.key), WRONG_ROW)
         deadline = Deadline.after(self._clock, READ_SECONDS)
         claims = self._claims.get([guard_key(sale.key) for sale in good], deadline)

@@ -143,7 +143,7 @@ def verify_target(target: Target, only: Collection[str] | None = None) -> Report
         def show_files(done: int, of: int) -> None:
             progress.update(task, description=f"Reading the Iceberg table: {done:,} of {of:,} files")
 
-        rows = (sale_of_row(row.sale, row.derived_well) for row in read_rows(table, show_files))
+        rows = (sale_of_row(row.sale, row.derived_correctly) for row in read_rows(table, show_files))
         items = _items(target, settings.projection_table, progress, task)
         claims = _claims(target, settings.guard_table, progress, task)
         report = compare(_only(rows, only), _only(items, only), _only(claims, only), time.time())

@@ -1,10 +1,10 @@
-"""The event's JSON Schema for the EventBridge schema registry, made from the rules that the function checks.
+"""The event's JSON Schema for the EventBridge schema registry, generated from the rules that the function checks.
 
-    python -m carousel_sync.contract.registry_schema            print it
-    python -m carousel_sync.contract.registry_schema --write    put it into template.yaml
+    python -m carousel_sync.contract.registry_schema            print the schema
+    python -m carousel_sync.contract.registry_schema --write    write it into template.yaml
 
-The registry takes Draft 4 (EventBridge User Guide, "Schema registries"); the released contracts in schemas/events say
-the same in a later draft.
+The registry supports JSON Schema Draft 4 (EventBridge User Guide, "Schema registries"). The contracts in schemas/events
+state the same rules in draft 2020-12.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from lambda_fn.sale import EVENT_TYPE
 _INDENT: Final = 8
 _CONTENT: Final = re.compile(r"(?<=      Content: \|\n)(?:        .*\n)+")
 _LEVELS_OF_LINES: Final = 3
-# Notes of the generator: a title repeats the name, and an absent field has no default but its absence.
-_LEFT_OUT: Final = frozenset({"title", "default", "description"})
+# The generator's annotations: the title is the name of a class, and every default is null.
+_LEFT_OUT: Final = frozenset({"title", "default"})
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of an event as it stands on the bus."""
+    """Return the schema of an event on the bus, in Draft 4."""
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": "CarouselProductSold",
@@ -42,39 +42,39 @@ def schema() -> dict[str, Any]:
 
 
 def as_text() -> str:
-    """Return the schema as it stands in the template, without the indentation."""
+    """Return the schema as template.yaml has it, without the indentation."""
     return _expanded(schema(), levels=_LEVELS_OF_LINES + 1) + "\n"
 
 
 def written_in(template: str) -> str | None:
-    """Return the schema that the template has, without the indentation; None when it has none."""
+    """Return the schema in a template, without the indentation, or None when there is none."""
     found = _CONTENT.search(template)
     return "".join(line[_INDENT:] for line in found[0].splitlines(keepends=True)) if found else None
 
 
 def _draft_4(rules: dict[str, Any]) -> dict[str, Any]:
-    """Put an object's rules into the words of Draft 4, in which an exclusive bound is a note on the bound."""
-    written = {name: value for name, value in rules.items() if name not in _LEFT_OUT}
-    if "exclusiveMaximum" in written:
-        written |= {"maximum": written["exclusiveMaximum"], "exclusiveMaximum": True}
-    if "anyOf" in written:
-        written["anyOf"] = [_draft_4(option) for option in written["anyOf"]]
-    if "properties" in written:
-        written["properties"] = {name: _draft_4(held) for name, held in written["properties"].items()}
-    return written
+    """Return the rules in Draft 4, where ``exclusiveMaximum`` is a flag beside ``maximum``."""
+    converted = {name: value for name, value in rules.items() if name not in _LEFT_OUT}
+    if "exclusiveMaximum" in converted:
+        converted |= {"maximum": converted["exclusiveMaximum"], "exclusiveMaximum": True}
+    if "anyOf" in converted:
+        converted["anyOf"] = [_draft_4(option) for option in converted["anyOf"]]
+    if "properties" in converted:
+        converted["properties"] = {name: _draft_4(value) for name, value in converted["properties"].items()}
+    return converted
 
 
 def _expanded(value: Any, levels: int, indent: str = "") -> str:
-    """Write JSON with a line for each member of the outer levels, and the inner ones as they come."""
+    """Return a value as JSON. Each member of the outer ``levels`` has a line of its own."""
     if not levels or not isinstance(value, dict):
         return json.dumps(value)
     inner = f"{indent} "
-    members = (f"{inner}{json.dumps(name)}: {_expanded(held, levels - 1, inner)}" for name, held in value.items())
+    members = (f"{inner}{json.dumps(name)}: {_expanded(member, levels - 1, inner)}" for name, member in value.items())
     return "{\n" + ",\n".join(members) + f"\n{indent}}}"
 
 
 def main() -> None:
-    """Print the schema, or put it into template.yaml."""
+    """Print the schema, or write it into template.yaml."""
     if "--write" in sys.argv[1:]:
         lines = "".join(" " * _INDENT + line for line in as_text().splitlines(keepends=True))
         TEMPLATE.write_text(_CONTENT.sub(lambda _: lines, TEMPLATE.read_text()))

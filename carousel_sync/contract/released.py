@@ -1,10 +1,12 @@
-"""The event's contract as JSON Schema, one file a version, and the check that a new version takes what the last took.
+"""The event's contract as JSON Schema, one file for each version, and the check that a version breaks no producer.
 
-``write`` writes the version after the last released one, or the present one anew while it
-is not released. ``check`` fails when the newest file is not what the code demands, or when
-the code refuses something that the last released version took. ``schemas/events/RELEASED`` holds that version's number;
-raise it when producers may rely on a version, and never change a released file. (:mod:`.registry_schema` writes the
-same rules for the schema registry of EventBridge, in its dialect.)
+    python -m carousel_sync.contract.released check    compare the code with the files
+    python -m carousel_sync.contract.released write    write the version after the last released one
+
+``schemas/events/RELEASED`` has the number of the last released version. Raise it when producers may rely on a new
+version, and never change a released file. ``check`` fails when the newest file differs from the code's rules, or when
+the code rejects something that the last released version accepts. :mod:`.registry_schema` writes the same rules for
+EventBridge's schema registry.
 """
 
 from __future__ import annotations
@@ -26,19 +28,19 @@ _FILE: Final = re.compile(rf"{re.escape(EVENT_TYPE)}\.v([0-9]+)\.json")
 
 Schema = Mapping[str, Any]
 
-# What a keyword may become without refusing more: it may be dropped, and a limit may move outwards.
+# A keyword may be dropped, and a limit may move outwards, without rejecting more events.
 _LOWER_LIMITS: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems"})
 _UPPER_LIMITS: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems"})
-_WORDS: Final = frozenset({"title", "description", "default", "examples", "$schema", "$id"})
+_ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", "$schema", "$id"})
 _STRUCTURE: Final = frozenset({"anyOf", "properties", "required", "items", "type"})
 
 
 class ContractBroken(Exception):
-    """The contract and its files don't agree; the message says where, and what to do."""
+    """The code and the files of the contract disagree. The message says where, and what to do."""
 
 
 def event_schema(version: int) -> dict[str, Any]:
-    """Return the whole event's schema, as the code demands it."""
+    """Return the schema of the whole event, generated from the code's rules."""
     detail = detail_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -55,75 +57,88 @@ def event_schema(version: int) -> dict[str, Any]:
     }
 
 
-def refused_more(old: Schema, new: Schema, where: str = "event") -> Iterator[str]:
-    """Yield what the new schema refuses, or no longer knows, and the old one took."""
+def narrowed(old: Schema, new: Schema, path: str = "event") -> Iterator[str]:
+    """Yield each place at which the new schema rejects, or no longer has, what the old one accepts."""
     for alternative in _alternatives(old):
-        problems = [list(_narrowed(alternative, other, where)) for other in _alternatives(new)]
-        if not any(not found for found in problems):
-            yield from min(problems, key=len)
+        yield from min((list(_narrowed(alternative, other, path)) for other in _alternatives(new)), key=len)
 
 
 def check(folder: Path = FOLDER) -> str:
-    """Return what was found to be right. Raises ContractBroken."""
+    """Return a sentence that says what agrees. Raises ContractBroken."""
     versions = _versions(folder)
     released = _released(folder)
     if released not in versions:
-        raise ContractBroken(f"{folder / RELEASED} names version {released}, and there is no file of it.")
+        raise ContractBroken(f"{folder / RELEASED} names version {released}, which has no file.")
     newest = max(versions)
-    wanted = event_schema(newest)
-    problems = list(refused_more(_read(versions[released]), wanted))
+    problems = list(narrowed(_read(versions[released]), event_schema(newest)))
     if problems:
         raise ContractBroken(
-            f"Events that version {released} of the contract takes would be refused, or lose a field: "
-            f"{'; '.join(problems)}. Keep the field as it is: add a new one beside it, let producers and consumers "
-            "move, and take the old one away with a new event type (docs/schema-evolution.md)."
+            f"The code rejects events that version {released} of the contract accepts, or ignores a field of them: "
+            f"{'; '.join(problems)}. Keep the field as it is: add a new field beside it, let producers and consumers "
+            "move to it, and remove the old one with a new event type (docs/schema-evolution.md)."
         )
-    if _read(versions[newest]) != wanted:
+    if not _has_rules_of_the_code(versions[newest], newest):
         raise ContractBroken(
-            f"{versions[newest].name} is not what lambda_fn/event.py demands. Write it: "
+            f"{versions[newest].name} differs from the rules in lambda_fn/event.py. Write the next version: "
             "python -m carousel_sync.contract.released write"
         )
-    return f"{versions[newest].name} is what the code demands, and takes all that version {released} takes."
+    return f"{versions[newest].name} has the rules of the code, and accepts all that version {released} accepts."
 
 
 def write(folder: Path = FOLDER) -> Path:
-    """Write the version after the last released one, unless that one is what the code demands still."""
+    """Write the version after the last released one, and return its path.
+
+    Writes nothing, and returns the path of the last released version, while that version has the rules of the code.
+    """
     versions, released = _versions(folder), _released(folder)
-    unchanged = released in versions and _read(versions[released]) == event_schema(released)
-    number = released if unchanged else released + 1
-    path = folder / f"{EVENT_TYPE}.v{number}.json"
-    path.write_text(json.dumps(event_schema(number), indent=2) + "\n")
+    if released in versions and _has_rules_of_the_code(versions[released], released):
+        return versions[released]
+    path = folder / f"{EVENT_TYPE}.v{released + 1}.json"
+    path.write_text(json.dumps(event_schema(released + 1), indent=2) + "\n")
     return path
 
 
+def _has_rules_of_the_code(path: Path, version: int) -> bool:
+    """Return whether a file equals the generated schema, apart from the titles, which only released files have."""
+    return _untitled(path.read_text()) == _untitled(json.dumps(event_schema(version)))
+
+
+def _untitled(text: str) -> object:
+    def without_title(members: dict[str, Any]) -> dict[str, Any]:
+        # The rules of a field whose name is "title" are not a text.
+        return {name: value for name, value in members.items() if name != "title" or not isinstance(value, str)}
+
+    return json.loads(text, object_hook=without_title)
+
+
 def _alternatives(schema: Schema) -> list[Schema]:
-    """Return the schemas of which one has to hold; several types are several schemas."""
-    return [
-        single for one in schema.get("anyOf", [schema]) for single in (_alternatives(one) if "anyOf" in one else [one])
-    ]
+    """Return the schemas of which at least one has to match."""
+    if "anyOf" not in schema:
+        return [schema]
+    return [alternative for member in schema["anyOf"] for alternative in _alternatives(member)]
 
 
-def _narrowed(old: Schema, new: Schema, where: str) -> Iterator[str]:
+def _narrowed(old: Schema, new: Schema, path: str) -> Iterator[str]:
     if "type" in new and old.get("type") != new["type"] and (old.get("type"), new["type"]) != ("integer", "number"):
-        yield f"{where}: type {new['type']} instead of {old.get('type', 'any')}"
+        yield f"{path}: type {new['type']} instead of {old.get('type', 'any')}"
         return
-    for name in (new.keys() | old.keys()) - _WORDS - _STRUCTURE:
+    for name in (new.keys() | old.keys()) - _ANNOTATIONS - _STRUCTURE:
         if name not in new or old.get(name) == new[name]:
             continue
         wider = name in old and (
             (name in _LOWER_LIMITS and new[name] < old[name]) or (name in _UPPER_LIMITS and new[name] > old[name])
         )
         if not wider:
-            yield f"{where}: {name} {new[name]} instead of {old.get(name, 'none')}"
+            yield f"{path}: {name} {new[name]} instead of {old.get(name, 'none')}"
     for name in set(new.get("required", ())) - set(old.get("required", ())):
-        yield f"{where}.{name}: required"
+        yield f"{path}.{name}: required"
     for name, schema in old.get("properties", {}).items():
         if name not in new.get("properties", {}):
-            yield f"{where}.{name}: gone"
+            yield f"{path}.{name}: removed"
         else:
-            yield from refused_more(schema, new["properties"][name], f"{where}.{name}")
+            yield from narrowed(schema, new["properties"][name], f"{path}.{name}")
     if "items" in new:
-        yield from refused_more(old.get("items", {}), new["items"], f"{where}[]")
+        yield from narrowed(old.get("items", {}), new["items"], f"{path}[]")
 
 
 def _versions(folder: Path) -> dict[int, Path]:
@@ -140,10 +155,10 @@ def _read(path: Path) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``check`` or ``write``; 0 when the contract is in order."""
+    """Run ``check`` or ``write``. Returns the exit code: 0, 1 for a broken contract, 2 for other arguments."""
     try:
         if arguments == ["write"]:
-            sys.stdout.write(f"Wrote {write()}\n")
+            sys.stdout.write(f"{write()} has the rules of the code.\n")
         elif arguments == ["check"]:
             sys.stdout.write(f"{check()}\n")
         else:

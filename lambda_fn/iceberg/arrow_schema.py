@@ -1,8 +1,8 @@
 """The Arrow schema of a table's data files.
 
-As pyiceberg's ``schema_to_pyarrow`` has it (a test compares the two), but for the columns' descriptions, which are in
-the table's metadata. That one's module imports pyarrow's compute functions and datasets as well: a twelfth of a cold
-start's CPU time.
+The result equals that of pyiceberg's ``schema_to_pyarrow``, which a test compares, without the descriptions of the
+columns: the table's metadata has them. Importing pyiceberg's module would also import pyarrow's compute functions and
+datasets, which take a twelfth of the CPU time of a cold start.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from pyiceberg.types import (
 from lambda_fn.errors import StoreUnavailable
 
 _FIELD_ID: Final = b"PARQUET:field_id"
-# Iceberg specification, "Parquet": the types of format version 2. Texts and lists have 64-bit offsets in memory, so
-# that no batch is too large for one column.
+# The types of Iceberg format version 2 (Iceberg specification, "Parquet"). Texts and lists have 64-bit offsets, so that
+# no batch is too large for one column.
 _PRIMITIVES: Final[dict[type[IcebergType], pa.DataType]] = {
     BooleanType: pa.bool_(),
     IntegerType: pa.int32(),
@@ -55,7 +55,10 @@ _PRIMITIVES: Final[dict[type[IcebergType], pa.DataType]] = {
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """Return a table's schema as Arrow has it; every field carries its Iceberg field id. Raises StoreUnavailable."""
+    """Return a table's schema in Arrow, with the Iceberg field id as metadata of each field.
+
+    Raises StoreUnavailable when a column has a type that format version 2 does not have.
+    """
     return pa.schema([_field(column) for column in schema.fields])
 
 
@@ -84,6 +87,6 @@ def _type(iceberg_type: IcebergType) -> pa.DataType:
         case _ if type(iceberg_type) in _PRIMITIVES:
             return _PRIMITIVES[type(iceberg_type)]
     raise StoreUnavailable(
-        f"The Iceberg table has a column of type {iceberg_type}, which tables of format version 2 do not have, and no "
-        "other version is written here. The sales stay in the queue; remove the column."
+        f"The Iceberg table has a column of type {iceberg_type}, which format version 2 does not have. The function "
+        "writes no other version. The sales stay in the queue. Remove the column."
     )

@@ -1,8 +1,10 @@
-"""What a manifest tells of a data file's columns: sizes, counts, and the bounds by which readers leave a file out.
+"""The metrics of a data file's columns in a manifest: sizes, counts, and the bounds by which readers skip a file.
 
-Iceberg specification, "Manifests", fields 108 to 132 of ``data_file``. How much is told of a column is a matter of the
-table properties ``write.metadata.metrics.*`` (Iceberg documentation, "Write properties"). It is what pyiceberg collects
-(a test compares the two), from a module whose import is a twelfth of a cold start's CPU time.
+Iceberg specification, "Manifests", fields 108 to 132 of ``data_file``. The table properties
+``write.metadata.metrics.*`` choose the metrics of each column (Iceberg documentation, "Write properties").
+
+The result equals that of pyiceberg, which a test compares. Importing pyiceberg's module would take a twelfth of the CPU
+time of a cold start.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _MODE: Final = re.compile(r"(none|counts|full)|truncate\(([1-9][0-9]*)\)")
 
 
 class Mode(NamedTuple):
-    """How much is told of a column; bounds of a text have ``length`` characters at most, unless that is None."""
+    """The metrics of a column. The bounds of a text have at most ``length`` characters, or all of them for None."""
 
     counts: bool
     bounds: bool
@@ -34,7 +36,7 @@ class Mode(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Mode:
-        """Read a table property. One that can't be read means ``truncate(16)``, as in Iceberg's own writers."""
+        """Parse a table property. Any other text means ``truncate(16)``, as in Iceberg's own writers."""
         found = _MODE.fullmatch(text.strip().lower())
         if found is None:
             return cls(counts=True, bounds=True, length=16)
@@ -44,20 +46,20 @@ class Mode(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasuredColumn:
-    """A column of which something is told."""
+    """A column that has metrics."""
 
     field_id: int
     column_type: PrimitiveType
     mode: Mode
 
     def lower_bound(self, smallest: Any) -> bytes | None:
-        """Return what is not greater than any value, in Iceberg's single-value serialization."""
+        """Return a bound that no value is less than, in Iceberg's single-value serialization."""
         if isinstance(self.column_type, StringType):
             smallest = smallest[: self.mode.length]
         return to_bytes(self.column_type, smallest)
 
     def upper_bound(self, largest: Any) -> bytes | None:
-        """Return what is not less than any value; None when there is no such text of the length."""
+        """Return a bound that no value is greater than, or None when no text of the length is one."""
         if isinstance(self.column_type, StringType):
             largest = truncate_upper_bound_text_string(largest, self.mode.length)
             if largest is None:
@@ -65,14 +67,14 @@ class MeasuredColumn:
         try:
             return to_bytes(self.column_type, largest)
         except UnicodeEncodeError:
-            # The last character was the last one before the surrogates, which have no encoding.
+            # The truncated text was incremented to a surrogate, which UTF-8 does not have.
             return None
 
 
 def measured_columns(schema: Schema, properties: Mapping[str, str]) -> dict[str, MeasuredColumn]:
-    """Return the columns of which something is told, by their paths in a Parquet file.
+    """Return the columns that have metrics, by their paths in a Parquet file.
 
-    These are the primitive ones and the elements of lists; what is nested deeper is left out, as any of it may be.
+    These are primitive columns and the elements of lists. Metrics are optional, and deeper columns have none.
     """
     default = properties.get(_DEFAULT_MODE, "")
     columns: dict[str, MeasuredColumn] = {}
@@ -89,7 +91,10 @@ def measured_columns(schema: Schema, properties: Mapping[str, str]) -> dict[str,
 
 
 def metrics_of(parquet: pq.FileMetaData, columns: Mapping[str, MeasuredColumn]) -> dict[str, Any]:
-    """Return what a manifest tells of a data file, from the footer of a file of one row group, by field id."""
+    """Return the metrics of a data file, from the footer of a Parquet file with one row group.
+
+    The keys are arguments of pyiceberg's ``DataFile``. Metrics of columns are mapped by field id.
+    """
     sizes: dict[int, int] = {}
     values: dict[int, int] = {}
     nulls: dict[int, int] = {}
@@ -119,7 +124,7 @@ def metrics_of(parquet: pq.FileMetaData, columns: Mapping[str, MeasuredColumn]) 
         "column_sizes": sizes,
         "value_counts": values,
         "null_value_counts": nulls,
-        # Nothing that this code writes, but for the elements of a vector, can be NaN: nothing is counted.
+        # Only the elements of a vector could be NaN, and they have no such count.
         "nan_value_counts": {},
         "lower_bounds": lower,
         "upper_bounds": upper,
@@ -128,7 +133,7 @@ def metrics_of(parquet: pq.FileMetaData, columns: Mapping[str, MeasuredColumn]) 
 
 
 def _extremes(column: MeasuredColumn, statistics: pq.Statistics) -> tuple[Any, Any]:
-    # A decimal of 18 digits or fewer is an integer in the file, and pyarrow gives it back without its scale.
+    # The file stores a decimal of at most 18 digits as an integer, and pyarrow returns it without its scale.
     if isinstance(column.column_type, DecimalType) and statistics.physical_type != _WIDE_DECIMAL:
         scale = column.column_type.scale
         return unscaled_to_decimal(statistics.min_raw, scale), unscaled_to_decimal(statistics.max_raw, scale)
@@ -141,7 +146,7 @@ def _set(bounds: dict[int, bytes], field_id: int, bound: bytes | None) -> None:
 
 
 def _first_offset(chunk: pq.ColumnChunkMetaData) -> int:
-    """Return where a row group begins: with its first column's dictionary, if it has one, else with its first page."""
+    """Return the offset of a row group: that of its first column's dictionary, if it has one, or of its first page."""
     if chunk.has_dictionary_page:
         return min(int(chunk.dictionary_page_offset), int(chunk.data_page_offset))
     return int(chunk.data_page_offset)

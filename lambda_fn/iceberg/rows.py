@@ -1,96 +1,55 @@
-"""Sales as Arrow columns, in the order and with the types of the table's own schema."""
+"""Sales as Arrow columns, with the order and the types of the table's own schema."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, Final
 
 import pyarrow as pa
 from pyiceberg.schema import Schema
 
 from lambda_fn.errors import ColumnsMissing
+from lambda_fn.fields import FACTS, FIELDS
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
-from lambda_fn.sale import SOURCE_SYSTEM, Sale
+from lambda_fn.sale import Sale
 
-EMBEDDING_FIELD_ID: Final = 20
+EMBEDDING_FIELD_ID: Final = next(field.field_id for field in FACTS if field.attribute == "embedding")
 
-# By field id, not by name: a column keeps its id when it is renamed.
+# Columns are found by field id, because a column keeps its id when it is renamed.
 VALUE_OF_FIELD: Final[dict[int, Callable[[Sale], Any]]] = {
-    1: lambda sale: sale.product_id,
-    2: lambda sale: sale.tenant_id,
-    3: lambda sale: sale.sale_id,
-    4: lambda sale: sale.category,
-    5: lambda sale: sale.brand,
-    6: lambda sale: sale.condition,
-    7: lambda sale: sale.description,
-    8: lambda sale: sale.listed_price,
-    9: lambda sale: sale.sold_price,
-    10: lambda sale: sale.discount_percent,
-    11: lambda sale: sale.sold_date,
-    12: lambda sale: sale.quarter,
-    13: lambda sale: sale.year,
-    14: lambda sale: sale.month,
-    15: lambda sale: sale.season,
-    16: lambda sale: sale.days_to_sell,
-    17: lambda sale: sale.image_s3_key,
-    18: lambda sale: sale.embedding_id,
-    19: lambda sale: None if sale.embedding is None else len(sale.embedding),
-    21: lambda _: SOURCE_SYSTEM,
-    22: lambda sale: sale.vendor_id,
-    23: lambda sale: sale.recorded_at,
-    25: lambda sale: sale.currency,
-}
-
-# What a sale tells by itself: lost when there is no column for it. The other columns follow from these, and the time of
-# the event is no fact of the sale.
-FACTS: Final[dict[int, str]] = {
-    1: "product_id",
-    2: "tenant_id",
-    3: "sale_id",
-    4: "category",
-    5: "brand",
-    6: "condition",
-    7: "description",
-    8: "listed_price",
-    9: "sold_price",
-    11: "sold_date",
-    16: "days_to_sell",
-    17: "image_s3_key",
-    18: "embedding_id",
-    EMBEDDING_FIELD_ID: "embedding",
-    22: "vendor_id",
-    25: "currency",
+    field.field_id: attrgetter(field.attribute) for field in FIELDS if field.field_id != EMBEDDING_FIELD_ID
 }
 
 
 def facts_without_column(schema: Schema) -> frozenset[str]:
-    """Return the facts of a sale that a table with this schema has no column for, by their names in Sale."""
-    return _facts_beside({column.field_id for column in schema.fields})
+    """Return the facts, as attributes of ``Sale``, for which a table with this schema has no column."""
+    return _facts_outside({column.field_id for column in schema.fields})
 
 
-def _facts_beside(columns: Collection[int]) -> frozenset[str]:
-    return frozenset(name for field_id, name in FACTS.items() if field_id not in columns)
+def _facts_outside(field_ids: Collection[int]) -> frozenset[str]:
+    return frozenset(fact.attribute for fact in FACTS if fact.field_id not in field_ids)
 
 
 def value_of_field(field_id: int) -> Callable[[Sale], Any]:
-    """Return what gives a sale's value for a column; null for one that this code does not know."""
+    """Return the function that reads a column's value from a sale. It returns None for an unknown column."""
     return VALUE_OF_FIELD.get(field_id, lambda _: None)
 
 
 def arrow_table(sales: Sequence[Sale], schema: Schema) -> pa.Table:
-    """Return the sales as rows of a table with this schema; a column that this code does not know is null.
+    """Return the sales as rows of a table with this schema. A column that the code does not know is null.
 
-    Raises ColumnsMissing when a sale tells a fact that the schema has no column for: it must not be dropped.
+    Raises ColumnsMissing when a sale has a fact for which the schema has no column: a fact must not be dropped.
     """
     return arrow_rows(sales, arrow_schema(schema))
 
 
 def arrow_rows(sales: Sequence[Sale], columns: pa.Schema) -> pa.Table:
-    """Return the same for a schema that is Arrow's already."""
-    lost = _facts_beside({field_id_of(column) for column in columns})
-    if told := {name for name in lost if any(getattr(sale, name) is not None for sale in sales)}:
-        raise ColumnsMissing(told)
+    """Do the same for a schema that is already converted to Arrow."""
+    homeless = _facts_outside({field_id_of(column) for column in columns})
+    if missing := {fact for fact in homeless if any(getattr(sale, fact) is not None for sale in sales)}:
+        raise ColumnsMissing(missing)
     arrays = [_column(sales, field_id_of(column), column.type) for column in columns]
     return pa.Table.from_arrays(arrays, schema=columns)
 
@@ -105,7 +64,7 @@ def _column(sales: Sequence[Sale], field_id: int, arrow_type: pa.DataType) -> pa
 
 
 def _embeddings(sales: Sequence[Sale], arrow_type: pa.DataType) -> pa.Array:
-    """Put the vectors behind one another by memory copy: no number becomes a Python object."""
+    """Concatenate the vectors by memory copy, so that no number becomes a Python object."""
     vectors = [sale.embedding for sale in sales]
     lengths = [0 if vector is None else len(vector) for vector in vectors]
     content = b"".join(vector.tobytes() for vector in vectors if vector is not None)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from lambda_fn.aws.batch_requests import Batches, KeyedTable
+from lambda_fn.fields import FACTS
 from lambda_fn.ports import Reason, Rejection
 from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes, projection_key, sale_of
 from lambda_fn.runtime.retry import Deadline
@@ -16,6 +17,7 @@ from lambda_fn.sale import Sale, SaleKey
 UTF8_BYTES: Final = 4
 FLOAT_CHARACTERS: Final = 16
 OTHER_ATTRIBUTES_BYTES: Final = 10 * 128 * UTF8_BYTES + 2 * 256 * UTF8_BYTES + 1024
+_OPTIONAL_TEXTS: Final = tuple(fact.attribute for fact in FACTS if fact.type is str and not fact.required)
 
 
 def projection_table(name: str) -> KeyedTable:
@@ -55,7 +57,6 @@ class DynamoDBProjection:
 
 def _fits_at_a_glance(sale: Sale) -> bool:
     """Whether the item is small for certain, told without making it."""
-    texts = (sale.description, sale.condition, sale.vendor_id, sale.image_s3_key, sale.embedding_id)
-    characters = sum(len(text) for text in texts if text is not None)
+    characters = sum(len(text) for name in _OPTIONAL_TEXTS if (text := getattr(sale, name)) is not None)
     numbers = len(sale.embedding) if sale.embedding is not None else 0
     return characters * UTF8_BYTES + numbers * FLOAT_CHARACTERS + OTHER_ATTRIBUTES_BYTES <= ITEM_LIMIT_BYTES

@@ -1,4 +1,4 @@
-"""Sales of which one field is wrong: missing, of the wrong type, hostile, or beyond a limit."""
+"""Sales with one invalid field: missing, of the wrong type, hostile, or beyond a limit."""
 
 from __future__ import annotations
 
@@ -180,12 +180,12 @@ TIMES: Final[dict[str, object]] = {
 
 def _dates() -> list[Entry]:
     late = {
-        "sold in 9998, told in 9999": json.dumps(event(soldDate="9998-01-01") | {"time": "9999-12-31T23:59:59Z"}),
+        "sold in 9998, reported in 9999": json.dumps(event(soldDate="9998-01-01") | {"time": "9999-12-31T23:59:59Z"}),
         "sold on the last day of the calendar": json.dumps(
             event(soldDate="9999-12-31") | {"time": "9999-12-31T00:00:00Z"}
         ),
-        "told in the year 1": enveloped(time="0001-01-01T00:00:00Z"),
-        "told before it was sold": enveloped(time="2026-03-11T23:59:59Z"),
+        "reported in the year 1": enveloped(time="0001-01-01T00:00:00Z"),
+        "reported before it was sold": enveloped(time="2026-03-11T23:59:59Z"),
     }
     return [
         *fields(INVALID_FIELD, {f"soldDate is {short(text)!r}": {"soldDate": text} for text in DATES}),
@@ -223,10 +223,10 @@ def _details() -> list[Entry]:
         *texts(INVALID_FIELD, bodies, "detail: must be an object"),
         *texts(INVALID_FIELD, {"detail is empty": enveloped(detail={})}, "detail.tenantId: "),
         *texts(INVALID_FIELD, {"detail is an event": enveloped(detail=event())}, "detail.tenantId: "),
-        *texts(INVALID_FIELD, {"of two details the last counts": body()[:-1] + ', "detail": null}'}, "detail: "),
+        *texts(INVALID_FIELD, {"the last of two details counts": body()[:-1] + ', "detail": null}'}, "detail: "),
         *texts(
             INVALID_FIELD,
-            {"of two prices the last counts": spelled('1, "salePrice": "450"', salePrice="TOKEN")},
+            {"the last of two prices counts": spelled('1, "salePrice": "450"', salePrice="TOKEN")},
             "detail.salePrice: ",
         ),
         *texts(
@@ -268,7 +268,7 @@ def _decoded() -> list[Entry]:
 
 
 def entries() -> list[Entry]:
-    """Return them all."""
+    """Return all entries of this module."""
     return [
         *_details(),
         *_missing(),

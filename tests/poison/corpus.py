@@ -1,4 +1,4 @@
-"""The corpus: everything that has ever been thought of that may arrive, and what has to become of it."""
+"""The corpus: deliveries of every sort, each with the required result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One entry of the corpus, and the ways to spell an event."""
+"""An entry of the corpus, and helpers to write entries."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PRICES: Final = ("listedPrice", "salePrice")
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that is delivered, and what has to become of it.
+    """A delivery and its required result.
 
-    ``content`` is the text of a queue message, or with ``direct`` a decoded event. ``reason`` is None where it has to
-    be accepted; ``at`` is how the rejection's detail has to begin.
+    ``content`` is the text of a queue message, or a decoded event when ``direct`` is set. ``reason`` is None when the
+    delivery must be accepted. ``at`` is the required beginning of the rejection's detail.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Entry:
 
 
 def spelled(token: str, **fields: object) -> str:
-    """Return the text of an event; where a field's value is ``TOKEN``, the text has the token just so."""
+    """Return the text of an event, in which ``token`` replaces the value of the field that is ``TOKEN``."""
     return body(**fields).replace('"TOKEN"', token)
 
 
 def short(token: str) -> str:
-    """Return a token as a name: the long ones by their ends and their length."""
+    """Return a token for the name of an entry. A long one is abbreviated."""
     return token if len(token) <= 30 else f"{token[:12]}...{token[-4:]} of {len(token)} characters"
 
 
 def enveloped(**changes: object) -> str:
-    """Return the text of an event whose envelope is changed; ``detail_type`` stands for ``detail-type``."""
+    """Return the text of an event with changes to its envelope. ``detail_type`` stands for ``detail-type``."""
     return json.dumps(event() | {name.replace("_", "-"): value for name, value in changes.items()})
 
 
@@ -58,7 +58,7 @@ def texts(reason: Reason | None, bodies: Mapping[str, str], at: str = "") -> lis
 
 
 def fields(reason: Reason | None, values: Mapping[str, Mapping[str, object]]) -> list[Entry]:
-    """Return an entry for each way of changing an event's fields, by name; a rejection is at the first field."""
+    """Return an entry for each set of changed fields, by name. A rejection must name the first field."""
     return [
         Entry(name, body(**changes), reason, f"detail.{next(iter(changes))}: " if reason else "")
         for name, changes in values.items()

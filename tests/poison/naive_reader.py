@@ -1,4 +1,4 @@
-"""Control: events read as they are commonly read. The corpus and the fuzzing must catch it."""
+"""A control: a typical careless reader of events, whose faults the corpus and the fuzzing must find."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lambda_fn.sale import Sale, derived_sale_id
 
 
 def parse_message(delivery_id: str, body: str, first_seen: str) -> Delivery:
-    """Read an event from its JSON text; what fails is told as the exception tells it, the value at fault included."""
+    """Read an event from its JSON text. A rejection repeats the text of the exception, with the invalid value."""
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -21,7 +21,7 @@ def parse_message(delivery_id: str, body: str, first_seen: str) -> Delivery:
 
 
 def parse_event(delivery_id: str, document: Any, body: str, first_seen: str) -> Delivery:
-    """Read an event that is decoded already."""
+    """Read an event that is already decoded."""
     try:
         content: Sale | Rejection = _sale(document["detail"])
     except (KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""JSON that is something else: other services' envelopes, and sales wrapped once more."""
+"""JSON that is not a sale: envelopes of other services, and sales in one more envelope."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ENVELOPES: Final[dict[str, dict[str, Any]]] = {
     "a Step Functions input": {"Input": event(), "TaskToken": "x"},
     "PutEvents' own entry": {"Source": "carousel.products", "DetailType": "carousel.product.sold", "Detail": body()},
     "an event in an event's place": {"event": event()},
-    "an event as its own detail without kind": {"detail": event()},
+    "an event as its own detail without a detail type": {"detail": event()},
     "names in capitals": {name.upper(): value for name, value in event().items()},
     "names in camel case": {"detailType" if name == "detail-type" else name: v for name, v in event().items()},
     "names with a space": {name + " ": value for name, value in event().items()},
@@ -86,8 +86,8 @@ KINDS: Final[dict[str, object]] = {
     "with a NUL": "carousel.product.sold\x00",
     "with a letter that only looks like it": "саrousel.product.sold",
     "in full-width letters": "ｃａｒｏｕｓｅｌ.product.sold",
-    "a later kind": "carousel.product.sold.v2",
-    "an earlier kind": "carousel.product",
+    "a later version": "carousel.product.sold.v2",
+    "a shorter name": "carousel.product",
     "the source's name": "carousel.products",
 }
 
@@ -101,7 +101,7 @@ def _kinds() -> list[Entry]:
 
 
 def _sources() -> list[Entry]:
-    values = {**KINDS, "an earlier kind": "carousel.product", "the source's name": "carousel.product.sold"}
+    values = {**KINDS, "a shorter name": "carousel.product", "the source's name": "carousel.product.sold"}
     bodies: dict[str, str] = {}
     for name, value in values.items():
         document = event() | {"source": value}
@@ -110,11 +110,11 @@ def _sources() -> list[Entry]:
 
 
 def entries() -> list[Entry]:
-    """Return them all."""
+    """Return all entries of this module."""
     last = {
-        "of two kinds the last counts": body()[:-1] + ', "detail-type": "x"}',
-        "of two sources the last counts": body()[:-1] + ', "source": "x"}',
-        "the kind before the detail": enveloped(detail_type="x", detail=None),
+        "the last of two detail types counts": body()[:-1] + ', "detail-type": "x"}',
+        "the last of two sources counts": body()[:-1] + ', "source": "x"}',
+        "the detail type is checked before the detail": enveloped(detail_type="x", detail=None),
         "an unknown field 900 deep": body()[:-1] + ', "x": ' + "[" * 900 + "]" * 900 + ', "source": 0}',
     }
     documents = {

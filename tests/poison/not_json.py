@@ -1,4 +1,4 @@
-"""Texts that are not JSON (RFC 8259), in every way that a broken or foreign producer makes them."""
+"""Texts that are not JSON (RFC 8259), as broken or foreign producers send them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEGABYTE: Final = 1024 * 1024
 
 
 def _as_received(content: bytes) -> str:
-    """Return bytes as a queue that only knows text delivers them: what is no UTF-8 has become U+FFFD."""
+    """Return bytes as a queue that transports only text delivers them: invalid UTF-8 becomes U+FFFD."""
     return content.decode("utf-8", "replace")
 
 
@@ -73,7 +73,7 @@ BROKEN_SYNTAX: Final = {
     "a quotation mark": '"',
     "a minus": "-",
     "a lone value separator": ",",
-    "a brace too many": VALID + "}",
+    "one brace too many": VALID + "}",
     "a letter after it": VALID + "x",
     "a NUL after it": VALID + "\x00",
     "a semicolon after it": VALID + ";",
@@ -82,7 +82,7 @@ BROKEN_SYNTAX: Final = {
     "a comma after it": VALID + ",",
     "a letter before it": "x" + VALID,
     "a comma after the last field": VALID[:-2] + ",}}",
-    "a comma too many": VALID.replace(", ", ",, ", 1),
+    "one comma too many": VALID.replace(", ", ",, ", 1),
     "a missing comma": VALID.replace(", ", " ", 1),
     "a missing colon": VALID.replace('"detail":', '"detail"'),
     "an equals sign": VALID.replace('"detail":', '"detail" ='),
@@ -110,7 +110,7 @@ BROKEN_SYNTAX: Final = {
 SURROGATES: Final = {
     "a lone high surrogate, escaped": spelled('"\\ud83d"', description="TOKEN"),
     "a lone low surrogate, escaped": spelled('"\\udc5c"', description="TOKEN"),
-    "surrogates the wrong way round": spelled('"\\udc5c\\ud83d"', description="TOKEN"),
+    "surrogates in the wrong order": spelled('"\\udc5c\\ud83d"', description="TOKEN"),
     "a high surrogate and a letter": spelled('"\\ud83dx"', brand="TOKEN"),
     "two high surrogates": spelled('"\\ud83d\\ud83d"', brand="TOKEN"),
     "a lone surrogate in an id": spelled('"\\ud800"', tenantId="TOKEN"),
@@ -139,7 +139,7 @@ DEPTHS: Final = {
 
 
 def entries() -> list[Entry]:
-    """Return them all."""
+    """Return all entries of this module."""
     cuts = [2, 10, 50, 100, len(VALID) // 2, len(VALID) - 10, len(VALID) - 2, len(VALID) - 1]
     bodies = {
         **ENCODINGS,

@@ -1,4 +1,4 @@
-"""Events that look wrong and are right: each of them has to become a sale."""
+"""Events that look invalid and are valid: each must become a sale."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SPELLINGS: Final = {
     "with every letter of a name escaped": body().replace('"brand"', '"\\u0062\\u0072\\u0061\\u006e\\u0064"'),
     "with escaped slashes": body(imageS3Key="s3://a/b").replace("/", "\\/"),
     "with a pair of surrogates": body(brand="B").replace('"B"', '"\\ud83d\\udc5c"'),
-    "with a brand of two kinds, the last valid": body().replace('"brand":', '"brand": 7, "brand":'),
+    "with two brands, the last valid": body().replace('"brand":', '"brand": 7, "brand":'),
     "with two details, the last valid": body().replace('"detail":', '"detail": null, "detail":'),
-    "with two kinds, the last valid": body().replace('"detail-type":', '"detail-type": 1, "detail-type":'),
-    "with a price of two kinds, the last valid": spelled('"450", "salePrice": 450', salePrice="TOKEN"),
+    "with two detail types, the last valid": body().replace('"detail-type":', '"detail-type": 1, "detail-type":'),
+    "with two prices, the last valid": spelled('"450", "salePrice": 450', salePrice="TOKEN"),
     "with a carriage return after it": body() + "\r",
 }
 
 ENVELOPES: Final = {
-    "without what nobody needs": json.dumps({n: event()[n] for n in ("detail-type", "source", "time", "detail")}),
+    "with the required members only": json.dumps({n: event()[n] for n in ("detail-type", "source", "time", "detail")}),
     "replayed from an archive": enveloped(replay_name="replay-1"),
     "with nulls around": enveloped(version=None, id=None, account=None, region=None, resources=None),
     "with wrong types around": enveloped(version=7, id=[], account={}, region=1.5, resources="x"),
@@ -49,7 +49,7 @@ ENVELOPES: Final = {
     "with a time in the basic format": enveloped(time="20260315T100000Z"),
     "with a time in the last year": enveloped(time="9999-12-31T23:59:59Z"),
     "with a leap day as its time": json.dumps(event(soldDate="2024-02-29") | {"time": "2024-02-29T12:00:00Z"}),
-    "sold in 9997, told in 9999": json.dumps(event(soldDate="9997-12-31") | {"time": "9999-12-31T23:59:59Z"}),
+    "sold in 9997, reported in 9999": json.dumps(event(soldDate="9997-12-31") | {"time": "9999-12-31T23:59:59Z"}),
 }
 
 UNKNOWN: Final[dict[str, Any]] = {
@@ -69,8 +69,8 @@ UNKNOWN: Final[dict[str, Any]] = {
 UNKNOWN_TOKENS: Final = {
     "arrays 500 deep": "[" * 500 + "]" * 500,
     "objects 500 deep": '{"a":' * 500 + "1" + "}" * 500,
-    "a number that is as good as zero": "1e-400",
-    "an exponent that no decimal holds": "1e-99999999999999999999",
+    "a number that a double rounds to zero": "1e-400",
+    "an exponent too large for a decimal": "1e-99999999999999999999",
     "an integer of 300 digits": "9" * 300,
     "a fraction of 100,000 digits": "0." + "1" * 100_000,
 }
@@ -81,7 +81,7 @@ IDS: Final = {
     "128 characters": "x" * 128,
     "128 wide characters": "👜" * 128,
     "a path": "../../etc/passwd",
-    "a path of another kind": "..\\..\\windows",
+    "a path of Windows": "..\\..\\windows",
     "slashes": "a/b//c/",
     "SQL": "'; DROP TABLE sales; --",
     "a condition of DynamoDB": "attribute_not_exists(PK)",
@@ -95,12 +95,12 @@ IDS: Final = {
     "the word null": "null",
     "the word undefined": "undefined",
     "a number": "0",
-    "a guard's word": "VERSION",
+    "a key of the guard": "VERSION",
     "another alphabet": "商品-日本語-العربية-עברית",
     "text from right to left": "\u202eabc\u202c",
     "no width": "\u200b\u200d\ufeff",
     "combining marks": "e" + "\u0301" * 100,
-    "a letter that only looks like it": "tenаnt-1",
+    "a letter that looks like another": "tenаnt-1",
     "full width": "ｔｅｎａｎｔ",
     "a line separator": "a\u2028b\u2029c",
     "a no-break space": "\u00a0",
@@ -120,10 +120,10 @@ LABELS: Final = {
     "lines": "a\nb\r\nc",
     "a space": " ",
     "an escape sequence": "\x1b[31m",
-    # Iceberg's bounds are cut after 16 characters, and the last one counts one up: the next ones are no characters.
-    "the last before the surrogates in 16th place": "x" * 15 + "\ud7ff" * 5,
+    # Iceberg truncates an upper bound to 16 characters and increments the last one. These have no next character.
+    "the last before the surrogates at position 16": "x" * 15 + "\ud7ff" * 5,
     "nothing but the last before the surrogates": "\ud7ff" * 40,
-    "the last character in 16th place": "x" * 15 + "\U0010ffff" * 5,
+    "the last character at position 16": "x" * 15 + "\U0010ffff" * 5,
     "nothing but the last character": "\U0010ffff" * 40,
 }
 
@@ -171,9 +171,9 @@ VECTORS: Final[dict[str, list[Any]]] = {
     "the largest size": list(embedding(4096)),
     "the largest floats": [3.4028234663852886e38, -3.4028234663852886e38] * 2048,
     "the least floats": [1.401298464324817e-45, -1.401298464324817e-45],
-    "numbers as good as zero": [1e-60, 5e-324],
+    "numbers that a float rounds to zero": [1e-60, 5e-324],
     "integers": [1, -1, 2**53 + 1, 10**38],
-    "a trap for who rounds twice": [7.038531e-26, 7.0385307e-26],
+    "numbers that must not be rounded twice": [7.038531e-26, 7.0385307e-26],
 }
 
 
@@ -190,12 +190,12 @@ def _texts() -> list[Entry]:
     values["a description of 10,000 wide characters"] = {"description": "👜" * 10_000}
     values["a description that is JSON"] = {"description": body()}
     values["an image key of 100 kilobytes"] = {"imageS3Key": "k" * 100 * KILOBYTE}
-    values["no optional field but null"] = dict.fromkeys(("saleId", "daysToSell", "embedding", *OPTIONAL_TEXTS))
+    values["every optional field is null"] = dict.fromkeys(("saleId", "daysToSell", "embedding", *OPTIONAL_TEXTS))
     return fields(ACCEPTED, values)
 
 
 def entries() -> list[Entry]:
-    """Return them all."""
+    """Return all entries of this module."""
     prices = {
         f"{name} is {short(token)}": spelled(token, **{name: "TOKEN"}) for name in PRICES for token in PRICE_TOKENS
     }

@@ -1,4 +1,4 @@
-"""Both stores, without a network: what is accepted as a sale has to be one that they can hold."""
+"""The stores without a network: they must be able to store every accepted sale."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ATTEMPT = 5
 
 
 class Stores:
-    """An empty Iceberg table, to which files are made but never committed, and DynamoDB in memory."""
+    """An empty Iceberg table, whose files are written but never committed, and DynamoDB in memory."""
 
     def __init__(self, folder: Path) -> None:
         found = provisioned(sqlite_config(folder))
         self._table: Table = found.load()
 
-    def hold(self, sale: Sale) -> None:
-        """Have a sale claimed, made a row, projected and completed; fail where any of that is not possible."""
+    def store(self, sale: Sale) -> None:
+        """Claim a sale, write its row and its item, and complete the claim. Fail when a step is not possible."""
         clock = FakeClock()
         retry = Retry(clock, random.SystemRandom())
         deadline = Deadline.after(clock, 60)

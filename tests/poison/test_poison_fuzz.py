@@ -1,6 +1,6 @@
-"""Beyond the corpus: whatever is delivered becomes a sale or a rejection that holds none of its values.
+"""Any delivery becomes a sale, or a rejection that repeats none of its values.
 
-The control: a reader as it is commonly written is caught by what is generated, of every kind.
+A control: each strategy finds faults of a careless reader.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from tests.poison.vocabulary import DETAILS, FIELDS, FORBIDDEN_IN_A_MESSAGE
 
 many = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 
-# --- what may be in an event -----------------------------------------------------------------------------------------
+# --- generated events -------------------------------------------------------------------------------------------------
 
-# Python's decoder lets lone surrogates, NaN and infinities pass, so a directly delivered event may hold them.
+# Python's decoder accepts lone surrogates, NaN and infinities, so a directly delivered event may have them.
 any_text = st.text(st.characters()) | st.text("#\x00\x7f\x9f\ud800\ud7ff\uffff\U0010ffff🎉x", max_size=300)
 numbers = (
     st.integers()
@@ -58,7 +58,7 @@ envelopes = st.dictionaries(st.sampled_from(["detail-type", "source", "time", "d
 
 @st.composite
 def changed_events(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid event with every optional field, some of whose parts are something else now, or gone."""
+    """Generate a valid event with every optional field, of which some parts are replaced or removed."""
     document = event(
         condition="like_new",
         description="Speedy",
@@ -76,7 +76,7 @@ def changed_events(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def damaged_texts(draw: st.DrawFn) -> str:
-    """The text of an event with pieces cut out, put in, doubled or exchanged."""
+    """Generate the text of an event, of which some pieces are removed, inserted, repeated or replaced."""
     text = json.dumps(draw(changed_events()), ensure_ascii=draw(st.booleans()))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
@@ -92,8 +92,8 @@ def damaged_texts(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def doubled_names(draw: st.DrawFn) -> str:
-    """The text of an event in whose detail some names come twice, some of them written with escapes."""
+def repeated_names(draw: st.DrawFn) -> str:
+    """Generate the text of an event whose detail has some names twice, some of them written with escapes."""
     parts = [(name, json.dumps(value)) for name, value in event()["detail"].items()]
     extra = draw(st.lists(st.tuples(st.sampled_from(FIELDS), values.map(json.dumps)), min_size=1, max_size=4))
     members = []
@@ -104,11 +104,11 @@ def doubled_names(draw: st.DrawFn) -> str:
     return json.dumps(event() | {"detail": "DETAIL"}).replace('"DETAIL"', "{" + ", ".join(members) + "}")
 
 
-# --- what has to hold ------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 
 def check(delivery: Delivery, body: str) -> None:
-    """Check that a delivery is whole, and that its content is either a sale that can be stored or a clean rejection."""
+    """Check that a delivery is complete, and that its content is a sale that can be stored or a clean rejection."""
     assert (delivery.delivery_id, delivery.first_seen) == ("message-1", FIRST_SEEN)
     assert delivery.body == body
     if isinstance(delivery.content, Rejection):
@@ -140,44 +140,44 @@ def check_decoded(document: object, reader: Any = lambda_fn.event) -> None:
 
 @many
 @given(changed_events())
-def test_changed_events_delivered_directly(document: dict[str, Any]) -> None:
+def test_changed_events_are_handled_in_direct_delivery(document: dict[str, Any]) -> None:
     check_decoded(document)
 
 
 @many
 @given(changed_events(), st.booleans())
-def test_changed_events_in_the_queue(document: dict[str, Any], ascii_only: bool) -> None:
+def test_changed_events_are_handled_in_queue_delivery(document: dict[str, Any], ascii_only: bool) -> None:
     check_text(json.dumps(document, ensure_ascii=ascii_only))
 
 
 @many
 @given(damaged_texts())
-def test_damaged_texts(text: str) -> None:
+def test_damaged_texts_are_handled(text: str) -> None:
     check_text(text)
 
 
 @many
-@given(doubled_names())
-def test_names_that_come_twice(text: str) -> None:
+@given(repeated_names())
+def test_repeated_names_are_handled(text: str) -> None:
     check_text(text)
 
 
 @many
 @given(values)
-def test_any_json(value: Any) -> None:
+def test_any_json_is_handled(value: Any) -> None:
     check_decoded(value)
     check_text(json.dumps(value))
 
 
 @many
 @given(any_text | st.binary().map(lambda content: content.decode("utf-8", "replace")))
-def test_any_text(text: str) -> None:
+def test_any_text_is_handled(text: str) -> None:
     check_text(text)
     check_decoded(text)
 
 
 @given(changed_events())
-def test_a_direct_event_is_kept_in_a_text_that_says_the_same(document: dict[str, Any]) -> None:
+def test_a_direct_event_is_kept_as_text_that_reads_back(document: dict[str, Any]) -> None:
     delivery = delivery_of_event(document, 0.0)
     assert not FORBIDDEN_IN_A_MESSAGE.search(delivery.body)
     assert repr(json.loads(delivery.body)) == repr(document)
@@ -186,7 +186,7 @@ def test_a_direct_event_is_kept_in_a_text_that_says_the_same(document: dict[str,
 @many
 @given(changed_events())
 def test_both_deliveries_agree(document: dict[str, Any]) -> None:
-    """What the queue takes, direct delivery takes as the same sale or says that it can't know a price."""
+    """Direct delivery gives the same sale as the queue, or rejects a price whose digits it cannot know."""
     text = json.dumps(document)
     queued = parse_message("1", text, "").content
     direct = parse_event("1", json.loads(text), text, "").content
@@ -202,11 +202,11 @@ def test_both_deliveries_agree(document: dict[str, Any]) -> None:
     [
         pytest.param(changed_events().map(json.dumps), id="changed events"),
         pytest.param(damaged_texts(), id="damaged texts"),
-        pytest.param(doubled_names(), id="names that come twice"),
+        pytest.param(repeated_names(), id="repeated names"),
         pytest.param(any_text, id="any text"),
     ],
 )
-def test_a_naive_reader_is_caught(generated: st.SearchStrategy[str]) -> None:
+def test_the_strategy_finds_a_fault_of_a_naive_reader(generated: st.SearchStrategy[str]) -> None:
     caught: list[str] = []
 
     @settings(many, max_examples=200, database=None, derandomize=True)
@@ -222,8 +222,8 @@ def test_a_naive_reader_is_caught(generated: st.SearchStrategy[str]) -> None:
     assert caught
 
 
-def test_the_strategies_reach_both_ends() -> None:
-    """Among what is generated there are sales, and rejections of each kind."""
+def test_the_strategy_generates_sales_and_rejections() -> None:
+    """The generated events include sales, and rejections of every field."""
     reached: set[str] = set()
 
     @settings(many, max_examples=1_000, database=None, derandomize=True)

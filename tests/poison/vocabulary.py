@@ -1,4 +1,4 @@
-"""Everything that a rejection may say. A detail out of this list can't hold a value of the event."""
+"""Every detail that a rejection may have. None of them can repeat a value of the event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from lambda_fn.event import LATEST_SOLD_DATE
 from tests.poison.entry import PRICES, TEXTS
 
-# Amazon SQS API Reference, SendMessage: everything else is allowed.
+# Amazon SQS API Reference, SendMessage. All other characters are allowed.
 FORBIDDEN_IN_A_MESSAGE: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 FIELDS: Final = (*TEXTS, *PRICES, "soldDate", "daysToSell", "embedding")

@@ -1,4 +1,4 @@
-"""What a manifest tells of a file's columns is what pyiceberg would tell, and every bound bounds."""
+"""The metrics of a file's columns equal those of pyiceberg, and no value is outside its bounds."""
 
 from __future__ import annotations
 
@@ -116,37 +116,37 @@ def pyicebergs(footer: pq.FileMetaData, schema: Schema, settings: Mapping[str, s
 @given(sold=sales, settings=properties)
 @example(sold=[sale(description="x")], settings=PROPERTIES)
 @example(sold=[sale(sale_id="\ud7ff" * 40)], settings={"write.metadata.metrics.default": "truncate(16)"})
-def test_it_is_what_pyiceberg_collects(sold: list[Sale], settings: dict[str, str]) -> None:
+def test_the_metrics_equal_those_of_pyiceberg(sold: list[Sale], settings: dict[str, str]) -> None:
     schema = current_schema()
-    told, footer = ours(arrow_table(sold, schema), schema, settings)
+    metrics, footer = ours(arrow_table(sold, schema), schema, settings)
     try:
         expected = pyicebergs(footer, schema, settings)
     except UnicodeEncodeError:
-        # It rounds U+D7FF up to a surrogate, which has no encoding. Here that one bound is left out.
-        assert any("\ud7ff" in f"{one.sale_id}{one.category}{one.description}" for one in sold)
+        # It increments U+D7FF to a surrogate, which has no encoding. This code leaves that bound out.
+        assert any("\ud7ff" in f"{sale.sale_id}{sale.category}{sale.description}" for sale in sold)
         return
-    assert told == expected
+    assert metrics == expected
 
 
 @given(sold=sales, settings=properties)
-def test_no_value_lies_beyond_its_bounds(sold: list[Sale], settings: dict[str, str]) -> None:
+def test_no_value_is_outside_its_bounds(sold: list[Sale], settings: dict[str, str]) -> None:
     schema = current_schema()
     rows = arrow_table(sold, schema)
-    told, _ = ours(rows, schema, settings)
+    metrics, _ = ours(rows, schema, settings)
     for column in schema.fields:
         if not isinstance(column.field_type, PrimitiveType):
             continue
         values = [value for value in rows[column.name].to_pylist() if value is not None]
         for bound, is_beyond in (("lower_bounds", operator.lt), ("upper_bounds", operator.gt)):
-            written = told[bound].get(column.field_id)
+            written = metrics[bound].get(column.field_id)
             if written is not None:
                 limit = _comparable(from_bytes(column.field_type, written), column.field_type)
                 assert not [value for value in values if is_beyond(_comparable(value, column.field_type), limit)]
-    assert told["record_count"] == len(sold)
+    assert metrics["record_count"] == len(sold)
 
 
 def _comparable(value: Any, column_type: PrimitiveType) -> Any:
-    """Bring a value of Arrow's and one of Iceberg's into one form: days, and UTF-8 as Iceberg compares texts."""
+    """Convert a value of Arrow or of Iceberg so that both compare: dates as days, texts as UTF-8."""
     if isinstance(column_type, DateType):
         return value if isinstance(value, int) else (value - date(1970, 1, 1)).days
     if isinstance(column_type, TimestamptzType) and not isinstance(value, int):
@@ -155,22 +155,22 @@ def _comparable(value: Any, column_type: PrimitiveType) -> Any:
 
 
 @pytest.mark.parametrize("column_type", PRIMITIVES, ids=str)
-def test_a_column_that_this_code_does_not_know_is_all_null(column_type: PrimitiveType) -> None:
+def test_an_unknown_column_is_all_null(column_type: PrimitiveType) -> None:
     fields = [*current_schema().fields, NestedField(900, "unknown", column_type, required=False)]
     schema = Schema(*fields)
-    told, footer = ours(arrow_table([sale(), sale(sale_id="b")], schema), schema, PROPERTIES)
-    assert told == pyicebergs(footer, schema, PROPERTIES)
-    assert told["null_value_counts"][900] == 2
-    assert 900 not in told["lower_bounds"]
+    metrics, footer = ours(arrow_table([sale(), sale(sale_id="b")], schema), schema, PROPERTIES)
+    assert metrics == pyicebergs(footer, schema, PROPERTIES)
+    assert metrics["null_value_counts"][900] == 2
+    assert 900 not in metrics["lower_bounds"]
 
 
-def test_what_is_nested_deeper_is_left_out() -> None:
+def test_deeper_columns_have_no_metrics() -> None:
     inner = StructType(NestedField(901, "a", ListType(902, StringType(), element_required=False), required=False))
     schema = Schema(*current_schema().fields, NestedField(900, "deep", inner, required=False))
-    told, footer = ours(arrow_table([sale()], schema), schema, PROPERTIES)
+    metrics, footer = ours(arrow_table([sale()], schema), schema, PROPERTIES)
     expected = pyicebergs(footer, schema, PROPERTIES)
     for name in ("column_sizes", "value_counts", "null_value_counts"):
-        assert told[name] == {key: value for key, value in expected[name].items() if key != 902}
+        assert metrics[name] == {key: value for key, value in expected[name].items() if key != 902}
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_what_is_nested_deeper_is_left_out() -> None:
         ("everything", Mode(counts=True, bounds=True, length=16)),
     ],
 )
-def test_a_mode_is_read(text: str, mode: Mode) -> None:
+def test_a_mode_is_parsed(text: str, mode: Mode) -> None:
     assert Mode.of(text) == mode
 
 
 # --- the Arrow schema -------------------------------------------------------------------------------------------------
 
 
-def test_the_arrow_schema_is_pyicebergs_without_descriptions() -> None:
+def test_the_arrow_schema_equals_that_of_pyiceberg_without_descriptions() -> None:
     everything: list[NestedField] = [
         NestedField(number, f"column{number}", column_type, required=number % 2 == 0)
         for number, column_type in enumerate(PRIMITIVES, start=1)
@@ -206,21 +206,21 @@ def test_the_arrow_schema_is_pyicebergs_without_descriptions() -> None:
     assert arrow_schema(schema).equals(schema_to_pyarrow(schema), check_metadata=True)
 
 
-def test_the_arrow_schema_of_the_table_has_the_fields_ids() -> None:
+def test_the_arrow_schema_of_the_table_has_the_field_ids() -> None:
     schema = current_schema()
     made = arrow_schema(schema)
     assert made.equals(schema_to_pyarrow(schema), check_metadata=False)
     assert [field_id_of(column) for column in made] == list(COLUMNS)
 
 
-def test_a_type_of_a_later_format_version_is_named() -> None:
+def test_an_error_names_a_type_of_a_later_format_version() -> None:
     schema = Schema(NestedField(1, "at", TimestampNanoType(), required=False))
-    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*remove the column"):
+    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*Remove the column"):
         arrow_schema(schema)
 
 
-def test_days_are_compared_as_days() -> None:
-    """The control of the comparison above: a value that lies beyond a bound is noticed."""
+def test_dates_are_compared_as_days() -> None:
+    """A control of the comparison above: it finds a value outside a bound."""
     day = date(2026, 3, 14)
     later = _comparable(day + timedelta(days=1), DateType())
     assert later > _comparable(day, DateType())

@@ -1,4 +1,4 @@
-"""What holds for every event: exact prices, dates and vectors, one identity for one sale, whatever its envelope."""
+"""Properties of every event: exact prices, dates and vectors, and one identity for a sale, whatever its envelope."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from lambda_fn.event import _ESCAPED_LETTER, _LONG_PRICE, _embedding, _may_have_lost_digits, parse_event
+from lambda_fn.fields import FACTS, Vector
 from lambda_fn.ports import Reason, Rejection
-from lambda_fn.sale import Sale, Vector, derived_sale_id
+from lambda_fn.sale import Sale, derived_sale_id
 from tests.builders import ABSENT, EVENT_TIME, body, event, read, read_text, sale
 from tests.properties.strategies import CHARACTERS, event_text, key_parts, prices, sales, sold_dates
 
 EVENT_DATE = date.fromisoformat(EVENT_TIME[:10])
 
 
-def same(one: Sale, other: Sale) -> bool:
-    """Whether two sales are the same to the last bit, the signs of zeros in their vectors included."""
-    vectors = [None if sale.embedding is None else sale.embedding.tobytes() for sale in (one, other)]
-    return one == other and vectors[0] == vectors[1]
+def same(first: Sale, second: Sale) -> bool:
+    """Return whether two sales are equal to the last bit, including the signs of zeros in their vectors."""
+    vectors = [None if sale.embedding is None else sale.embedding.tobytes() for sale in (first, second)]
+    return first == second and vectors[0] == vectors[1]
 
 
-# --- a sale arrives as it was sent ------------------------------------------------------------------------------------
+# --- a sale is read as it was sent ------------------------------------------------------------------------------------
 
 
 @given(sales(), st.booleans())
@@ -48,7 +49,7 @@ def test_every_sale_is_read_as_it_was_sent(sale: Sale, ascii_only: bool) -> None
 @example(sale(sold_price=Decimal("49999999999999.9961")))
 @example(sale(listed_price=Decimal("99999999999999.9922")))
 @example(sale(listed_price=Decimal("99999999999.9999"), sold_price=Decimal("100000000000.0000")))
-def test_both_deliveries_agree_where_a_double_carries_the_prices(sale: Sale) -> None:
+def test_text_and_decoded_event_agree_where_a_double_carries_the_prices(sale: Sale) -> None:
     text = event_text(sale)
     direct = parse_event("direct", json.loads(text), text, "").content
     if max(sale.listed_price, sale.sold_price) < 10**11:
@@ -60,7 +61,7 @@ def test_both_deliveries_agree_where_a_double_carries_the_prices(sale: Sale) -> 
 
 
 @given(sales(), st.datetimes(datetime(2024, 1, 1)), st.text(CHARACTERS))  # noqa: DTZ001
-def test_neither_envelope_nor_unknown_fields_change_the_facts(sale: Sale, time: datetime, text: str) -> None:
+def test_envelope_and_unknown_fields_do_not_change_the_facts(sale: Sale, time: datetime, text: str) -> None:
     again = json.loads(event_text(replace(sale, listed_price=Decimal(500), sold_price=Decimal(450))))
     first = parse_event("1", again, "", "").content
     days_ahead = timedelta(days=1)
@@ -75,17 +76,17 @@ def test_neither_envelope_nor_unknown_fields_change_the_facts(sale: Sale, time: 
 
 
 @given(sales(), sales(), st.data())
-def test_one_fact_makes_another_hash(sale: Sale, other: Sale, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(sorted(Sale.__dataclass_fields__.keys() - {"recorded_at"})))
+def test_the_hash_changes_exactly_when_a_fact_changes(sale: Sale, other: Sale, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([fact.attribute for fact in FACTS]))
     changed = replace(sale, **{name: getattr(other, name)})
     assert (changed.payload_hash == sale.payload_hash) == same(changed, sale)
 
 
-# --- identity --------------------------------------------------------------------------------------------------------
+# --- identity ---------------------------------------------------------------------------------------------------------
 
 
 @given(key_parts, key_parts, sold_dates)
-def test_a_derived_id_has_its_form_and_is_one_that_an_event_may_carry(tenant: str, product: str, sold: date) -> None:
+def test_an_event_may_have_a_derived_id_as_its_sale_id(tenant: str, product: str, sold: date) -> None:
     sale_id = derived_sale_id(tenant, product, sold)
     assert re.fullmatch(r"SALE-[0-9]+-[0-9a-f]{8}", sale_id)
     assert int(sale_id.split("-")[1]) == (sold - date(1970, 1, 1)).days * 86_400_000
@@ -96,12 +97,12 @@ def test_a_derived_id_has_its_form_and_is_one_that_an_event_may_carry(tenant: st
     assert derived == read(document | {"time": "9999-01-01T00:00:00Z"})
 
 
-# --- prices ----------------------------------------------------------------------------------------------------------
+# --- prices -----------------------------------------------------------------------------------------------------------
 
 
 @st.composite
 def number_tokens(draw: st.DrawFn) -> str:
-    """Any JSON number (RFC 8259, section 6), most of them about as long as prices are."""
+    """Generate JSON numbers (RFC 8259, section 6), most of them about as long as prices."""
     sign = draw(st.sampled_from(["", "", "", "-"]))
     whole = str(draw(st.integers(0, 10 ** draw(st.sampled_from([1, 3, 13, 14, 15, 20, 40])))))
     digits = st.text("0123456789", min_size=1, max_size=draw(st.sampled_from([1, 4, 5, 20])))
@@ -142,12 +143,12 @@ def test_a_decoded_price_is_accepted_exactly_when_its_text_is_certain(number: fl
 
 
 @given(st.integers())
-def test_whole_prices(number: int) -> None:
+def test_a_whole_price_is_accepted_exactly_when_it_is_in_range(number: int) -> None:
     content = parse_event("direct", event(salePrice=number), "", "").content
     assert isinstance(content, Sale) == (0 <= number < 10**14)
 
 
-# --- dates -----------------------------------------------------------------------------------------------------------
+# --- dates ------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -155,7 +156,7 @@ def test_whole_prices(number: int) -> None:
     st.integers(-1439, 1439),
     st.sampled_from(["auto", "minutes", "seconds", "milliseconds", "microseconds"]),
 )
-def test_an_instant_counts_by_its_utc_date(local: datetime, offset_minutes: int, precision: str) -> None:
+def test_an_instant_counts_as_its_utc_date(local: datetime, offset_minutes: int, precision: str) -> None:
     zone = timezone(timedelta(minutes=offset_minutes))
     content = read(event(soldDate=local.replace(tzinfo=zone).isoformat(timespec=precision)))
     expected = (local - timedelta(minutes=offset_minutes)).date()
@@ -176,7 +177,7 @@ def test_a_plain_date_is_accepted_exactly_when_it_is_in_range(sold: date) -> Non
 @given(st.text("0123456789-T:Z+W. ", max_size=30))
 @example("2026-03-14T12:00:00+23:59:59.999999")
 @example("0001-01-01T00:00:00+00:01")
-def test_no_text_is_a_date_that_is_none(text: str) -> None:
+def test_any_text_is_a_date_in_range_or_rejected(text: str) -> None:
     content = read(event(soldDate=text))
     if isinstance(content, Sale):
         assert date(2000, 1, 1) <= content.sold_date <= EVENT_DATE + timedelta(days=2)
@@ -184,11 +185,11 @@ def test_no_text_is_a_date_that_is_none(text: str) -> None:
         assert content.detail.startswith("detail.soldDate: ")
 
 
-# --- embeddings ------------------------------------------------------------------------------------------------------
+# --- embeddings -------------------------------------------------------------------------------------------------------
 
 
 def to_float32(number: float) -> bytes | None:
-    """Return a number as a 32-bit float; None when it is none."""
+    """Return a number as a 32-bit float, or None when it is not a finite one."""
     try:
         packed = struct.pack("<f", number)
     except OverflowError:
@@ -210,7 +211,7 @@ def test_an_embedding_is_accepted_exactly_when_its_numbers_fit_32_bits(numbers: 
         assert content.embedding.tobytes() == b"".join(number for number in packed if number)
 
 
-# --- what is fast and what is plain agree -----------------------------------------------------------------------------
+# --- fast and simple implementations agree ----------------------------------------------------------------------------
 
 
 def value_or_error(make: Callable[[], Vector]) -> bytes | str:
@@ -220,8 +221,8 @@ def value_or_error(make: Callable[[], Vector]) -> bytes | str:
         return error.message()
 
 
-def vector_the_plain_way(value: list[Any]) -> Vector:
-    """Make a vector by the rules, one after the other."""
+def vector_by_the_rules(value: list[Any]) -> Vector:
+    """Return a vector, checking one rule after the other."""
     if not {type(number) for number in value} <= {int, float}:
         raise PydanticCustomError("embedding", "must contain numbers only")
     try:
@@ -242,14 +243,14 @@ JSON_VALUES: st.SearchStrategy[Any] = st.one_of(
 @given(st.lists(JSON_VALUES, min_size=1, max_size=5) | st.lists(st.floats(width=32), min_size=1))
 @example([math.nan, "1"])
 @example([-0.0, 3.4028235677973366e38])
-def test_a_vector_is_the_one_that_is_made_number_by_number(value: list[Any]) -> None:
-    assert value_or_error(lambda: _embedding(value)) == value_or_error(lambda: vector_the_plain_way(value))
+def test_a_vector_equals_the_one_made_number_by_number(value: list[Any]) -> None:
+    assert value_or_error(lambda: _embedding(value)) == value_or_error(lambda: vector_by_the_rules(value))
 
 
 @given(
     st.lists(st.sampled_from(['Price"', "P", ":", " ", "1234567890123", "4", "1e5", "\\", "u0065", '"']), max_size=9)
 )
-def test_prices_are_read_again_exactly_when_the_patterns_say_so(parts: list[str]) -> None:
+def test_prices_are_read_again_exactly_when_the_patterns_match(parts: list[str]) -> None:
     text = "".join(parts)
     patterns = any(pattern.search(text) for pattern in (_LONG_PRICE, _ESCAPED_LETTER))
     assert _may_have_lost_digits(text) is patterns

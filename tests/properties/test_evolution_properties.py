@@ -1,7 +1,7 @@
-"""Any sequence of allowed operations, between appends of writers of different versions: every row reads back, by id.
+"""Every row reads back by field id, after any sequence of schema changes between appends of different writers.
 
-The model knows, for each row, the values that its writer had for the columns that were there. Two readers have to agree
-with it on whatever columns the table has in the end: pyiceberg's scan, and DuckDB.
+The model records, for each row, the values that its writer had for the columns of that time. Two readers must agree
+with the model on the columns that the table has in the end: pyiceberg's scan, and DuckDB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pyiceberg.types import DecimalType, DoubleType, LongType, NestedField, Stri
 from carousel_sync.explore.duckdb_table import S3Access, open_table
 from catalog_config.config import CatalogConfig
 from lambda_fn.errors import ColumnsMissing
-from lambda_fn.iceberg.rows import FACTS, VALUE_OF_FIELD
+from lambda_fn.fields import FACTS
+from lambda_fn.iceberg.rows import VALUE_OF_FIELD
 from lambda_fn.ports import Landed, SalesTable
 from lambda_fn.runtime.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
@@ -56,7 +57,7 @@ names = st.sampled_from(["one", "two", "three", "brand", "state"])
 
 @st.composite
 def operations(draw: st.DrawFn, next_id: int) -> Operation:
-    """Any operation; some of them are refused, and change nothing then."""
+    """Generate any operation. Some are refused, and then change nothing."""
     column = draw(columns)
     allowed: list[Operation] = [
         AddColumn(CURRENCY, "currency", StringType(), after=draw(positions)),
@@ -78,7 +79,7 @@ def operations(draw: st.DrawFn, next_id: int) -> Operation:
 
 
 class Evolution(RuleBasedStateMachine):
-    """A table that is changed, and written by writers of which each remembers it as it last saw it."""
+    """A table that changes, and writers that each remember it as they last saw it."""
 
     config: CatalogConfig
 
@@ -118,9 +119,9 @@ class Evolution(RuleBasedStateMachine):
         days: int | None,
         vector: list[float] | None,
     ) -> None:
-        """Write as code of any version does: code that is older than a fact has no value for it."""
+        """Write like code of any version. Code that is older than a fact has no value for it."""
         self.attempts += 1
-        told = sale(
+        sold = sale(
             sale_id=f"sale-{self.attempts}",
             currency=currency,
             description=description,
@@ -132,18 +133,22 @@ class Evolution(RuleBasedStateMachine):
         deadline = Deadline.after(SystemClock(), 120)
         attempt = self.writers[writer].begin(self.attempts, deadline)
         present = {column.field_id for column in self.table.load().schema().fields}
-        lost = {name for number, name in FACTS.items() if number not in present and getattr(told, name) is not None}
-        if attempt.columns_missing([told], deadline):
+        lost = {
+            fact.attribute
+            for fact in FACTS
+            if fact.field_id not in present and getattr(sold, fact.attribute) is not None
+        }
+        if attempt.columns_missing([sold], deadline):
             assert lost
             return
         try:
-            answer = attempt.append([told], (), deadline)
+            answer = attempt.append([sold], (), deadline)
         except ColumnsMissing:
             assert lost
             return
         assert isinstance(answer, Landed)
-        assert not lost, "a fact was dropped"
-        self.written[told.sale_id] = (told, present)
+        assert not lost, "the table dropped a fact"
+        self.written[sold.sale_id] = (sold, present)
 
     def teardown(self) -> None:
         if not hasattr(self, "table"):
@@ -151,8 +156,8 @@ class Evolution(RuleBasedStateMachine):
         loaded = self.table.load()
         listed = loaded.schema().fields
         expected = {
-            sale_id: {column.field_id: _value(told, column.field_id, present) for column in listed}
-            for sale_id, (told, present) in self.written.items()
+            sale_id: {column.field_id: _value(sold, column.field_id, present) for column in listed}
+            for sale_id, (sold, present) in self.written.items()
         }
         scanned = loaded.scan().to_arrow().to_pylist()
         assert _by_id(scanned, listed) == expected
@@ -166,12 +171,12 @@ class Evolution(RuleBasedStateMachine):
         return S3Access(self.config.region, "test", "test", endpoint_url=endpoint) if endpoint else None
 
 
-def _value(told: Sale, field_id: int, present: set[int]) -> Any:
+def _value(written: Sale, field_id: int, present: set[int]) -> Any:
     if field_id not in present:
         return None
     if field_id == 20:
-        return None if told.embedding is None else list(told.embedding)
-    return VALUE_OF_FIELD[field_id](told) if field_id in VALUE_OF_FIELD else None
+        return None if written.embedding is None else list(written.embedding)
+    return VALUE_OF_FIELD[field_id](written) if field_id in VALUE_OF_FIELD else None
 
 
 def _by_id(rows: list[dict[str, Any]], listed: tuple[NestedField, ...]) -> dict[str, dict[int, Any]]:
@@ -181,7 +186,7 @@ def _by_id(rows: list[dict[str, Any]], listed: tuple[NestedField, ...]) -> dict[
 
 
 def run(config: CatalogConfig, examples: int, steps: int) -> None:
-    machine = type("EvolutionHere", (Evolution,), {"config": config})
+    machine = type("EvolutionOfCatalog", (Evolution,), {"config": config})
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -196,12 +201,12 @@ def run(config: CatalogConfig, examples: int, steps: int) -> None:
     )
 
 
-def test_every_row_reads_back_over_a_catalog_in_a_file(tmp_path: Path) -> None:
+def test_every_row_reads_back_with_a_sqlite_catalog(tmp_path: Path) -> None:
     run(sqlite_config(tmp_path / "lake"), examples=10, steps=12)
 
 
-def test_a_reused_id_would_show_values_under_a_wrong_name(tmp_path: Path) -> None:
-    """What the refusals are for: without them, the property does not hold."""
+def test_a_reused_field_id_shows_values_under_a_wrong_name(tmp_path: Path) -> None:
+    """A control: without the refusals, the property does not hold."""
     table = provisioned(sqlite_config(tmp_path / "lake"))
     deadline = Deadline.after(SystemClock(), 120)
     table.writer().begin(1, deadline).append([sale(description="worn")], (), deadline)
@@ -214,10 +219,10 @@ def test_a_reused_id_would_show_values_under_a_wrong_name(tmp_path: Path) -> Non
     assert row["colour"] == "worn"
 
 
-def test_every_row_reads_back_over_s3_tables(emulator_endpoint: str) -> None:
+def test_every_row_reads_back_with_s3_tables(emulator_endpoint: str) -> None:
     run(s3_tables_config(emulator_endpoint, "evolution-lake"), examples=2, steps=10)
 
 
 @pytest.mark.engine
-def test_every_row_reads_back_over_the_reference_server(request: pytest.FixtureRequest) -> None:
+def test_every_row_reads_back_with_the_reference_server(request: pytest.FixtureRequest) -> None:
     run(rest_config(request.getfixturevalue("iceberg_rest_server")), examples=4, steps=12)

@@ -1,4 +1,4 @@
-"""Rows read back as the sales that were written, whatever file they are in."""
+"""Reading rows gives the sales that were written, whatever file they are in."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def generated(count: int, embedding: int = 16) -> list[Sale]:
 
 
 def facts(rows: list[Row]) -> dict[str, str]:
-    assert all(row.derived_well for row in rows)
+    assert all(row.derived_correctly for row in rows)
     return {row.sale.sale_id: row.sale.payload_hash for row in rows}
 
 
-def test_every_sale_comes_back_once(sqlite_table: TableUnderTest) -> None:
+def test_every_sale_is_read_once(sqlite_table: TableUnderTest) -> None:
     sales = generated(200)
     table = sqlite_table.load()
     for start in range(0, len(sales), 50):
@@ -41,7 +41,7 @@ def test_every_sale_comes_back_once(sqlite_table: TableUnderTest) -> None:
     assert seen[-1][0] == seen[-1][1] > 1
 
 
-def test_partitions_come_one_after_the_other(sqlite_table: TableUnderTest) -> None:
+def test_partitions_are_read_one_after_the_other(sqlite_table: TableUnderTest) -> None:
     sales = generated(200)
     table = sqlite_table.load()
     table.append(arrow_table(sales[:100], table.schema()))
@@ -50,7 +50,7 @@ def test_partitions_come_one_after_the_other(sqlite_table: TableUnderTest) -> No
     assert len([key for key, _ in itertools.groupby(order)]) == len(set(order))
 
 
-def test_sales_without_an_embedding(sqlite_table: TableUnderTest) -> None:
+def test_sales_without_an_embedding_are_read(sqlite_table: TableUnderTest) -> None:
     sales = [*generated(4, embedding=0), *generated(3, embedding=8)]
     table = sqlite_table.load()
     table.append(arrow_table(sales, table.schema()))
@@ -58,11 +58,11 @@ def test_sales_without_an_embedding(sqlite_table: TableUnderTest) -> None:
     assert lengths == [0, 0, 0, 0, 8, 8, 8]
 
 
-def test_a_table_without_a_snapshot(sqlite_table: TableUnderTest) -> None:
+def test_a_table_without_a_snapshot_has_no_rows(sqlite_table: TableUnderTest) -> None:
     assert list(read_rows(sqlite_table.load(), lambda *_: None)) == []
 
 
-def test_a_large_file(sqlite_table: TableUnderTest) -> None:
+def test_a_large_file_is_read(sqlite_table: TableUnderTest) -> None:
     sales = generated(1_500, embedding=1024)
     sales = [sale for sale in sales if (sale.tenant_id, sale.month) == (sales[0].tenant_id, 12)] * 5
     table = sqlite_table.load()
@@ -74,15 +74,15 @@ def test_a_large_file(sqlite_table: TableUnderTest) -> None:
     assert facts(rows) == {sale.sale_id: sale.payload_hash for sale in sales}
 
 
-def test_both_ways_of_reading_a_file_agree(sqlite_table: TableUnderTest) -> None:
+def test_both_readers_agree(sqlite_table: TableUnderTest) -> None:
     table = sqlite_table.load()
     table.append(arrow_table(generated(30), table.schema()))
     for task in table.scan().plan_files():
-        ways = []
+        results = []
         for read in (read_by_field_ids, read_by_scan):
             batches = list(read(table, task))
-            ways.append({key: pa.concat_arrays([batch[key] for batch in batches]).to_pylist() for key in batches[0]})
-        assert ways[0] == ways[1]
+            results.append({key: pa.concat_arrays([batch[key] for batch in batches]).to_pylist() for key in batches[0]})
+        assert results[0] == results[1]
 
 
 def test_a_renamed_column_is_found_by_its_id(sqlite_table: TableUnderTest) -> None:
@@ -97,7 +97,7 @@ def test_a_renamed_column_is_found_by_its_id(sqlite_table: TableUnderTest) -> No
 @pytest.mark.parametrize(
     ("column", "wrong"), [("season", "Q9"), ("discount_percent", 1.5), ("embedding_dimension", 7), ("quarter", None)]
 )
-def test_a_derived_column_that_is_wrong_is_noticed(
+def test_a_wrong_derived_column_is_reported(
     sqlite_table: TableUnderTest, column: str, wrong: str | float | None
 ) -> None:
     table = sqlite_table.load()
@@ -106,4 +106,4 @@ def test_a_derived_column_that_is_wrong_is_noticed(
     field = rows.schema.field(position)
     table.append(rows.set_column(position, field, pa.array([wrong], field.type)))
     (row,) = read_rows(table, lambda *_: None)
-    assert not row.derived_well
+    assert not row.derived_correctly

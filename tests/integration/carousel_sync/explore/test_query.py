@@ -21,8 +21,9 @@ from carousel_sync.explore.duckdb_table import open_table
 from carousel_sync.explore.query import QueryFailed, Result, run, show, write_csv, write_json
 from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.fields import Vector
 from lambda_fn.iceberg.rows import arrow_table
-from lambda_fn.sale import Sale, Vector
+from lambda_fn.sale import Sale
 from tests.tables import TableUnderTest
 
 ATHENA_QUERY = """

@@ -1,4 +1,4 @@
-"""Each way in which the stores can disagree, over plain lists of what they hold."""
+"""Every disagreement between the stores, with lists in place of the stores."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from carousel_sync.consistency.compare import (
     sale_of_item,
     sale_of_row,
 )
+from lambda_fn.fields import Vector
 from lambda_fn.guard.items import claimed_item, completed_item
 from lambda_fn.ports import Completion
 from lambda_fn.projection.item import item_of, projection_key
-from lambda_fn.sale import Sale, SaleKey, Vector
+from lambda_fn.sale import Sale, SaleKey
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC).timestamp()
 SALE = Sale(
@@ -86,58 +87,58 @@ def test_one_row_one_item_one_completed_claim_is_consistent() -> None:
     }
 
 
-def test_nothing_at_all_is_consistent() -> None:
+def test_empty_stores_are_consistent() -> None:
     assert report(rows=[]).consistent
 
 
-def test_a_claim_that_has_expired_is_not_missed() -> None:
+def test_an_expired_claim_is_not_missing() -> None:
     assert report(claims=[]).consistent
 
 
-def test_an_item_without_a_row() -> None:
+def test_an_item_without_a_row_is_a_missing_row() -> None:
     found = report(rows=[OTHER], items=[item_of(SALE), item_of(OTHER)])
     assert findings(found) == {"missing_rows": ["carousel-labs/SALE-1"]}
     assert found.sales == 2
 
 
-def test_a_completed_claim_without_a_row() -> None:
+def test_a_completed_claim_without_a_row_is_a_missing_row() -> None:
     found = report(rows=[OTHER], claims=[completed(SALE), completed(OTHER)])
     assert findings(found) == {"missing_rows": ["carousel-labs/SALE-1"]}
 
 
-def test_item_and_claim_without_a_row_are_one_finding() -> None:
+def test_an_item_and_a_claim_without_a_row_are_one_finding() -> None:
     found = report(rows=[], items=[item_of(SALE)], claims=[completed(SALE)])
     assert findings(found) == {"missing_rows": ["carousel-labs/SALE-1"]}
     assert found.sales == 1
 
 
-def test_a_doubled_row() -> None:
+def test_a_doubled_row_is_found() -> None:
     found = report(rows=[SALE, OTHER, SALE, SALE], items=[item_of(SALE), item_of(OTHER)])
     assert findings(found) == {"doubled_rows": ["carousel-labs/SALE-1"]}
     assert (found.sales, found.rows) == (2, 4)
 
 
-def test_the_same_sale_id_of_two_tenants_is_two_sales() -> None:
+def test_two_tenants_may_use_the_same_sale_id() -> None:
     assert report([SALE, replace(SALE, tenant_id="maison-reprise")]).consistent
 
 
-def test_ids_with_slashes_are_not_mixed_up() -> None:
+def test_ids_with_slashes_are_distinguished() -> None:
     one, two = replace(SALE, tenant_id="a/b", sale_id="c"), replace(SALE, tenant_id="a", sale_id="b/c")
     assert report([one, two]).consistent
 
 
-def test_a_missing_item() -> None:
+def test_a_missing_item_is_found() -> None:
     found = report([SALE, OTHER], items=[item_of(OTHER)])
     assert findings(found) == {"missing_items": ["carousel-labs/SALE-1"]}
 
 
-def test_an_item_that_has_outlived_its_time_may_be_gone_or_still_there() -> None:
+def test_an_expired_item_may_be_absent_or_present() -> None:
     old = replace(SALE, sold_date=date(2024, 1, 15))
     assert report([old], items=[]).consistent
     assert report([old]).consistent
 
 
-def test_an_item_that_would_live_a_day_longer_is_missed() -> None:
+def test_an_item_that_expires_tomorrow_is_missing() -> None:
     found = report([replace(SALE, sold_date=date(2024, 1, 16))], items=[])
     assert findings(found) == {"missing_items": ["carousel-labs/SALE-1"]}
 
@@ -163,13 +164,13 @@ def test_an_item_that_would_live_a_day_longer_is_missed() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_an_item_that_differs_in_a_fact(changes: dict[str, Any]) -> None:
+def test_an_item_that_differs_in_a_fact_is_divergent(changes: dict[str, Any]) -> None:
     found = report([SALE], items=[item_of(replace(SALE, **changes))])
     assert findings(found) == {"divergent": ["carousel-labs/SALE-1"]}
 
 
 @pytest.mark.parametrize("name", sorted(item_of(SALE).keys() - {"recordCreatedAt", "tenantId", "saleId"}))
-def test_an_item_that_lacks_an_attribute(name: str) -> None:
+def test_an_item_without_an_attribute_is_divergent(name: str) -> None:
     item = {key: value for key, value in item_of(SALE).items() if key != name}
     assert findings(report(items=[item])) == {"divergent": ["carousel-labs/SALE-1"]}
 
@@ -181,38 +182,38 @@ def test_an_item_without_its_ids_is_named_by_its_key() -> None:
     assert found.missing_rows == ["TENANT/carousel-labs#PRODUCT#PROD-1#SALE#2025-12-30#SALE-1"]
 
 
-def test_a_second_item_of_a_sale() -> None:
+def test_a_second_item_of_a_sale_is_divergent() -> None:
     found = report(items=[item_of(SALE), item_of(replace(SALE, product_id="PROD-9"))])
     assert findings(found) == {"divergent": ["carousel-labs/SALE-1"]}
     assert found.items == 2
 
 
-def test_a_row_whose_derived_columns_are_wrong() -> None:
-    found = compare([sale_of_row(SALE, derived_well=False)], [sale_of_item(item_of(SALE))], [], NOW)
+def test_a_row_with_wrong_derived_columns_is_divergent() -> None:
+    found = compare([sale_of_row(SALE, derived_correctly=False)], [sale_of_item(item_of(SALE))], [], NOW)
     assert findings(found) == {"divergent": ["carousel-labs/SALE-1"]}
 
 
-def test_the_time_of_the_event_is_no_fact() -> None:
+def test_the_time_of_the_event_is_not_compared() -> None:
     later = replace(SALE, recorded_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert report([SALE], items=[item_of(later)]).consistent
 
 
-def test_attributes_of_others_are_left_alone() -> None:
+def test_attributes_of_other_programs_are_not_compared() -> None:
     assert report(items=[item_of(SALE) | {"reviewedBy": {"S": "somebody"}}]).consistent
 
 
-def test_spelling_is_no_difference() -> None:
+def test_the_spelling_of_numbers_is_not_compared() -> None:
     item = item_of(SALE) | {"embedding": {"S": "[1e-1, -0.20, 0.3]"}, "listedPrice": {"N": "5E+2"}}
     assert digest_of_item(item) == digest_of_item(item_of(SALE))
 
 
 @pytest.mark.parametrize("embedding", ["not json", "[0.1, null]", "{}", "[1e999]", "5"])
-def test_an_embedding_that_cannot_be_read_is_a_difference(embedding: str) -> None:
+def test_an_unreadable_embedding_is_divergent(embedding: str) -> None:
     found = report(items=[item_of(SALE) | {"embedding": {"S": embedding}}])
     assert findings(found) == {"divergent": ["carousel-labs/SALE-1"]}
 
 
-def test_a_sale_without_optional_facts() -> None:
+def test_sales_without_optional_facts_are_compared() -> None:
     bare = Sale(
         tenant_id="t",
         product_id="p",
@@ -228,19 +229,19 @@ def test_a_sale_without_optional_facts() -> None:
     assert findings(report([bare], items=[item_of(replace(bare, days_to_sell=0))])) == {"divergent": ["t/s"]}
 
 
-def test_an_open_claim_is_not_settled_even_with_row_and_item() -> None:
+def test_an_open_claim_is_found_even_with_row_and_item() -> None:
     found = report(claims=[in_progress(SALE)])
     assert findings(found) == {"open_claims": ["carousel-labs/SALE-1"]}
     assert found.sales == 1
 
 
-def test_an_open_claim_without_a_row_is_no_missing_row() -> None:
+def test_an_open_claim_without_a_row_is_not_a_missing_row() -> None:
     found = report(rows=[OTHER], claims=[in_progress(SALE)])
     assert findings(found) == {"open_claims": ["carousel-labs/SALE-1"]}
     assert found.sales == 2
 
 
-def test_a_released_claim_is_told_and_is_no_finding() -> None:
+def test_a_released_claim_is_listed_and_consistent() -> None:
     claim = claimed_item(OTHER.key, OTHER.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
     found = report(claims=[claim_of_item(claim)])
     assert found.consistent
@@ -248,35 +249,35 @@ def test_a_released_claim_is_told_and_is_no_finding() -> None:
     assert found.sales == 1
 
 
-def test_a_released_claim_whose_sale_has_landed_all_the_same_is_open() -> None:
+def test_a_released_claim_of_a_landed_sale_is_open() -> None:
     claim = claimed_item(SALE.key, SALE.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
     assert findings(report(claims=[claim_of_item(claim)])) == {"open_claims": ["carousel-labs/SALE-1"]}
 
 
-def test_a_row_that_landed_after_the_rows_were_read() -> None:
+def test_a_row_that_landed_later_is_not_missing() -> None:
     found = report(rows=[OTHER], items=[item_of(SALE), item_of(OTHER)], claims=[completed(SALE), completed(OTHER)])
     assert findings(found.without([])) == {"missing_rows": ["carousel-labs/SALE-1"]}
     assert found.without([name_of(SALE.key)]).consistent
 
 
-def test_names_tell_sales_apart_and_can_be_read_back() -> None:
+def test_names_are_unique_and_reversible() -> None:
     for key in (SaleKey("a/b", "c"), SaleKey("a", "b/c"), SaleKey("-", "-")):
         assert key_of(name_of(key)) == key
 
 
-def test_the_keys_of_items_that_differ_are_kept() -> None:
+def test_the_report_has_the_keys_of_divergent_items() -> None:
     stray = replace(SALE, product_id="PROD-9")
     found = report(items=[item_of(SALE), item_of(stray)])
     assert found.findings.divergent == {name_of(SALE.key): [projection_key(stray)]}
 
 
-def test_findings_are_in_order() -> None:
+def test_findings_are_sorted() -> None:
     sales = [replace(SALE, sale_id=f"SALE-{number}") for number in (3, 1, 2)]
     assert report(sales, items=[]).missing_items == [f"carousel-labs/SALE-{number}" for number in (1, 2, 3)]
 
 
-def test_memory_grows_by_less_than_half_a_kilobyte_for_each_sale() -> None:
-    """A million sales in half a gigabyte, however long their embeddings are."""
+def test_a_sale_takes_less_than_half_a_kilobyte_of_memory() -> None:
+    """A million sales take half a gigabyte, however long their embeddings are."""
     count = 50_000
 
     def stored() -> Iterator[StoredSale]:

@@ -1,4 +1,4 @@
-"""The sold date: a plain date, or an instant whose UTC date counts, from 2000 to two days after the event."""
+"""The sold date: a date or an instant, which counts as its UTC date, from 2000 to two days after the event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lambda_fn.ports import Reason, Rejection
 from lambda_fn.sale import Sale
 from tests.builders import event, read
 
-FORM = Rejection(
+WRONG_FORMAT = Rejection(
     Reason.INVALID_FIELD, "detail.soldDate: must be a date YYYY-MM-DD, or an ISO 8601 instant with a time zone"
 )
 
@@ -31,7 +31,7 @@ def assert_out_of_range(content: Sale | Rejection) -> None:
 
 
 @pytest.mark.parametrize("text", ["2000-01-01", "2000-02-29", "2024-02-29", "2025-12-31", "2026-03-15"])
-def test_a_plain_date(text: str) -> None:
+def test_a_plain_date_is_accepted(text: str) -> None:
     assert sold_date_of(sold(text)).isoformat() == text
 
 
@@ -64,7 +64,7 @@ def test_a_plain_date(text: str) -> None:
         ("1999-12-31T23:30:00-01:00", "2000-01-01"),
     ],
 )
-def test_an_instant_counts_by_its_utc_date(instant: str, utc_date: str) -> None:
+def test_an_instant_counts_as_its_utc_date(instant: str, utc_date: str) -> None:
     assert sold_date_of(sold(instant)).isoformat() == utc_date
 
 
@@ -129,15 +129,15 @@ def test_an_instant_counts_by_its_utc_date(instant: str, utc_date: str) -> None:
     ],
     ids=lambda text: repr(text[:30]),
 )
-def test_what_is_neither_is_rejected(text: str) -> None:
-    assert sold(text) == FORM
+def test_any_other_text_is_rejected(text: str) -> None:
+    assert sold(text) == WRONG_FORMAT
 
 
 @pytest.mark.parametrize(
     "text",
     ["1999-12-31", "1999-12-31T23:59:59Z", "2000-01-01T00:30:00+01:00", "1970-01-01", "0001-01-01", "9999-12-31"],
 )
-def test_dates_outside_the_range(text: str) -> None:
+def test_dates_outside_the_range_are_rejected(text: str) -> None:
     assert_out_of_range(sold(text))
 
 
@@ -149,22 +149,22 @@ def test_the_sold_date_is_at_most_two_days_after_the_event(time: str) -> None:
     assert_out_of_range(sold("2026-03-17T23:59:59-01:00", time))
 
 
-def test_two_days_may_cross_a_leap_day() -> None:
+def test_the_two_days_may_include_a_leap_day() -> None:
     assert sold_date_of(sold("2024-03-01", "2024-02-28T12:00:00Z")) == date(2024, 3, 1)
     assert_out_of_range(sold("2025-03-03", "2025-02-28T12:00:00Z"))
     assert sold_date_of(sold("2025-03-02", "2025-02-28T12:00:00Z")) == date(2025, 3, 2)
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1999-12-29T23:59:59Z"])
-def test_an_event_of_the_past_reports_no_sale_of_the_future(time: str) -> None:
+def test_an_early_event_cannot_report_a_later_sale(time: str) -> None:
     assert_out_of_range(sold("2000-01-01", time))
 
 
-def test_a_sale_can_be_reported_years_later() -> None:
+def test_a_sale_may_be_reported_years_later() -> None:
     assert sold_date_of(sold("2000-01-01", "9999-12-31T23:59:59Z")) == date(2000, 1, 1)
 
 
-def test_the_last_date_leaves_room_for_the_items_expiry() -> None:
+def test_the_last_date_leaves_room_for_the_expiry_of_the_item() -> None:
     latest = sold("9997-12-31", "9999-12-31T23:59:59Z")
     assert isinstance(latest, Sale)
     assert latest.projection_expires_at == 253_402_214_400  # 9999-12-31T00:00:00Z
@@ -173,7 +173,7 @@ def test_the_last_date_leaves_room_for_the_items_expiry() -> None:
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01"])
-def test_an_events_time_that_utc_cannot_hold_is_none(time: str) -> None:
+def test_an_event_time_outside_the_calendar_in_utc_is_rejected(time: str) -> None:
     content = sold("2026-03-14", time)
     assert isinstance(content, Rejection)
     assert content.detail == "time: must be an ISO 8601 instant with a time zone"

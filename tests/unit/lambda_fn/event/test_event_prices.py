@@ -1,4 +1,4 @@
-"""Prices are exact decimals, however an event spells them: never rounded silently."""
+"""Prices are exact decimals however an event spells them, and are never rounded silently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRICES = ["listedPrice", "salePrice"]
 
 
 def text_with(name: str, number: str) -> str:
-    """Return an event whose text spells a price just so."""
+    """Return the text of an event that spells a price exactly as given."""
     return body(**{name: "PRICE"}).replace('"PRICE"', number)
 
 
@@ -65,7 +65,7 @@ def short_id(value: object) -> str:
         ("1E13", "10000000000000"),
     ],
 )
-def test_the_text_counts_digit_by_digit(name: str, number: str, price: str | None) -> None:
+def test_a_price_is_read_from_the_text_digit_by_digit(name: str, number: str, price: str | None) -> None:
     content = read_text(text_with(name, number))
     if price is None:
         assert content == Rejection(Reason.INVALID_FIELD, f"detail.{name}: must be from 0 to less than 10^14")
@@ -90,7 +90,7 @@ def test_the_text_counts_digit_by_digit(name: str, number: str, price: str | Non
         "0.10000000000000000000000000000000000000001",
     ],
 )
-def test_a_fifth_decimal_is_not_rounded_away(name: str, number: str) -> None:
+def test_a_fifth_decimal_is_rejected(name: str, number: str) -> None:
     content = read_text(text_with(name, number))
     assert content == Rejection(Reason.INVALID_FIELD, f"detail.{name}: must have at most 4 decimals")
 
@@ -110,7 +110,7 @@ def test_a_fifth_decimal_is_not_rounded_away(name: str, number: str) -> None:
         "9" * 300,
     ],
 )
-def test_a_price_has_its_range(name: str, number: str) -> None:
+def test_negative_and_too_large_prices_are_rejected(name: str, number: str) -> None:
     content = read_text(text_with(name, number))
     assert content == Rejection(Reason.INVALID_FIELD, f"detail.{name}: must be from 0 to less than 10^14")
 
@@ -119,25 +119,25 @@ def test_a_price_has_its_range(name: str, number: str) -> None:
     "number", ["1e-99999999999999999999", "0e99999999999999999999", "0.5e-20000000000000000000", "1e" + "-" + "9" * 300]
 )
 @pytest.mark.parametrize("name", PRICES)
-def test_an_exponent_that_no_decimal_holds_is_rejected(name: str, number: str) -> None:
+def test_an_exponent_that_is_too_large_for_a_decimal_is_rejected(name: str, number: str) -> None:
     content = read_text(text_with(name, number))
     assert content == Rejection(Reason.INVALID_FIELD, f"detail.{name}: must be finite")
 
 
-def test_such_an_exponent_elsewhere_does_not_matter() -> None:
+def test_such_an_exponent_in_an_unknown_field_does_not_matter() -> None:
     text = text_with("salePrice", "450.50000000000000000").replace('"brand"', '"x": 1e-99999999999999999999, "brand"')
     assert price_of(read_text(text), "salePrice") == Decimal("450.5")
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "+1", ".5", "5.", "0x1F", "01"])
-def test_what_is_no_json_number_or_no_double_makes_no_json(number: str) -> None:
+def test_invalid_json_numbers_and_numbers_beyond_a_double_are_invalid_json(number: str) -> None:
     content = read_text(text_with("salePrice", number))
     assert isinstance(content, Rejection)
     assert content.reason is Reason.INVALID_JSON
 
 
 @pytest.mark.parametrize("spelling", ["salePric\\u0065", "\\u0073alePrice", "sale\\u0050rice", "\\u0073\\u0061lePrice"])
-def test_a_name_with_escapes_does_not_hide_the_digits(spelling: str) -> None:
+def test_escapes_in_the_name_of_a_price_do_not_hide_its_digits(spelling: str) -> None:
     text = text_with("salePrice", "450.00000000000001").replace("salePrice", spelling)
     assert read_text(text) == Rejection(Reason.INVALID_FIELD, "detail.salePrice: must have at most 4 decimals")
     exact = text_with("salePrice", "12345678901234.5678").replace("salePrice", spelling)
@@ -145,12 +145,12 @@ def test_a_name_with_escapes_does_not_hide_the_digits(spelling: str) -> None:
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n", "\r\n\t   "])
-def test_white_space_does_not_hide_the_digits(space: str) -> None:
+def test_white_space_does_not_hide_the_digits_of_a_price(space: str) -> None:
     text = text_with("salePrice", "450.00000000000001").replace('"salePrice": ', f'"salePrice"{space}:{space}')
     assert read_text(text) == Rejection(Reason.INVALID_FIELD, "detail.salePrice: must have at most 4 decimals")
 
 
-def test_a_price_of_the_envelope_is_not_the_sales() -> None:
+def test_a_price_in_the_envelope_is_ignored() -> None:
     text = body()[:-1] + ', "salePrice": 12345678901234.56789}'
     assert price_of(read_text(text), "salePrice") == Decimal("450.5")
 
@@ -172,7 +172,7 @@ def test_a_price_of_the_envelope_is_not_the_sales() -> None:
         (99999999999.9999, "99999999999.9999"),
     ],
 )
-def test_a_decoded_price_counts_by_its_shortest_decimal(name: str, number: float, price: str) -> None:
+def test_a_decoded_price_counts_as_its_shortest_decimal(name: str, number: float, price: str) -> None:
     found = price_of(read(event(**{name: number})), name)
     assert str(found) == f"{Decimal(price):.4f}"
 
@@ -202,14 +202,14 @@ def test_a_decoded_price_counts_by_its_shortest_decimal(name: str, number: float
     ids=short_id,
 )
 @pytest.mark.parametrize("name", PRICES)
-def test_a_decoded_price_is_refused_where_its_text_is_not_certain(name: str, number: float, rule: str) -> None:
+def test_a_decoded_price_is_rejected_when_its_text_is_not_certain(name: str, number: float, rule: str) -> None:
     assert parse_event("", event(**{name: number}), "", "").content == Rejection(
         Reason.INVALID_FIELD, f"detail.{name}: {rule}"
     )
 
 
 @pytest.mark.parametrize("number", ["450", "450.0", "450.00000000000000000", "4.5E+2", "45e1", "0.45e3"])
-def test_one_amount_has_one_hash(number: str) -> None:
+def test_equal_prices_have_the_same_hash(number: str) -> None:
     content = read_text(text_with("salePrice", number))
     direct = read(event(salePrice=json.loads(number)))
     assert isinstance(content, Sale)
