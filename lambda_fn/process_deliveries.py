@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from more_itertools import chunked
+
 from lambda_fn.ports import (
     DeadLetter,
     DeadLetters,
@@ -108,8 +110,7 @@ class ProcessDeliveries:
 
     def _tell(self, deliveries: Sequence[Delivery], sales: Mapping[str, Sale]) -> None:
         """Log which event, in which message, is which sale: the n-th of each list belong together."""
-        for start in range(0, len(deliveries), IDS_OF_A_LINE):
-            some = deliveries[start : start + IDS_OF_A_LINE]
+        for some in chunked(deliveries, IDS_OF_A_LINE):
             self._telemetry.info(
                 "[CarouselSync] Processing product sale",
                 count=len(some),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from more_itertools import chunked
+
 from carousel_sync.doctor.account import DEPLOY_AGAIN
 from carousel_sync.doctor.finding import Check, Finding, Status, ok
 from carousel_sync.doctor.stage import Stage
@@ -45,9 +47,9 @@ def alarms(stage: Stage) -> Finding:
 
 def _described(stage: Stage, names: list[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for start in range(0, len(names), _NAMES_A_REQUEST):
+    for some in chunked(names, _NAMES_A_REQUEST):
         answer = stage.client("cloudwatch").describe_alarms(
-            AlarmNames=names[start : start + _NAMES_A_REQUEST], AlarmTypes=list(_ALARM_TYPES.values()), MaxRecords=100
+            AlarmNames=some, AlarmTypes=list(_ALARM_TYPES.values()), MaxRecords=100
         )
         found += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     return found

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
 
+from more_itertools import chunked
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
@@ -168,8 +169,8 @@ class PyIcebergStore:
         found: set[SaleKey] = set()
         try:
             for (tenant_id, _, _), members in _partitions(sales):
-                for start in range(0, len(members), SCAN_IDS_LIMIT):
-                    ids = [sale.sale_id for sale in members[start : start + SCAN_IDS_LIMIT]]
+                for some in chunked(members, SCAN_IDS_LIMIT):
+                    ids = [sale.sale_id for sale in some]
                     rows = table.scan(_rows_of(members[0], ids), selected_fields=("sale_id",)).to_arrow()
                     found.update(SaleKey(tenant_id, sale_id) for sale_id in rows["sale_id"].to_pylist())
         except Exception as error:
