@@ -9,7 +9,7 @@ import typer
 
 from carousel_sync.backfill import commands as backfill
 from carousel_sync.bench import commands as bench
-from carousel_sync.consistency import dedupe, verify
+from carousel_sync.consistency import commands as consistency
 from carousel_sync.dead_letters import commands as dlq
 from carousel_sync.demo import demo
 from carousel_sync.deployment import commands as deployment
@@ -54,10 +54,10 @@ app.command()(send.send)
 app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(sales.sales)
-app.command()(verify.verify)
+app.command()(consistency.verify)
 app.command()(backfill.backfill)
 app.command()(doctor)
-app.command()(dedupe.dedupe)
+app.command()(consistency.dedupe)
 app.command()(demo.demo)
 app.command()(cost.cost)
 app.command()(size.size)
