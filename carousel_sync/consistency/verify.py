@@ -74,7 +74,7 @@ def readable_file_errors() -> Iterator[None]:
     except (OSError, ValidationError) as error:
         raise StoreUnavailable(
             f"A file of the Iceberg table can't be read: {error}. No row was changed. Run the command again: "
-            "compaction may have replaced the file meanwhile. If it fails again, look for the file in the table's bucket."
+            "compaction may have replaced the file meanwhile. If it fails again, look for the file in the table bucket."
         ) from error
 
 

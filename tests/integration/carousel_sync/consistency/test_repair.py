@@ -89,7 +89,7 @@ def delete_open_claims(stores: Stores) -> None:
 def test_an_attempt_wakes_up_after_its_claim_was_repaired(
     stores: Stores, repair_claims: Callable[[Stores], object], rows: int
 ) -> None:
-    """After a repair it finds itself fenced. If its claim was deleted instead, nothing stops it, and the row is doubled."""
+    """After a repair it finds itself fenced. If its claim was deleted instead, it doubles the row."""
     (landed,) = stores.land()
     sale = replace(landed, sale_id="stalled")
     deadline = Deadline.after(SystemClock(), 60)

@@ -77,9 +77,7 @@ def test_any_other_fact_is_a_conflict_while_the_guard_has_the_sale(
     assert products(stores, sale) == [sale.product_id]
 
 
-def test_after_that_the_look_up_item_reveals_a_conflict_on_the_same_product_and_day(
-    stores: Stores, tenant: str
-) -> None:
+def test_after_that_the_look_up_item_reveals_conflicts_on_the_same_product_and_day(stores: Stores, tenant: str) -> None:
     sale = report_sale(stores, tenant)
     forget(stores, sale)
     report_sale(stores, tenant, salePrice=1)
