@@ -17,7 +17,7 @@ from carousel_sync.doctor.commands import doctor
 from carousel_sync.events import send, simulate
 from carousel_sync.explore import query, sales
 from carousel_sync.local_stack import commands as local
-from carousel_sync.planning import cost, size
+from carousel_sync.planning import commands as planning
 from carousel_sync.table import evolve
 
 app = typer.Typer(
@@ -59,8 +59,8 @@ app.command()(backfill.backfill)
 app.command()(doctor)
 app.command()(consistency.dedupe)
 app.command()(demo.demo)
-app.command()(cost.cost)
-app.command()(size.size)
+app.command()(planning.cost)
+app.command()(planning.size)
 app.command()(deployment.deploy)
 app.command()(deployment.destroy)
 app.add_typer(local.app, name="local")
