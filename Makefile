@@ -34,7 +34,7 @@ bench: $(STAMP) ## Measure against what one would use instead: BENCH_JSON=FILE a
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 build: $(STAMP) ## Build what is deployed: build/artefact and build/artefact.zip (needs Python 3.13).
-	$(RUN) python -m carousel_sync.release.artefact build --bytecode
+	$(RUN) python -m carousel_sync.release build --bytecode
 
 deploy: build ## Deploy STAGE=dev (needs Python 3.13): change set, yes or no, the table. PARAMETERS="A=1 B=2"
 	@$(RUN) carousel-sync deploy --stage $(STAGE) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) $(if $(YES),--yes)

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from more_itertools import chunked
 
 from benchmarks.events import sales_of_one_partition
 from benchmarks.measuring import Bench, alternate
 from benchmarks.report import Row, paired_ratio
 from benchmarks.stand import Stand, Stores, counted
-from lambda_fn.aws.batch_requests import Batches, chunks
+from lambda_fn.aws.batch_requests import Batches
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.guard.items import claimed_item
 from lambda_fn.ports import NO_SNAPSHOT
@@ -96,7 +97,7 @@ def _ways(stand: Stand, stores: Stores) -> dict[str, Claim]:
     def by_transactions(sales: Sequence[Sale]) -> None:
         threads.map(
             lambda some: client.transact_write_items(TransactItems=[{"Put": put(sale)} for sale in some]),
-            list(chunks(sales, TRANSACTION_LIMIT)),
+            list(chunked(sales, TRANSACTION_LIMIT)),
         )
 
     def one_by_one(sales: Sequence[Sale]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from carousel_sync.backfill import commands as backfill
 from carousel_sync.bench import commands as bench
-from carousel_sync.consistency import dedupe, verify
+from carousel_sync.consistency import commands as consistency
 from carousel_sync.dead_letters import commands as dlq
 from carousel_sync.demo import demo
 from carousel_sync.deployment import commands as deployment
@@ -17,7 +17,7 @@ from carousel_sync.doctor.commands import doctor
 from carousel_sync.events import send, simulate
 from carousel_sync.explore import query, sales
 from carousel_sync.local_stack import commands as local
-from carousel_sync.planning import cost, size
+from carousel_sync.planning import commands as planning
 from carousel_sync.table import commands as table
 
 app = typer.Typer(
@@ -54,13 +54,13 @@ app.command()(send.send)
 app.command()(simulate.simulate)
 app.command()(query.query)
 app.command()(sales.sales)
-app.command()(verify.verify)
+app.command()(consistency.verify)
 app.command()(backfill.backfill)
 app.command()(doctor)
-app.command()(dedupe.dedupe)
+app.command()(consistency.dedupe)
 app.command()(demo.demo)
-app.command()(cost.cost)
-app.command()(size.size)
+app.command()(planning.cost)
+app.command()(planning.size)
 app.command()(deployment.deploy)
 app.command()(deployment.destroy)
 app.add_typer(local.app, name="local")

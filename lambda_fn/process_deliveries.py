@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from more_itertools import chunked
+
 from lambda_fn.ports import (
     DeadLetter,
     DeadLetters,
@@ -98,8 +100,7 @@ class ProcessDeliveries:
 
     def _log_sales(self, sales: Sequence[tuple[Delivery, Sale]]) -> None:
         """Log which sale each delivery and each event is about: the n-th entries of the three lists belong together."""
-        for start in range(0, len(sales), MAX_IDS_PER_LINE):
-            chunk = sales[start : start + MAX_IDS_PER_LINE]
+        for chunk in chunked(sales, MAX_IDS_PER_LINE):
             self.telemetry.info(
                 "[CarouselSync] Processing product sale",
                 count=len(chunk),

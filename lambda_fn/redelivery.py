@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from more_itertools import chunked
 
 from catalog_config.signed_requests import Service
-from lambda_fn.aws.batch_requests import chunks
 from lambda_fn.json_requests import SQSRequests
 from lambda_fn.runtime.retry import Deadline
 
@@ -42,7 +42,7 @@ class SQSRedelivery:
             if record["messageId"] in given_back and {"receiptHandle", "eventSourceARN"} <= record.keys()
         ]
         agreed: set[str] = set()
-        for batch in chunks(returning, BATCH_LIMIT):
+        for batch in chunked(returning, BATCH_LIMIT):
             if deadline.allows(self._request_seconds):
                 agreed.update(self._schedule_batch(batch))
         return agreed

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from more_itertools import constrained_batches
 
 from carousel_sync.aws.target import STACK_NAME, Target
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
@@ -73,26 +74,21 @@ class BusEvent:
         return entry | {"Time": self.time.astimezone(UTC)} if self.time else entry
 
 
-def batches(events: Iterable[Event], size_bytes: Callable[[Event], int]) -> Iterator[list[Event]]:
+def batches(events: Iterable[Event], size_bytes: Callable[[Event], int]) -> Iterator[tuple[Event, ...]]:
     """Group events so that each group fits into one request.
 
     Raises ConfigurationError for an event that is too large for any request; the groups before it were yielded.
     """
-    batch: list[Event] = []
-    batch_bytes = 0
-    for event in events:
-        event_bytes = size_bytes(event)
-        if event_bytes > REQUEST_LIMIT_BYTES:
+
+    def checked_size(event: Event) -> int:
+        size = size_bytes(event)
+        if size > REQUEST_LIMIT_BYTES:
             raise ConfigurationError(
-                f"An event of {event_bytes:,} bytes is too large for the event bus: {REQUEST_LIMIT_BYTES:,} at most."
+                f"An event of {size:,} bytes is too large for the event bus: {REQUEST_LIMIT_BYTES:,} at most."
             )
-        if len(batch) == ENTRIES_LIMIT or batch_bytes + event_bytes > REQUEST_LIMIT_BYTES:
-            yield batch
-            batch, batch_bytes = [], 0
-        batch.append(event)
-        batch_bytes += event_bytes
-    if batch:
-        yield batch
+        return size
+
+    return constrained_batches(events, REQUEST_LIMIT_BYTES, ENTRIES_LIMIT, checked_size)
 
 
 class EventBus:

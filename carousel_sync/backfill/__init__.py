@@ -1,0 +1,1 @@
+"""Stores past sales from files, exactly once, with the function's own code."""

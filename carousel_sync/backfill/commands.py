@@ -1,10 +1,10 @@
-"""``carousel-sync backfill``: sales of the past, from files, through the same exactly-once path as events."""
+"""``carousel-sync backfill``: stores past sales from files exactly once, like events."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,15 +13,24 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import Target, resolve
-from carousel_sync.backfill.landing import Backfill, Backfilled, application_of, forget_rejected, through
+from carousel_sync.aws.target import resolve
+from carousel_sync.backfill.landing import (
+    Backfill,
+    BackfillReport,
+    Process,
+    application_of,
+    delete_rejected_files,
+    process_with,
+)
 from carousel_sync.backfill.records import Record, RecordFile
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     JsonOption,
     LocalOption,
     StageOption,
+    command_for,
     interrupted_by_signals,
     print_json,
     progress_bar,
@@ -32,10 +41,12 @@ from carousel_sync.command_line.console import (
 )
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
 
-EXIT_INTERRUPTED: Final = 130
 BATCH_SIZE: Final = 500
-# A batch has to be landed within the time of one invocation.
+# A batch has to be stored within the time of one invocation.
 BATCH_SIZE_LIMIT: Final = 10_000
+
+NextStep = Callable[[BackfillReport], str]
+"""Returns what to do after a backfill that ended early."""
 
 
 def backfill(
@@ -47,7 +58,7 @@ def backfill(
         str | None,
         typer.Option(
             "--time",
-            help="Time of the event for records that tell none, such as 2026-01-31T00:00:00Z.",
+            help="Event time of records that do not have one, such as 2026-01-31T00:00:00Z.",
             metavar="INSTANT",
         ),
     ] = None,
@@ -55,40 +66,61 @@ def backfill(
         int, typer.Option("--batch-size", min=1, max=BATCH_SIZE_LIMIT, help="Sales in one commit.")
     ] = BATCH_SIZE,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.01, help="Sales a second, on average. Default: as fast as it goes.")
+        float | None, typer.Option("--rate", min=0.01, help="Average number of sales a second. Default: no limit.")
     ] = None,
-    skip: Annotated[int, typer.Option("--skip", min=0, help="Leave out so many lines or rows of the file.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check every record; writes nothing.")] = False,
+    skip: Annotated[
+        int, typer.Option("--skip", min=0, help="Number of lines or rows to skip at the beginning of the file.")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every record, and write nothing.")] = False,
     stage: StageOption = DEFAULT_STAGE,
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Load sales of the past from files: events, their details, or rows of the table; each ends as exactly one row.
+    """Store past sales from files with events, event details, or rows of the table: one row for each sale.
 
-    Safe to interrupt and to repeat at any moment: what is stored already is recognised as a duplicate. A rejected
-    record is kept in FILE.rejected.jsonl, beside the file, with its reason. Exit code 0: all are stored; 1: some were
-    rejected or could not be stored; 2: the command or a file makes no sense, and nothing was written.
+    Safe to interrupt and to repeat at any moment: sales that are already stored are recognised as duplicates. Rejected
+    records are written to FILE.rejected.jsonl beside the file, with the reason. Exit code 0: all records are stored; 1:
+    some were rejected or could not be stored; 2: an argument or a file is invalid, and nothing was written.
     """
     sources = _sources(files, event_time, skip)
+
+    def command(paths: Sequence[Path], lines: int) -> str:
+        size = batch_size if batch_size != BATCH_SIZE else None
+        options = {"--time": event_time, "--batch-size": size, "--rate": rate, "--skip": lines or None}
+        given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        return command_for(resolve(stage, local), "backfill", *given, arguments=[str(path) for path in paths])
+
+    def next_step(report: BackfillReport) -> str:
+        return "Nothing was written." if dry_run else continuation(report, files, command)
+
+    def run(process: Process | None, description: str) -> BackfillReport:
+        work = Backfill(process, batch_size=batch_size, rate=rate)
+        return _run(work, sources, skip, description, next_step)
+
     with readable_errors():
         if dry_run:
-            done = _carry_out(Backfill(None, batch_size=batch_size), sources, skip, "Checking records")
+            report = run(None, "Checking records")
         else:
-            done = _land(resolve(stage, local), sources, batch_size, rate, skip)
+            target = resolve(stage, local)
+            target.load_table()  # raises TableMissing before anything is written
+            if not skip:
+                delete_rejected_files(files)
+            with contextlib.redirect_stdout(_Discard()), application_of(target) as application:
+                report = run(process_with(application), f"Storing sales at {target}")
     if as_json:
-        print_json(_as_json(done, dry_run=dry_run))
+        print_json(_as_json(report, dry_run=dry_run))
     else:
-        _show(done, dry_run=dry_run)
-    if not done.complete:
+        _show(report, next_step, dry_run=dry_run)
+    if not report.complete:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _sources(files: Sequence[Path], event_time: str | None, skip: int) -> list[RecordFile]:
-    """Open the files. Raises typer.BadParameter for what makes no sense."""
+    """Open the files. Raises typer.BadParameter for invalid arguments and files."""
     if skip and len(files) > 1:
-        raise typer.BadParameter("--skip counts lines of one file: give that file alone, and the others after it")
+        raise typer.BadParameter("--skip counts the lines of one file: load that file alone, and the others afterwards")
     if len({file.resolve() for file in files}) < len(files):
-        raise typer.BadParameter("a file is named twice")
+        raise typer.BadParameter("a file was given twice")
     if event_time is not None and not _is_instant(event_time):
         raise typer.BadParameter("--time must be an ISO 8601 instant with a time zone, such as 2026-01-31T00:00:00Z")
     try:
@@ -104,118 +136,96 @@ def _is_instant(text: str) -> bool:
         return False
 
 
-def _land(target: Target, sources: Sequence[RecordFile], batch_size: int, rate: float | None, skip: int) -> Backfilled:
-    """Land the records of all files. Raises TableMissing before anything was written, if there is no table."""
-    target.load_table()
-    if not skip:
-        forget_rejected([source.path for source in sources])
-    # The function's log is for CloudWatch; what a person needs of it is in the results.
-    with contextlib.redirect_stdout(_Nowhere()), application_of(target) as application:
-        work = Backfill(through(application), batch_size=batch_size, rate=rate)
-        return _carry_out(work, sources, skip, f"Landing sales at {target}")
-
-
-def _carry_out(work: Backfill, sources: Sequence[RecordFile], skip: int, description: str) -> Backfilled:
+def _run(
+    work: Backfill, sources: Sequence[RecordFile], skip: int, description: str, next_step: NextStep
+) -> BackfillReport:
     with working_on("Counting records"):
         total = sum(source.count() for source in sources) - skip
-    try:
-        with interrupted_by_signals(), progress_bar() as progress, contextlib.redirect_stdout(_Nowhere()):
-            task = progress.add_task(description, total=max(total, 0))
+    # The function logs to standard output, for CloudWatch. The progress bar puts its own stream there, hence the order.
+    with interrupted_by_signals(), progress_bar() as bar, contextlib.redirect_stdout(_Discard()):
+        task = bar.add_task(description, total=max(total, 0))
 
-            def told(done: Backfilled, waiting: str) -> None:
-                progress.update(task, completed=done.records)
-                if waiting:
-                    progress.console.print(waiting, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        def show(report: BackfillReport, waiting: str) -> None:
+            bar.update(task, completed=report.records)
+            if waiting:
+                bar.console.print(waiting, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-            work.told = told
-            return work.run(_records(sources, skip))
-    except KeyboardInterrupt:
-        stderr.print(f"Interrupted. {_how_to_go_on(work.done)}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except CarouselSyncError as error:
-        raise StoreUnavailable(f"{error} {_how_to_go_on(work.done)}") from error
+        try:
+            return work.run(_records(sources, skip), show)
+        except KeyboardInterrupt:
+            stderr.print(f"Interrupted. {next_step(work.report)}", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except CarouselSyncError as error:
+            raise StoreUnavailable(f"{error} {next_step(work.report)}") from error
 
 
 def _records(sources: Sequence[RecordFile], skip: int) -> Iterator[Record]:
-    """Yield the records of one file after the other, so that a batch may hold those of many small files."""
+    """Yield the records of one file after the other, so that one batch can contain several small files."""
     for source in sources:
         yield from source.read(skip)
 
 
-class _Nowhere(io.TextIOBase):
-    """Takes a text and forgets it."""
+class _Discard(io.TextIOBase):
+    """A stream that discards what is written to it."""
 
     def write(self, text: str) -> int:
         return len(text)
 
 
-def _how_to_go_on(done: Backfilled) -> str:
-    if done.settled is None:
-        return "Run the same command again: what is stored is recognised as a duplicate."
-    path, number = done.settled
-    return (
-        f"Everything up to line {number:,} of {path} is done with. Run the same command again: what is stored is "
-        f"recognised as a duplicate. It is quicker to begin with that file alone and --skip {number}."
-    )
+def continuation(report: BackfillReport, files: Sequence[Path], command: Callable[[Sequence[Path], int], str]) -> str:
+    """Say how to continue a backfill of these files; ``command`` returns the command that skips a number of lines."""
+    if report.settled is None:
+        return f"To continue, repeat the command; stored sales are recognised as duplicates: {command(files, 0)}"
+    path, number = report.settled
+    text = f"All records up to line {number:,} of {path} are stored or rejected. To continue: {command([path], number)}"
+    rest = files[files.index(path) + 1 :]
+    return f"{text}, then {command(rest, 0)}" if rest else text
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
 
 
-def _as_json(done: Backfilled, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "records": done.records,
-        "valid": done.valid,
-        "landed": done.landed,
-        "duplicates": done.duplicates,
-        "rejected": dict(done.rejected),
-        "rejected_examples": done.examples,
-        "rejected_files": done.rejected_files,
-        "given_back": done.given_back,
-        "causes": dict(done.causes),
-        "unknown_fields": dict(done.unknown_fields),
-        "stopped": done.stopped,
-    }
+def _as_json(report: BackfillReport, *, dry_run: bool) -> dict[str, Any]:
+    document = {"dry_run": dry_run, **vars(report), "rejected_examples": report.examples}
+    del document["examples"], document["settled"]
+    return document
 
 
-def _show(done: Backfilled, *, dry_run: bool) -> None:
+def _show(report: BackfillReport, next_step: NextStep, *, dry_run: bool) -> None:
     table = Table("Records")
     table.add_column("Number", justify="right")
-    table.add_row("Read", f"{done.records:,}", style="bold")
+    table.add_row("Read", f"{report.records:,}", style="bold")
     if dry_run:
-        table.add_row("Valid", f"{done.valid:,}")
+        table.add_row("Valid", f"{report.valid:,}")
     else:
-        table.add_row("Landed", f"{done.landed:,}")
-        table.add_row("Duplicates", f"{done.duplicates:,}")
-        table.add_row("Not stored yet", f"{done.given_back:,}")
-    for reason, number in done.rejected.most_common():
+        table.add_row("Landed", f"{report.landed:,}")
+        table.add_row("Duplicates", f"{report.duplicates:,}")
+        table.add_row("Not stored yet", f"{report.given_back:,}")
+    for reason, number in report.rejected.most_common():
         table.add_row(f"Rejected: {reason}", f"{number:,}")
     stdout.print(table, highlight=False)
-    _explain(done)
+    _explain(report, next_step)
     if dry_run:
-        _say(
-            "Nothing was written. Only the stores can tell conflicting duplicates and items that are too large.", "dim"
-        )
+        _say("Nothing was written. Conflicting duplicates and too large items are found only in a real run.", "dim")
 
 
-def _explain(done: Backfilled) -> None:
-    for name, number in done.unknown_fields.most_common():
-        _say(f"Unknown to the event's contract, and left out: {name} ({number:,} records)", "dim")
-    for one in done.examples:
-        _say(f"{one['file']}, line {one['line']}: {one['reason']}: {one['detail']}", "red")
-    if (more := done.rejected.total() - len(done.examples)) > 0:
+def _explain(report: BackfillReport, next_step: NextStep) -> None:
+    for name, number in report.unknown_fields.most_common():
+        _say(f"Field unknown to the event's contract, ignored: {name} ({number:,} records)", "dim")
+    for example in report.examples:
+        _say(f"{example['file']}, line {example['line']}: {example['reason']}: {example['detail']}", "red")
+    if (more := report.rejected.total() - len(report.examples)) > 0:
         _say(f"... and {more:,} more rejected", "red")
-    if any(one["detail"].startswith("time:") for one in done.examples):
-        _say("Records that tell no time of their event need --time.", "yellow")
-    for path in done.rejected_files:
-        _say(f"Rejected records are kept in {path}", "yellow")
-    for cause, number in done.causes.most_common():
+    if any(example["detail"].startswith("time:") for example in report.examples):
+        _say("Records without an event time need --time.", "yellow")
+    for path in report.rejected_files:
+        _say(f"Rejected records are in {path}", "yellow")
+    for cause, number in report.causes.most_common():
         _say(f"{number:,} not stored: {cause}", "red")
-    if done.stopped:
-        _say(f"Stopped: {done.stopped}. {_how_to_go_on(done)}", "red")
-    elif done.given_back:
-        _say("Run the same command again: what is stored is recognised as a duplicate.", "yellow")
+    if report.stopped:
+        _say(f"Stopped: {report.stopped}. {next_step(report)}", "red")
+    elif report.given_back:
+        _say(next_step(report), "yellow")
 
 
 def _say(text: str, style: str) -> None:

@@ -1,4 +1,4 @@
-"""Records of the past into the stores, a batch at a time, by the very code that the function runs."""
+"""Stores past sales from files, a batch at a time, with the same code that the function runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from more_itertools import chunked
 
 from carousel_sync.aws.target import Target
 from carousel_sync.backfill.records import Record
@@ -22,23 +22,23 @@ from lambda_fn.process_deliveries import Outcome, Result
 from lambda_fn.runtime.retry import Clock, Deadline, SystemClock
 from lambda_fn.wiring import build
 
-# Together longer than a lease: what an interrupted run has claimed is taken over by then.
+# Together longer than a lease, so that the claims of an interrupted run are taken over in the meantime.
 PAUSES_SECONDS: Final = (10.0, 20.0, 40.0, 80.0)
 EXAMPLES: Final = 20
 REQUEST_ID: Final = "backfill"
 
 Process = Callable[[Sequence[Delivery]], Mapping[str, Result]]
-
-
-Told = Callable[["Backfilled", str], None]
-"""Is told how far it has come, and what it waits for: an empty text for nothing."""
+"""Stores deliveries, and returns the result of each by its delivery id."""
+Progress = Callable[["BackfillReport", str], None]
+"""Receives the counts so far, and what the backfill waits for; the text is empty if it does not wait."""
 
 
 @dataclass
-class Backfilled:
-    """What became of the records that are done with. ``valid`` are those that keep the event's contract.
+class BackfillReport:
+    """The counts of the records that were processed. ``valid`` records satisfy the event's contract.
 
-    ``settled`` is the last record before which nothing was given back; ``stopped`` says why not all were read.
+    ``settled`` is the file and number of the last record up to which nothing was given back. ``stopped`` says why the
+    backfill ended early, if it did.
     """
 
     records: int = 0
@@ -56,14 +56,15 @@ class Backfilled:
 
     @property
     def complete(self) -> bool:
-        """Whether every record is in the stores."""
+        """Whether every record is stored."""
         return not (self.given_back or self.rejected or self.stopped)
 
 
 class Backfill:
-    """Lands records; without ``process`` it only checks them, and writes nothing.
+    """Stores records; without ``process`` it only checks them, and writes nothing.
 
-    ``rate`` limits the sales a second, on average.
+    ``rate`` limits the sales a second, on average. ``report`` is up to date at any moment, so that an interruption can
+    show it.
     """
 
     def __init__(
@@ -73,35 +74,33 @@ class Backfill:
         batch_size: int,
         rate: float | None = None,
         clock: Clock | None = None,
-        told: Told = lambda *_: None,
     ) -> None:
         self._process = process
         self._batch_size = batch_size
         self._rate = rate
         self._clock = clock or SystemClock()
-        self.told = told
-        self.done = Backfilled()
+        self.report = BackfillReport()
 
-    def run(self, records: Iterable[Record]) -> Backfilled:
-        """Take the records in their order; when it ends early, :attr:`done` tells how far it came.
+    def run(self, records: Iterable[Record], progress: Progress = lambda *_: None) -> BackfillReport:
+        """Store the records in their order.
 
-        Raises what the stores' code raises for a stage that is not set up, and ConfigurationError when a file can't be
-        read or written. Whatever ends it, at whatever moment: the same files once more, and each sale is there once.
+        Raises ConfigurationError when a file can't be read or written, and what the function's code raises when the
+        stage is not set up. However it ends, a repeat with the same files stores each sale exactly once.
         """
         started = self._clock.monotonic()
-        for batch in _batches(records, self._batch_size):
-            self._take(batch)
-            self.done.records += len(batch)
-            if not self.done.given_back:
-                self.done.settled = batch[-1].path, batch[-1].number
-            self.told(self.done, "")
-            if self.done.stopped:
+        for batch in chunked(records, self._batch_size):
+            self._take(batch, progress)
+            self.report.records += len(batch)
+            if not self.report.given_back:
+                self.report.settled = batch[-1].path, batch[-1].number
+            progress(self.report, "")
+            if self.report.stopped:
                 break
             if self._rate is not None and self._process is not None:
-                self._clock.sleep(max(0.0, started + self.done.valid / self._rate - self._clock.monotonic()))
-        return self.done
+                self._clock.sleep(max(0.0, started + self.report.valid / self._rate - self._clock.monotonic()))
+        return self.report
 
-    def _take(self, batch: Sequence[Record]) -> None:
+    def _take(self, batch: Sequence[Record], progress: Progress) -> None:
         sales: dict[str, Record] = {}
         rejected: list[tuple[Record, Rejection]] = []
         for record in batch:
@@ -110,75 +109,75 @@ class Backfill:
                 rejected.append((record, content))
             else:
                 sales[record.delivery.delivery_id] = record
-                self.done.unknown_fields.update(record.delivery.unknown_fields)
-        self.done.valid += len(sales)
+                self.report.unknown_fields.update(record.delivery.unknown_fields)
+        self.report.valid += len(sales)
         if self._process is not None and sales:
-            rejected += self._land(sales, self._process)
+            rejected += self._land(sales, self._process, progress)
         for record, rejection in sorted(rejected, key=lambda pair: (pair[0].path, pair[0].number)):
             self._reject(record, rejection)
 
-    def _land(self, sales: dict[str, Record], process: Process) -> list[tuple[Record, Rejection]]:
-        """Land the sales, and return those that were rejected for what the stores hold."""
-        number = len(sales)
+    def _land(self, sales: dict[str, Record], process: Process, progress: Progress) -> list[tuple[Record, Rejection]]:
+        """Store the sales, and return those that were rejected because of what is stored already."""
+        pending = dict(sales)
         rejected: list[tuple[Record, Rejection]] = []
         causes: Counter[str] = Counter()
         for pause in (*PAUSES_SECONDS, None):
-            results = process([record.delivery for record in sales.values()])
+            results = process([record.delivery for record in pending.values()])
             for delivery_id, result in results.items():
                 if result.outcome is Outcome.GIVEN_BACK:
                     continue
-                record = sales.pop(delivery_id)
+                record = pending.pop(delivery_id)
                 if result.rejection is not None:
                     rejected.append((record, result.rejection))
                 elif result.outcome is Outcome.DUPLICATE:
-                    self.done.duplicates += 1
+                    self.report.duplicates += 1
                 else:
-                    self.done.landed += 1
-            causes = Counter(results[delivery_id].cause for delivery_id in sales)
-            if not sales or pause is None:
+                    self.report.landed += 1
+            causes = Counter(results[delivery_id].cause for delivery_id in pending)
+            if not pending or pause is None:
                 break
-            cause = causes.most_common(1)[0][0]
-            self.told(self.done, f"{len(sales):,} given back ({cause}); trying again in {pause:.0f} s")
+            ((cause, _),) = causes.most_common(1)
+            progress(self.report, f"{len(pending):,} given back ({cause}); next try in {pause:.0f} s")
             self._clock.sleep(pause)
-        self.done.given_back += len(sales)
-        self.done.causes.update(causes)
-        if len(sales) == number:
-            self.done.stopped = f"a whole batch was given back {len(PAUSES_SECONDS) + 1} times"
+        self.report.given_back += len(pending)
+        self.report.causes.update(causes)
+        if len(pending) == len(sales):
+            self.report.stopped = f"a whole batch was given back {len(PAUSES_SECONDS) + 1} times"
         return rejected
 
     def _reject(self, record: Record, rejection: Rejection) -> None:
-        self.done.rejected[rejection.reason.value] += 1
-        told = {"line": record.number, "reason": rejection.reason.value, "detail": rejection.detail}
-        if len(self.done.examples) < EXAMPLES:
-            self.done.examples.append({"file": str(record.path), **told})
+        self.report.rejected[rejection.reason.value] += 1
+        entry = {"line": record.number, "reason": rejection.reason.value, "detail": rejection.detail}
+        if len(self.report.examples) < EXAMPLES:
+            self.report.examples.append({"file": str(record.path), **entry})
         if self._process is None:
             return
-        kept_in = rejected_file(record.path)
-        if str(kept_in) not in self.done.rejected_files:
-            self.done.rejected_files.append(str(kept_in))
+        path = rejected_file(record.path)
+        if str(path) not in self.report.rejected_files:
+            self.report.rejected_files.append(str(path))
         try:
-            with kept_in.open("ab") as file:
-                file.write(orjson.dumps({**told, "text": record.text}, option=orjson.OPT_APPEND_NEWLINE))
+            with path.open("ab") as file:
+                file.write(orjson.dumps({**entry, "text": record.text}, option=orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
-            raise ConfigurationError(f"{kept_in}, which keeps rejected lines, can't be written: {error}.") from error
+            raise ConfigurationError(f"{path}, the file for rejected records, can't be written: {error}.") from error
 
 
 def rejected_file(path: Path) -> Path:
-    """Return the file beside a file of sales that keeps what of it was rejected."""
+    """Return the file for the rejected records of a file, which is beside it."""
     return path.with_name(f"{path.name}.rejected.jsonl")
 
 
-def forget_rejected(paths: Iterable[Path]) -> None:
-    """Delete what earlier runs rejected: the files are read from their beginning. Raises ConfigurationError."""
+def delete_rejected_files(paths: Iterable[Path]) -> None:
+    """Delete the files for rejected records of earlier runs. Raises ConfigurationError."""
     for path in map(rejected_file, paths):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"{path} can't be deleted: {error}. Nothing was written.") from error
+            raise ConfigurationError(f"{path} can't be deleted: {error}. No sale was stored.") from error
 
 
-def through(application: Application) -> Process:
-    """Return what lands deliveries as an invocation of the function does, within its time."""
+def process_with(application: Application) -> Process:
+    """Return a function that stores deliveries as one invocation of the Lambda function would, within its time."""
 
     def process(deliveries: Sequence[Delivery]) -> Mapping[str, Result]:
         deadline = Deadline.after(application.clock, SECONDS_WITHOUT_CONTEXT - ANSWER_SECONDS)
@@ -196,24 +195,20 @@ def through(application: Application) -> Process:
 
 @contextmanager
 def application_of(target: Target) -> Iterator[Application]:
-    """Make the function's application on the target's settings; for the embedded stack with its credentials."""
+    """Build the function's application with the target's settings, and the credentials of the embedded stack."""
     settings = replace(target.settings, catalog=target.catalog_config)
     if not target.is_local:
         yield build(settings)
         return
     before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    for name in before:
-        del os.environ[name]
+    _set_aws_variables({**target.credentials, "AWS_EC2_METADATA_DISABLED": "true"})
     try:
-        os.environ.update(target.credentials, AWS_EC2_METADATA_DISABLED="true")
         yield build(settings)
     finally:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            del os.environ[name]
-        os.environ.update(before)
+        _set_aws_variables(before)
 
 
-def _batches(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    iterator = iter(records)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def _set_aws_variables(variables: Mapping[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(variables)

@@ -32,7 +32,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
-from carousel_sync.consistency.verify import verify_target
+from carousel_sync.consistency.presentation import verify_with_progress
 from carousel_sync.events.generate import Recipe
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.planning.bill import Bill, Workload, bill
@@ -147,7 +147,7 @@ def outcome_of(target: Target, names: frozenset[str], before: Table, after: Tabl
     commits = _appends(after) - _appends(before)
     return Outcome(
         names=names,
-        report=verify_target(target, only=names),
+        report=verify_with_progress(target, only=names),
         commits=commits,
         data_files=_data_files(after) - _data_files(before),
         snapshot_bytes=(_metadata_bytes(after) - _metadata_bytes(before)) / max(1, commits),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from more_itertools import constrained_batches
 
 from carousel_sync.consistency.compare import name_of
 from carousel_sync.events.generate import Recipe, generate
@@ -49,7 +49,8 @@ def prepare(
     sales: set[str] = set()
     events = (event.envelope for event in generate(recipe))
     records = (orjson.dumps(queue_record(_remember(envelope, sales), queue_arn)) for envelope in events)
-    for batch in _batches(records, batch_size):
+    room = INVOCATION_LIMIT_BYTES - len('{"Records":[]}')
+    for batch in constrained_batches(records, room, batch_size, get_len=lambda record: len(record) + 1, strict=False):
         path = folder / f"batch-{len(payloads)}.json"
         path.write_bytes(b'{"Records":[' + b",".join(batch) + b"]}")
         payloads.append(Payload(path, len(batch)))
@@ -79,18 +80,6 @@ def _remember(envelope: dict[str, Any], sales: set[str]) -> dict[str, Any]:
     if isinstance(content, Sale):
         sales.add(name_of(content.key))
     return envelope
-
-
-def _batches(records: Iterator[bytes], batch_size: int) -> Iterator[Sequence[bytes]]:
-    left: list[bytes] = []
-    while batch := left + list(islice(records, batch_size - len(left))):
-        size = len('{"Records":[]}')
-        fitting = 0
-        while fitting < len(batch) and size + len(batch[fitting]) + 1 <= INVOCATION_LIMIT_BYTES:
-            size += len(batch[fitting]) + 1
-            fitting += 1
-        yield batch[: max(1, fitting)]
-        left = batch[max(1, fitting) :]
 
 
 def queue_record(envelope: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from carousel_sync.aws.target import Target
 from lambda_fn.errors import CarouselSyncError
 
 DEFAULT_STAGE: Final = "dev"
@@ -78,3 +80,29 @@ def interrupted_by_signals() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+EXIT_INTERRUPTED: Final = 130
+"""What a shell reports for a program that Ctrl-C ended: 128 plus the number of SIGINT."""
+
+
+@contextmanager
+def spinner(description: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner with a clock, and yield a function that replaces its description."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+def command_for(target: Target, *words: str, arguments: Sequence[str] = ()) -> str:
+    """Return a command for people to copy, such as ``carousel-sync verify --repair --stage prod``.
+
+    The target's stage and ``--local`` follow the words, and the arguments follow those.
+    """
+    options = [] if target.stage == DEFAULT_STAGE else ["--stage", target.stage]
+    if target.is_local:
+        options.append("--local")
+    # After two dashes, an argument that begins with a dash is not an option.
+    dashes = ["--"] if any(argument.startswith("-") for argument in arguments) else []
+    return shlex.join(["carousel-sync", *words, *options, *dashes, *arguments])

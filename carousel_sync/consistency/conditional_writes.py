@@ -1,21 +1,28 @@
-"""Single changes of look-up items and claims, each on condition that it is still as it was read."""
+"""Conditional changes of single look-up items and claims: each applies only while the item is still as it was read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from typing import Any, Final
 
+from boto3.dynamodb.conditions import Attr, ConditionBase
+
+from carousel_sync.aws.conditions import condition_parameters
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.guard.items import GuardItem, Status
 from lambda_fn.projection.item import ITEM_ATTRIBUTES
 
-_ITEM_KEY: Final = ("PK", "SK")
+_KEY: Final = frozenset({"PK", "SK"})
+_CONDITION: Final = "ConditionExpression"
 
 
 class ConditionalWrites:
-    """Changes to the projection and the guard. Each tells whether it took effect; a dry run says so of all of them.
+    """Changes to the projection and the guard. Each method returns whether the change was made.
 
-    Raises botocore's ClientError for anything but a condition that does not hold.
+    In a dry run nothing is sent, and every method returns True. Raises botocore's ClientError for any failure other
+    than a condition that does not hold.
     """
 
     def __init__(self, client: Any, projection: str, guard: str, *, dry_run: bool) -> None:
@@ -25,60 +32,52 @@ class ConditionalWrites:
         self._dry_run = dry_run
 
     def put_item(self, item: Item) -> bool:
-        """Write a look-up item where there is none."""
-        return self._try(
-            self._client.put_item,
-            TableName=self._projection,
-            Item=item,
-            ConditionExpression="attribute_not_exists(PK)",
-        )
+        """Write a look-up item that does not exist."""
+        missing = condition_parameters(_CONDITION, Attr("PK").not_exists())
+        return self._try(self._client.put_item, TableName=self._projection, Item=item, **missing)
 
     def correct_item(self, read: Item, wanted: Item) -> bool:
-        """Make an item's facts the wanted ones; attributes that the function does not write are left alone."""
-        names, values = _Names(), _Values()
-        changed = [name for name in sorted(wanted) if name not in _ITEM_KEY]
+        """Set an item's facts to the wanted ones. Attributes that the function does not write are left alone."""
+        changed = sorted(wanted.keys() - _KEY)
         removed = sorted((read.keys() & ITEM_ATTRIBUTES) - wanted.keys())
-        condition = _as_read(read, names, values)
-        update = "SET " + ", ".join(f"{names.of(name)} = {values.of(wanted[name])}" for name in changed)
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
         if removed:
-            update += " REMOVE " + ", ".join(names.of(name) for name in removed)
+            update += " REMOVE " + ", ".join(f"#{name}" for name in removed)
         return self._try(
             self._client.update_item,
             TableName=self._projection,
-            Key={name: read[name] for name in _ITEM_KEY},
+            Key={name: read[name] for name in _KEY},
             UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeNames=names.given,
-            ExpressionAttributeValues=values.given,
+            **condition_parameters(
+                _CONDITION,
+                _item_unchanged(read),
+                {f"#{name}": name for name in (*changed, *removed)},
+                {f":{name}": wanted[name] for name in changed},
+            ),
         )
 
-    def remove_item(self, read: Item) -> bool:
-        """Delete an item that is still as it was read."""
-        names, values = _Names(), _Values()
-        condition = _as_read(read, names, values)
+    def delete_item(self, read: Item) -> bool:
+        """Delete a look-up item."""
         return self._try(
             self._client.delete_item,
             TableName=self._projection,
-            Key={name: read[name] for name in _ITEM_KEY},
-            ConditionExpression=condition,
-            ExpressionAttributeNames=names.given,
-            ExpressionAttributeValues=values.given,
+            Key={name: read[name] for name in _KEY},
+            **condition_parameters(_CONDITION, _item_unchanged(read)),
         )
 
     def complete_claim(self, read: GuardItem, completed: Item) -> bool:
-        """Replace an open claim that is still as it was read by its completion."""
-        return self._try(self._client.put_item, TableName=self._guard, Item=completed, **_claim_as_read(read))
+        """Replace an open claim with its completion."""
+        unchanged = condition_parameters(_CONDITION, _claim_unchanged(read))
+        return self._try(self._client.put_item, TableName=self._guard, Item=completed, **unchanged)
 
     def release_claim(self, key: ItemKey, read: GuardItem) -> bool:
-        """Set the lease of an open claim to 0, if it is still as it was read; its attempts and base stay."""
-        condition = _claim_as_read(read)
-        condition["ExpressionAttributeValues"][":released"] = {"N": "0"}
+        """Set the lease of an open claim to 0. Its attempts and its base stay."""
         return self._try(
             self._client.update_item,
             TableName=self._guard,
             Key={"pk": {"S": key.partition}, "sk": {"S": key.sort}},
             UpdateExpression="SET leaseUntil = :released",
-            **condition,
+            **condition_parameters(_CONDITION, _claim_unchanged(read), other_values={":released": {"N": "0"}}),
         )
 
     def _try(self, request: Callable[..., Any], **parameters: Any) -> bool:
@@ -91,49 +90,19 @@ class ConditionalWrites:
         return True
 
 
-def _claim_as_read(read: GuardItem) -> dict[str, Any]:
-    """Return the condition on an open claim: whoever takes it over changes its owner and its lease."""
-    return {
-        "ConditionExpression": "#status = :open AND #owner = :owner AND leaseUntil = :lease AND payloadHash = :hash",
-        "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
-        "ExpressionAttributeValues": {
-            ":open": {"S": Status.IN_PROGRESS.value},
-            ":owner": {"N": str(read.owner)},
-            ":lease": {"N": f"{read.lease_until:.3f}"},
-            ":hash": {"S": read.payload_hash},
-        },
-    }
+def _claim_unchanged(read: GuardItem) -> ConditionBase:
+    """Return the condition that an open claim was not taken over: that would change its owner and its lease."""
+    return (
+        Attr("status").eq({"S": Status.IN_PROGRESS.value})
+        & Attr("owner").eq({"N": str(read.owner)})
+        & Attr("leaseUntil").eq({"N": f"{read.lease_until:.3f}"})
+        & Attr("payloadHash").eq({"S": read.payload_hash})
+    )
 
 
-class _Names:
-    """Placeholders for attribute names."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, str] = {}
-
-    def of(self, name: str) -> str:
-        """Return the placeholder of a name."""
-        self.given[f"#{name}"] = name
-        return f"#{name}"
-
-
-class _Values:
-    """Placeholders for attribute values."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, Item] = {}
-
-    def of(self, value: Item) -> str:
-        """Return a placeholder for a value."""
-        placeholder = f":v{len(self.given)}"
-        self.given[placeholder] = value
-        return placeholder
-
-
-def _as_read(read: Item, names: _Names, values: _Values) -> str:
-    """Return the condition that everything that the function writes is still as it was read."""
-    parts = [
-        f"{names.of(name)} = {values.of(read[name])}" if name in read else f"attribute_not_exists({names.of(name)})"
-        for name in sorted(ITEM_ATTRIBUTES - set(_ITEM_KEY))
-    ]
-    return " AND ".join(["attribute_exists(PK)", *parts])
+def _item_unchanged(read: Item) -> ConditionBase:
+    """Return the condition that all attributes that the function writes have the values that were read."""
+    attributes = (
+        Attr(name).eq(read[name]) if name in read else Attr(name).not_exists() for name in sorted(ITEM_ATTRIBUTES - _KEY)
+    )
+    return reduce(and_, attributes, Attr("PK").exists())

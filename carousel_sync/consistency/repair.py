@@ -1,14 +1,14 @@
-"""Mends what ``carousel-sync verify`` finds, while sales are being processed: look-up items and claims, never rows.
+"""Repairs what ``carousel-sync verify`` finds while sales are being processed: look-up items and claims, never rows.
 
-The rows are the truth. Everything is read anew before it is changed, and every change is one conditional write:
+The rows are the truth. Everything is read again before it is changed, and every change is one conditional write:
 
-* an item is written, or corrected, on condition that it is still missing, or still as it was read, and only after a
-  look at the table's history has shown that no row was removed since its row was read;
-* the claim of a sale that has its row and its item is completed, on condition that it is still as it was read: a
-  writer that completes it first is right, too;
-* the claim of a sale that has no row is released once its lease has lapsed: its lease is set to 0, so that any delivery
-  may take it over at once. It is never deleted, and keeps its attempts and its base: one of those attempts may have
-  sent a commit that takes effect late, and only who finds it listed can fence it.
+* An item is written or corrected only if it is still missing, or still as it was read, and only after the table's
+  history has shown that no row was removed since its row was read.
+* The claim of a sale that has its row and its item is completed only if it is still as it was read. A writer that
+  completes it first is right, too.
+* The claim of a sale without a row is released once its lease has expired: the lease is set to 0, so that any delivery
+  may take the claim over at once. The claim is never deleted, and keeps its attempts and its base: one of the attempts
+  may have sent a commit that takes effect late, and only a delivery that finds the attempt listed can fence it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from more_itertools import chunked
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
@@ -41,18 +42,21 @@ SALES_AT_ONCE: Final = 100
 WORKERS: Final = 16
 READ_SECONDS: Final = 60.0
 
-IS_PROCESSED: Final = "it is being processed: its lease still runs; look again in a minute"
-CHANGED: Final = "it was changed meanwhile; look again"
-WRONG_ROW: Final = "the row itself is wrong: columns that follow from others (season, discount, ...) do not"
-DOUBLED: Final = "the table has more than one row of it; leave one row first (carousel-sync dedupe)"
-OTHER_FACTS: Final = "the claim is for other facts than the row's: the next delivery of its event tells them apart"
-ROW_IS_GONE: Final = "its row is gone meanwhile; verify again"
+LEASE_RUNNING: Final = "the sale is being processed (its lease has not expired); verify again in a minute"
+CHANGED: Final = "it changed while it was being repaired; verify again"
+WRONG_ROW: Final = "the row is wrong: columns that are derived from others (season, discount, ...) do not match them"
+DOUBLED: Final = "the table has more than one row of the sale; keep one row first (carousel-sync dedupe)"
+OTHER_FACTS: Final = "the claim has other facts than the row; the next delivery of its event shows which are right"
+ROW_IS_GONE: Final = "the row was removed while this command ran; verify again"
 UNREADABLE: Final = "the claim can't be read: something other than the function wrote it"
 
 
 @dataclass
 class Repairs:
-    """What was changed, or would be in a dry run, and what was ``left`` as it is, with the reason."""
+    """The sales whose items or claims were changed, or would be in a dry run; ``left`` has the others with a reason.
+
+    ``items_removed`` are items under a wrong key, of sales that have an item under the right one.
+    """
 
     dry_run: bool
     items_written: list[str] = field(default_factory=list)
@@ -63,28 +67,18 @@ class Repairs:
     left: dict[str, str] = field(default_factory=dict)
 
     @property
-    def listed(self) -> dict[str, list[str]]:
-        """What was changed, by what it is called for people."""
-        return {
-            "items missing": self.items_written,
-            "items divergent": self.items_corrected,
-            "items under a wrong key (to be deleted: the sale has its own)": self.items_removed,
-            "claims of sales in the table (to be completed)": self.claims_completed,
-            "claims of sales not in the table (to be released)": self.claims_released,
-        }
-
-    @property
     def changes(self) -> int:
-        """How many changes in all."""
-        return sum(map(len, self.listed.values()))
+        """The number of changes."""
+        items = len(self.items_written) + len(self.items_corrected) + len(self.items_removed)
+        return items + len(self.claims_completed) + len(self.claims_released)
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return the document that ``--json`` prints."""
         return vars(self)
 
 
 class Repair:
-    """One repair of what a report has found. ``done`` is kept up to date, also for whoever interrupts."""
+    """One repair of what a report lists. ``done`` is up to date at any moment, so that an interruption can show it."""
 
     def __init__(
         self,
@@ -111,159 +105,146 @@ class Repair:
         self._table = target.load_table()
 
     def run(self) -> Repairs:
-        """Mend what can be mended. Raises StoreUnavailable; what was changed until then stays, and is right."""
+        """Repair what can be repaired. Raises StoreUnavailable; changes made before that remain, and are correct."""
         found = self._found
-        items = found.without_item | found.divergent.keys()
-        wanted = (items | found.open) - found.without_row
-        self.done.left.update({for_people(name): DOUBLED for name in wanted & found.doubled})
-        wanted -= found.doubled
-        if not wanted:
+        damaged_items = found.without_item | found.divergent.keys()
+        candidates = (damaged_items | found.open) - found.without_row
+        self._leave(candidates & found.doubled, DOUBLED)
+        candidates -= found.doubled
+        if not candidates:
             return self.done
-        met: set[str] = set()
-        twice: set[str] = set()
-        # Of the sales that may have an item under a wrong key.
+        seen: set[str] = set()
+        doubled: set[str] = set()
         right_keys: dict[str, ItemKey] = {}
-        for rows in _grouped(read_rows(self._table, self._progress), wanted):
-            first: list[Row] = []
-            for row in rows:
+        rows = (row for row in read_rows(self._table, self._progress) if name_of(row.sale.key) in candidates)
+        for chunk in chunked(rows, SALES_AT_ONCE):
+            first_rows: list[Row] = []
+            for row in chunk:
                 name = name_of(row.sale.key)
-                if name in met:
-                    twice.add(name)
+                if name in seen:
+                    doubled.add(name)
                 else:
-                    met.add(name)
-                    first.append(row)
+                    seen.add(name)
+                    first_rows.append(row)
                 if name in found.divergent:
                     right_keys[name] = projection_key(row.sale)
-            self._mend(first)
-        self.done.left.update({for_people(name): DOUBLED for name in twice})
-        gone = wanted - met
-        self.done.left.update({for_people(name): ROW_IS_GONE for name in gone & items})
-        self._release(sorted(gone & found.open))
-        self._remove_strays({name: key for name, key in right_keys.items() if name not in twice})
+            self._repair(first_rows)
+        self._leave(doubled, DOUBLED)
+        without_row = candidates - seen
+        self._leave(without_row & damaged_items, ROW_IS_GONE)
+        self._release_claims(sorted(without_row & found.open))
+        self._delete_items_under_wrong_keys({name: key for name, key in right_keys.items() if name not in doubled})
         return self.done
 
-    # --- sales that have their row ---
+    # --- sales with a row ---
 
-    def _mend(self, rows: Sequence[Row]) -> None:
-        good = [row.sale for row in rows if row.derived_correctly]
-        for row in rows:
-            if not row.derived_correctly:
-                self._leave(name_of(row.sale.key), WRONG_ROW)
+    def _repair(self, rows: Sequence[Row]) -> None:
+        sales = [row.sale for row in rows if row.derived_correctly]
+        self._leave((name_of(row.sale.key) for row in rows if not row.derived_correctly), WRONG_ROW)
         deadline = Deadline.after(self._clock, READ_SECONDS)
-        claims = self._claims.get([guard_key(sale.key) for sale in good], deadline)
-        items = self._items.get([projection_key(sale) for sale in good], deadline)
-        self._make_sure_that_no_row_was_removed()
+        claims = self._claims.get([guard_key(sale.key) for sale in sales], deadline)
+        items = self._items.get([projection_key(sale) for sale in sales], deadline)
+        self._check_that_no_row_was_removed()
 
-        def mend(sale: Sale) -> None:
-            if self._mend_item(sale, items.get(projection_key(sale))):
-                self._complete(sale, claims.get(guard_key(sale.key)))
+        def repair(sale: Sale) -> None:
+            if self._repair_item(sale, items.get(projection_key(sale))):
+                self._complete_claim(sale, claims.get(guard_key(sale.key)))
 
-        self._threads.map(mend, good)
+        self._threads.map(repair, sales)
 
-    def _mend_item(self, sale: Sale, item: Item | None) -> bool:
-        """Make the sale's item what it ought to be, and tell whether it is that."""
-        name = name_of(sale.key)
-        wanted = item_of(sale)
+    def _repair_item(self, sale: Sale, item: Item | None) -> bool:
+        """Make the sale's item match its row, and return whether it does."""
+        name, wanted = name_of(sale.key), item_of(sale)
         if item is None:
             if sale.projection_expires_at <= self._now():
                 return True
-            written, listed = self._writes.put_item(wanted), self.done.items_written
-        elif digest_of_item(item) == digest_of_item(wanted):
+            return self._record(name, self.done.items_written, self._writes.put_item(wanted))
+        if digest_of_item(item) == digest_of_item(wanted):
             return True
-        else:
-            written, listed = self._writes.correct_item(item, wanted), self.done.items_corrected
-        if not written:
-            return self._leave(name, CHANGED)
-        listed.append(for_people(name))
-        return True
+        return self._record(name, self.done.items_corrected, self._writes.correct_item(item, wanted))
 
-    def _complete(self, sale: Sale, raw: Item | None) -> None:
-        """Complete the claim of a sale that has its row and its item, if it is open."""
+    def _complete_claim(self, sale: Sale, item: Item | None) -> None:
+        """Complete the claim of a sale that has its row and its item, if the claim is open."""
         name = name_of(sale.key)
-        claim = self._open_claim(name, raw)
+        claim = self._open_claim(name, item)
         if claim is None:
             return
         if claim.payload_hash != sale.payload_hash:
-            self._leave(name, OTHER_FACTS)
+            self._leave([name], OTHER_FACTS)
             return
         completed = completed_item(Completion(sale.key, sale.payload_hash, snapshot_id=None), self._now())
-        if self._writes.complete_claim(claim, completed):
-            self.done.claims_completed.append(for_people(name))
-        else:
-            self._leave(name, CHANGED)
+        self._record(name, self.done.claims_completed, self._writes.complete_claim(claim, completed))
 
-    # --- sales that have none ---
+    # --- sales without a row ---
 
-    def _release(self, names: Sequence[str]) -> None:
-        """Release the claims of sales that have no row at the head that was read; what lands later is resolved."""
-        claims = self._claims.get(
-            [guard_key(key_of(name)) for name in names], Deadline.after(self._clock, READ_SECONDS)
-        )
+    def _release_claims(self, names: Sequence[str]) -> None:
+        """Release the claims of sales without a row. A commit that still lands is found by the next delivery."""
+        keys = {name: guard_key(key_of(name)) for name in names}
+        claims = self._claims.get(list(keys.values()), Deadline.after(self._clock, READ_SECONDS))
 
         def release(name: str) -> None:
-            raw = claims.get(guard_key(key_of(name)))
-            claim = self._open_claim(name, raw)
-            if claim is None or raw is None or not claim.lease_until:
-                return
-            if self._writes.release_claim(guard_key(key_of(name)), claim):
-                self.done.claims_released.append(for_people(name))
-            else:
-                self._leave(name, CHANGED)
+            claim = self._open_claim(name, claims.get(keys[name]))
+            if claim is not None and claim.lease_until:
+                self._record(name, self.done.claims_released, self._writes.release_claim(keys[name], claim))
 
         self._threads.map(release, names)
 
-    def _open_claim(self, name: str, raw: Item | None) -> GuardItem | None:
-        """Return a claim that is open and whose lease has lapsed."""
+    def _open_claim(self, name: str, item: Item | None) -> GuardItem | None:
+        """Return the claim if it is open and its lease has expired."""
         try:
-            claim = read_item(raw) if raw is not None else None
+            claim = read_item(item) if item is not None else None
         except (KeyError, ValueError):
-            self._leave(name, UNREADABLE)
+            self._leave([name], UNREADABLE)
             return None
         if claim is None or claim.status is Status.COMPLETED:
             return None
         if claim.lease_until > self._now():
-            self._leave(name, IS_PROCESSED)
+            self._leave([name], LEASE_RUNNING)
             return None
         return claim
 
     # --- items under a wrong key ---
 
-    def _remove_strays(self, right: Mapping[str, ItemKey]) -> None:
-        """Delete items of a sale under any key but that of its only row: its item is there, under its own key."""
-        strays = {
+    def _delete_items_under_wrong_keys(self, right_keys: Mapping[str, ItemKey]) -> None:
+        """Delete every item of a sale but that under the key that its only row gives it, which exists by now."""
+        wrong = {
             key: name
             for name, keys in self._found.divergent.items()
             for key in keys
-            if name in right and right[name] != key and for_people(name) not in self.done.left
+            if name in right_keys and right_keys[name] != key and for_people(name) not in self.done.left
         }
-        items = self._items.get(list(strays), Deadline.after(self._clock, READ_SECONDS))
+        items = self._items.get(list(wrong), Deadline.after(self._clock, READ_SECONDS))
         for key, item in items.items():
-            name = strays[key]
-            if (item.get("tenantId", {}).get("S"), item.get("saleId", {}).get("S")) != key_of(name):
-                self._leave(name, CHANGED)
-            elif self._writes.remove_item(item):
-                self.done.items_removed.append(for_people(name))
-            else:
-                self._leave(name, CHANGED)
+            name = wrong[key]
+            is_of_sale = (item.get("tenantId", {}).get("S"), item.get("saleId", {}).get("S")) == key_of(name)
+            self._record(name, self.done.items_removed, is_of_sale and self._writes.delete_item(item))
 
     # --- helpers ---
 
-    def _make_sure_that_no_row_was_removed(self) -> None:
-        """Raise StoreUnavailable unless all that happened to the table since it was read are appends and compaction."""
+    def _check_that_no_row_was_removed(self) -> None:
+        """Raise StoreUnavailable unless the table was only appended to and compacted since it was read."""
         newer = self._target.load_table()
         if newer.metadata_location != self._table.metadata_location and rows_may_be_gone(self._table, newer):
+            made = 0 if self.done.dry_run else self.done.changes
             raise StoreUnavailable(
-                "Rows of the Iceberg table were removed or rewritten while this ran, by something other than the "
-                f"function. {self.done.changes:,} changes were made before, and are right. Run the command again."
+                "Something other than the function removed or rewrote rows of the Iceberg table while this command "
+                f"ran. The {made:,} changes made before that remain, and are correct. Run the command again."
             )
 
-    def _leave(self, name: str, why: str) -> bool:
-        self.done.left[for_people(name)] = why
-        return False
+    def _record(self, name: str, changed: list[str], succeeded: bool) -> bool:
+        """Note that a change was made, or else that the item or claim had changed before; return ``succeeded``."""
+        if succeeded:
+            changed.append(for_people(name))
+        else:
+            self._leave([name], CHANGED)
+        return succeeded
+
+    def _leave(self, names: Iterable[str], reason: str) -> None:
+        self.done.left.update({for_people(name): reason for name in names})
 
 
 def rows_may_be_gone(older: Table, newer: Table) -> bool:
-    """Whether a row of the older state may be missing in the newer one, as the table's history tells."""
+    """Return whether the newer state may lack a row of the older one, going by the table's history."""
     known = older.metadata.current_snapshot_id
     current = newer.metadata.current_snapshot_id
     while current is not None and current != known:
@@ -273,16 +254,3 @@ def rows_may_be_gone(older: Table, newer: Table) -> bool:
             return True
         current = snapshot.parent_snapshot_id
     return current != known
-
-
-def _grouped(rows: Iterable[Row], names: frozenset[str]) -> Iterable[list[Row]]:
-    """Yield the rows of the sales that are named, some at a time."""
-    group: list[Row] = []
-    for row in rows:
-        if name_of(row.sale.key) in names:
-            group.append(row)
-        if len(group) == SALES_AT_ONCE:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from more_itertools import chunked, constrained_batches
 
 from carousel_sync.aws.buffer_queue import buffer_queue_url
 from carousel_sync.aws.target import Target
@@ -65,8 +66,8 @@ class Look:
         removed: set[str] = set()
         for _ in range(2):
             pending = [letter for letter in letters if letter.message_id not in removed]
-            for start in range(0, len(pending), REQUEST_LIMIT):
-                removed.update(self._remove_once(pending[start : start + REQUEST_LIMIT]))
+            for batch in chunked(pending, REQUEST_LIMIT):
+                removed.update(self._remove_once(batch))
         for message_id in removed:
             self._held.pop(message_id, None)
         return removed
@@ -75,10 +76,10 @@ class Look:
         """Make everything that is still there visible again. What can't be comes back by itself, later."""
         handles = list(self._held.values())
         self._held.clear()
-        for start in range(0, len(handles), REQUEST_LIMIT):
+        for batch in chunked(handles, REQUEST_LIMIT):
             entries = [
                 {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
-                for number, handle in enumerate(handles[start : start + REQUEST_LIMIT])
+                for number, handle in enumerate(batch)
             ]
             try:
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
@@ -230,7 +231,7 @@ class Redrive:
         if self._wanted.dry_run:
             self.done.sent.update(letter.reason for letter, _ in chosen)
             return
-        for batch in _fitting(chosen):
+        for batch in constrained_batches(chosen, REQUEST_LIMIT_BYTES, REQUEST_LIMIT, _event_bytes, strict=False):
             sent = self._send(url, batch)
             removed = look.remove(sent) if sent else set()
             self.done.sent.update(letter.reason for letter in sent)
@@ -253,15 +254,5 @@ def _digest(event: str | None) -> bytes:
     return hashlib.blake2b((event or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _fitting(chosen: Sequence[tuple[Letter, str]]) -> Iterator[list[tuple[Letter, str]]]:
-    batch: list[tuple[Letter, str]] = []
-    room = REQUEST_LIMIT_BYTES
-    for letter, event in chosen:
-        size = len(event.encode("utf-8", "surrogatepass"))
-        if batch and (len(batch) == REQUEST_LIMIT or size > room):
-            yield batch
-            batch, room = [], REQUEST_LIMIT_BYTES
-        batch.append((letter, event))
-        room -= size
-    if batch:
-        yield batch
+def _event_bytes(entry: tuple[Letter, str]) -> int:
+    return len(entry[1].encode("utf-8", "surrogatepass"))

@@ -27,8 +27,8 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
-from carousel_sync.consistency import verify
 from carousel_sync.consistency.compare import Report
+from carousel_sync.consistency.presentation import show_report, verify_with_progress
 from carousel_sync.dead_letters.queue import looking_through
 from carousel_sync.events import simulate
 from carousel_sync.events.generate import Recipe
@@ -115,8 +115,8 @@ def _run(stack: LocalStack) -> bool:
     _show_dead_letters(target)
 
     _heading(7, "Verification", "The table, the look-up copy and the guard, compared sale by sale.")
-    report = verify.verify_target(target)
-    verify.show(report, stdout)
+    report = verify_with_progress(target)
+    show_report(report, target)
     return _judge(report, expected, drained)
 
 

@@ -1,0 +1,1 @@
+"""Deploys and deletes the stack of a stage without losing its data."""

@@ -1,4 +1,4 @@
-"""A CloudFormation change set: made, looked at, carried out or thrown away."""
+"""Creates, executes and deletes CloudFormation change sets."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 _WAIT_SECONDS: Final = 1800.0
 _POLL_SECONDS: Final = 2.0
 _POLL_SECONDS_LOCAL: Final = 0.1
-# AWS would carry it out: but a table bucket's files keep the key that they were written with (Amazon S3 User Guide,
-# "Using server-side encryption with AWS KMS keys in table buckets"), and without the option the role may not use it.
-_CHOSEN_ONCE: Final = {"CustomerManagedKey": "false"}
-_NOTHING_TO_DO: Final = ("didn't contain changes", "No updates are to be performed", "no changes")
+# AWS would accept a change. But the files of a table bucket keep the key that they were written with (Amazon S3 User
+# Guide, "Using server-side encryption with AWS KMS keys in table buckets"), and without the option the role may not
+# use it.
+_FIXED_PARAMETERS: Final = {"CustomerManagedKey": "false"}
+_NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What would happen to one resource. ``replaced``: a new one is made, and the old one goes or is left behind."""
+    """A change to one resource. ``replaced``: a new resource is created, and the old one is deleted or left behind."""
 
     action: str
     logical_id: str
-    kind: str
+    type: str
     replaced: bool
 
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """A change set that was made. ``changes`` is empty when there is nothing to do."""
+    """A change set that was created. ``changes`` is empty if there is nothing to do."""
 
     stack: str
     name: str
-    creates: bool
+    creates_stack: bool
     changes: tuple[Change, ...]
 
 
 def stack_status(target: Target, stack: str) -> str | None:
-    """Return the stack's status, or None when there is none."""
+    """Return the stack's status, or None if the stack does not exist."""
     try:
         stacks = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
@@ -55,16 +56,16 @@ def stack_status(target: Target, stack: str) -> str | None:
 
 
 def creates_stack(status: str | None) -> bool:
-    """Return whether a change set makes the stack: there is none, or only one that a change set announced."""
+    """Return whether a change set creates the stack: it does not exist, or only as the result of a change set."""
     return status in (None, "REVIEW_IN_PROGRESS")
 
 
-def make(target: Target, template_url: str, template: str, parameters: Mapping[str, str]) -> ChangeSet:
-    """Make a change set and wait until it can be looked at. Changes nothing that runs.
+def create(target: Target, template_url: str, template: str, parameters: Mapping[str, str]) -> ChangeSet:
+    """Create a change set and wait until CloudFormation has computed its changes. Changes no resource.
 
-    Parameters that are left out keep their present values, or take the template's defaults. Raises ConfigurationError
-    with CloudFormation's reason when it can't be made, and for a parameter that can't be changed any more; nothing is
-    left behind then.
+    Parameters that are not given keep their present values, or else the template's defaults. Raises ConfigurationError
+    with CloudFormation's reason if it refuses the template, and for a parameter that can't be changed; then nothing is
+    left behind.
     """
     stack = STACK_NAME.format(stage=target.stage)
     creates = creates_stack(stack_status(target, stack))
@@ -72,99 +73,100 @@ def make(target: Target, template_url: str, template: str, parameters: Mapping[s
     name = f"deploy-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
     present = {} if creates else _present_parameters(target, stack)
     if not creates:
-        _refuse_a_change_of_what_is_chosen_once(present, parameters)
+        _refuse_change_of_fixed_parameters(present, parameters)
     kept = [
         {"ParameterKey": key, "UsePreviousValue": True}
         for key in sorted(present.keys() - parameters.keys())
         if key in template
     ]
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())]
-    request: dict[str, Any] = {
-        "StackName": stack,
-        "ChangeSetName": name,
-        "ChangeSetType": "CREATE" if creates else "UPDATE",
-        "TemplateURL": template_url,
-        "Parameters": kept + given,
-        "Capabilities": list(CAPABILITIES),
-        "Tags": [{"Key": "project", "Value": "carousel-sync"}, {"Key": "stage", "Value": target.stage}],
-    }
-    client.create_change_set(**request)
+    client.create_change_set(
+        StackName=stack,
+        ChangeSetName=name,
+        ChangeSetType="CREATE" if creates else "UPDATE",
+        TemplateURL=template_url,
+        Parameters=kept + given,
+        Capabilities=list(CAPABILITIES),
+        Tags=[{"Key": "project", "Value": "carousel-sync"}, {"Key": "stage", "Value": target.stage}],
+    )
     description = _wait(
         target,
         lambda: client.describe_change_set(StackName=stack, ChangeSetName=name),
         lambda answer: answer["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"),
     )
     if description["Status"] == "FAILED":
+        empty = ChangeSet(stack, name, creates, ())
+        delete(target, empty)
         reason = description.get("StatusReason", "no reason given")
-        discard(target, ChangeSet(stack, name, creates, ()))
-        if any(text in reason for text in _NOTHING_TO_DO):
-            return ChangeSet(stack, name, creates, ())
-        raise ConfigurationError(f"CloudFormation refuses the template: {reason}. Nothing was changed.")
+        if any(text in reason for text in _NO_CHANGES):
+            return empty
+        raise ConfigurationError(f"CloudFormation refused the template: {reason}. Nothing was changed.")
     return ChangeSet(stack, name, creates, tuple(_changes(target, stack, name)))
 
 
-def carry_out(target: Target, change_set: ChangeSet, tell: Callable[[str], None]) -> None:
-    """Carry the change set out and wait for the end, telling each step.
+def execute(target: Target, change_set: ChangeSet, show: Callable[[str], None]) -> None:
+    """Execute the change set and wait until it is done; ``show`` receives each event of the stack.
 
-    Raises ConfigurationError with the reasons when it fails: CloudFormation has gone back to what was there before. A
-    first deployment leaves no store behind then: they are as empty as they are new, and the next try makes them again.
+    Raises ConfigurationError with the reasons if it fails; CloudFormation has then restored the previous state. After a
+    first deployment that failed, no store is left behind: all were new and empty, and the next try creates them again.
     """
     client = target.client("cloudformation")
     seen = {event["EventId"] for event in _events(target, change_set.stack)}
-    # In an update, what it made is retained: an event may have been delivered to a new store already.
+    # A store that an update creates is retained when the update fails: an event may have been delivered to it already.
     client.execute_change_set(
-        StackName=change_set.stack, ChangeSetName=change_set.name, RetainExceptOnCreate=change_set.creates
+        StackName=change_set.stack, ChangeSetName=change_set.name, RetainExceptOnCreate=change_set.creates_stack
     )
-    failed: list[str] = []
+    failures: list[str] = []
 
-    def look() -> str:
+    def status() -> str:
         for event in reversed(_events(target, change_set.stack)):
-            if event["EventId"] not in seen:
-                seen.add(event["EventId"])
-                tell(f"{event['LogicalResourceId']} {event['ResourceStatus']}")
-                if event["ResourceStatus"].endswith("_FAILED"):
-                    failed.append(
-                        f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
-                    )
+            if event["EventId"] in seen:
+                continue
+            seen.add(event["EventId"])
+            show(f"{event['LogicalResourceId']} {event['ResourceStatus']}")
+            if event["ResourceStatus"].endswith("_FAILED"):
+                reason = event.get("ResourceStatusReason", "no reason given")
+                failures.append(f"  {event['LogicalResourceId']}: {reason}")
         return stack_status(target, change_set.stack) or "DELETED"
 
-    status = _wait(target, look, lambda answer: not answer.endswith("_IN_PROGRESS"))
-    if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        reasons = "\n".join(failed) or "  no reason given"
-        raise ConfigurationError(f"The deployment ended as {status}:\n{reasons}\n{_what_is_left(change_set)}")
+    ended = _wait(target, status, _has_ended)
+    if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        reasons = "\n".join(failures) or "  no reason given"
+        raise ConfigurationError(f"The deployment ended with {ended}:\n{reasons}\n{_after_failure(target, change_set)}")
 
 
-def _what_is_left(change_set: ChangeSet) -> str:
-    if not change_set.creates:
-        return "What ran before runs on. Once the reason is mended, deploy again."
+def _after_failure(target: Target, change_set: ChangeSet) -> str:
+    again = f"carousel-sync deploy --stage {target.stage}"
+    if not change_set.creates_stack:
+        return f"The previous deployment is still running. Fix the cause, then deploy again: {again}"
     return (
-        "It was the first deployment: what it made is deleted again, its stores too. What is left is a stack without "
-        "resources, to be deleted before the next try: aws cloudformation delete-stack --stack-name "
-        f"{change_set.stack}"
+        "This was the first deployment: everything that it created was deleted again, its stores too. Only a stack "
+        "without resources is left. Fix the cause, delete the stack (aws cloudformation delete-stack --stack-name "
+        f"{change_set.stack}), then deploy again: {again}"
     )
 
 
-def discard(target: Target, change_set: ChangeSet) -> None:
-    """Throw the change set away, and with it a stack that consists of nothing else."""
+def delete(target: Target, change_set: ChangeSet) -> None:
+    """Delete the change set, and its stack if the stack has no resources."""
     client = target.client("cloudformation")
     client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
-    if change_set.creates and stack_status(target, change_set.stack) == "REVIEW_IN_PROGRESS":
+    if change_set.creates_stack and stack_status(target, change_set.stack) == "REVIEW_IN_PROGRESS":
         client.delete_stack(StackName=change_set.stack)
 
 
 def delete_stack(target: Target, stack: str) -> None:
-    """Delete the stack and wait for the end. Raises ConfigurationError when resources could not be deleted."""
+    """Delete the stack and wait until it is gone. Raises ConfigurationError if resources could not be deleted."""
     target.client("cloudformation").delete_stack(StackName=stack)
-    status = _wait(
-        target,
-        lambda: stack_status(target, stack) or "DELETE_COMPLETE",
-        lambda answer: not answer.endswith("_IN_PROGRESS"),
-    )
+    status = _wait(target, lambda: stack_status(target, stack) or "DELETE_COMPLETE", _has_ended)
     if status != "DELETE_COMPLETE":
         raise ConfigurationError(
-            f"Stack {stack} could not be deleted: {status}. What is left of it, and why: aws cloudformation "
-            f"describe-stack-events --stack-name {stack}"
+            f"Stack {stack} could not be deleted completely: {status}. To see which resources are left, and why: aws "
+            f"cloudformation describe-stack-events --stack-name {stack}"
         )
+
+
+def _has_ended(status: str) -> bool:
+    return not status.endswith("_IN_PROGRESS")
 
 
 def _present_parameters(target: Target, stack: str) -> dict[str, str]:
@@ -172,55 +174,48 @@ def _present_parameters(target: Target, stack: str) -> dict[str, str]:
     return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described.get("Parameters", [])}
 
 
-def _refuse_a_change_of_what_is_chosen_once(present: Mapping[str, str], given: Mapping[str, str]) -> None:
-    for name, default in _CHOSEN_ONCE.items():
+def _refuse_change_of_fixed_parameters(present: Mapping[str, str], given: Mapping[str, str]) -> None:
+    for name, default in _FIXED_PARAMETERS.items():
         value = present.get(name, default)
         if given.get(name, value) != value:
             raise ConfigurationError(
-                f"This stage has {name}={value}, and that can't be changed: the table's files keep the encryption that "
-                "they were written with, and a function without the right to the key could not read those that have "
-                f"it. Nothing was changed. Leave {name} out, or deploy another stage with {name}={given[name]}."
+                f"This stage has {name}={value}, which can't be changed: the table's files keep the encryption that "
+                "they were written with, and a function without permission to use the key could not read those "
+                f"that need it. Nothing was changed. Leave {name} out, or deploy another stage with {name}={given[name]}."
             )
 
 
 def _changes(target: Target, stack: str, name: str) -> Iterator[Change]:
-    client = target.client("cloudformation")
-    token: dict[str, str] = {}
-    while True:
-        answer = client.describe_change_set(StackName=stack, ChangeSetName=name, **token)
-        for entry in answer.get("Changes", []):
+    pages = target.client("cloudformation").get_paginator("describe_change_set")
+    for page in pages.paginate(StackName=stack, ChangeSetName=name):
+        for entry in page.get("Changes", []):
             change = entry["ResourceChange"]
             yield Change(
                 action=change["Action"],
                 logical_id=change["LogicalResourceId"],
-                kind=change["ResourceType"],
+                type=change["ResourceType"],
                 replaced=change.get("Replacement") in ("True", "Conditional"),
             )
-        if not answer.get("NextToken"):
-            return
-        token = {"NextToken": answer["NextToken"]}
 
 
 def _events(target: Target, stack: str) -> list[dict[str, Any]]:
     try:
-        events: list[dict[str, Any]] = target.client("cloudformation").describe_stack_events(StackName=stack)[
-            "StackEvents"
-        ]
+        return list(target.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"])
     except ClientError:
         return []
-    return events
 
 
-def _wait(target: Target, look: Callable[[], Any], ended: Callable[[Any], bool]) -> Any:
+def _wait(target: Target, look: Callable[[], Any], has_ended: Callable[[Any], bool]) -> Any:
     pause = _POLL_SECONDS_LOCAL if target.endpoint_url else _POLL_SECONDS
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         answer = look()
-        if ended(answer):
+        if has_ended(answer):
             return answer
         if time.monotonic() > deadline:
+            stack = STACK_NAME.format(stage=target.stage)
             raise ConfigurationError(
-                f"CloudFormation is still at it after {_WAIT_SECONDS / 60:.0f} minutes. It goes on by itself; look: "
-                f"aws cloudformation describe-stacks --stack-name {STACK_NAME.format(stage=target.stage)}"
+                f"CloudFormation has not finished after {_WAIT_SECONDS / 60:.0f} minutes, and continues by itself. "
+                f"To see its state: aws cloudformation describe-stacks --stack-name {stack}"
             )
         time.sleep(pause)

@@ -1,13 +1,12 @@
-"""``carousel-sync deploy`` and ``carousel-sync destroy``: the stack of a stage, through CloudFormation itself.
+"""``carousel-sync deploy`` and ``carousel-sync destroy``: the stack of a stage, through CloudFormation.
 
-Plain CloudFormation and not the SAM command line: the artefact is built here already, change sets are its own, and no
-second tool of 340 MB has to be installed. CloudFormation runs the SAM transform on its side.
+They use CloudFormation directly instead of the SAM CLI, which would be another 340 MB to install: the artefact is built
+by this project, and CloudFormation itself runs the SAM transform.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,85 +26,77 @@ from carousel_sync.command_line.console import (
 )
 from carousel_sync.deployment import artefact_bucket, change_set, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
-from carousel_sync.deployment.stored_data import Store
+from carousel_sync.deployment.data_protection import (
+    refuse_replacement,
+    refuse_to_lose_key,
+    refuse_to_recreate_stores,
+)
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError
 
-DATA_KINDS: Final = frozenset(
-    {
-        "AWS::DynamoDB::Table",
-        "AWS::Events::Archive",
-        "AWS::KMS::Key",
-        "AWS::S3Tables::Namespace",
-        "AWS::S3Tables::TableBucket",
-        "AWS::SQS::Queue",
-    }
-)
-"""The types of what template.yaml retains."""
 EXIT_DECLINED: Final = 3
 
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
 def deploy(
     stage: StageOption = DEFAULT_STAGE,
     parameter: Annotated[
         list[str] | None,
-        typer.Option(
-            "--parameter", "-p", metavar="NAME=VALUE", help="A parameter of template.yaml; repeat it for more."
-        ),
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of template.yaml; may be repeated."),
     ] = None,
-    artefact: Annotated[Path, typer.Option(help="The artefact (make build).")] = PROJECT_ROOT / "build/artefact.zip",
+    artefact: Annotated[Path, typer.Option(help="The artefact, as built by make build.")] = PROJECT_ROOT
+    / "build/artefact.zip",
     bucket: Annotated[
         str | None,
-        typer.Option(help="Bucket for artefact and template. It has to be this account's. Left out: one is made."),
+        typer.Option(help="Bucket of this account for the artefact and the template. By default, one is created."),
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy a stage: show the change set, carry it out once it is confirmed, then create the Iceberg table.
+    """Deploy a stage: show the change set, execute it once it is confirmed, then create or update the Iceberg table.
 
-    Left-out parameters keep their values. A change that would replace a store of data is refused, and a first
-    deployment beside stores that an earlier stack of the stage left behind. Exit code 3 when the change set was
-    declined.
+    Parameters that are not given keep their values. Refuses a change that would replace a store of data, and a first
+    deployment if stores of an earlier stack of the stage exist. Exit code 3 when the change set was declined.
     """
     with readable_errors():
         target = resolve(stage, local=False)
         template = PROJECT_ROOT / "template.yaml"
         parameters = {"Stage": stage, **_parameters(parameter or [])}
-        _refuse_beside_kept_stores(target, parameters)
-        with working_on(f"Making a change set at {target}"):
+        refuse_to_recreate_stores(target, parameters)
+        with working_on(f"Creating a change set at {target}"):
             url = artefact_bucket.upload(target, template, artefact, bucket)
-            planned = change_set.make(target, url, template.read_text(), parameters)
+            planned = change_set.create(target, url, template.read_text(), parameters)
         if not as_json:
-            stdout.print(_as_table(planned) if planned.changes else f"Stack {planned.stack} is as the template has it")
+            stdout.print(_as_table(planned) if planned.changes else f"Stack {planned.stack} is up to date")
         if planned.changes:
-            _carry_out(target, planned, yes)
-        with working_on("Looking at the Iceberg table"):
+            _execute(target, planned, yes)
+        with working_on("Checking the Iceberg table"):
             table = apply_to(target)
     if as_json:
-        changes = [asdict(change) for change in planned.changes]
+        changes = [
+            {"action": change.action, "logical_id": change.logical_id, "kind": change.type, "replaced": change.replaced}
+            for change in planned.changes
+        ]
         print_json({"stack": planned.stack, "changes": changes, "table_changed": table.changed})
         return
     stdout.print(f"Table {table.table}: {'brought up to date' if table.changed else 'up to date'}")
-    stdout.print(f"Stage {stage} is deployed. Look it over: carousel-sync doctor --stage {stage}")
+    stdout.print(f"Stage {stage} is deployed. To check it: carousel-sync doctor --stage {stage}")
 
 
 def destroy(
     stage: StageOption = DEFAULT_STAGE,
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            "--data", metavar="NAME", help="Also delete this store with everything in it; repeat it for more."
-        ),
+        typer.Option("--data", metavar="NAME", help="Also delete this store and everything in it; may be repeated."),
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete the stack of a stage. Its data stays, except for the stores that are named.
+    """Delete the stack of a stage. Its data is kept, except for the stores named with --data.
 
-    Exit code 3 when it was declined.
+    Exit code 3 when the deletion was declined.
     """
     with readable_errors():
         target = resolve(stage, local=False)
@@ -117,83 +108,43 @@ def destroy(
             raise ConfigurationError(
                 f"Stage {stage!r} has no store named {', '.join(unknown)}. Nothing was deleted. Its stores: {names}"
             )
-        doomed = [store for store in stores if not {store.name, store.within}.isdisjoint(data or [])]
-        stays = [store.name for store in stores if store not in doomed]
-        _refuse_to_lock_out(doomed, stores)
+        deleted = [store for store in stores if not {store.name, store.within}.isdisjoint(data or [])]
+        kept = [store.name for store in stores if store not in deleted]
+        refuse_to_lose_key(deleted, stores)
         if not as_json:
-            stdout.print(f"Stack {stack} at {target} goes: rule, function, role, log, alarms, dashboard")
-            stdout.print(f"Data that stays: {', '.join(stays) or 'none'}")
-            stdout.print(f"Data that is deleted for good: {', '.join(store.name for store in doomed) or 'none'}")
-        _confirm(f"Type the stage's name ({stage}) to go on", stage, yes)
+            stdout.print(f"To be deleted: stack {stack} at {target} (rule, function, role, log, alarms, dashboard)")
+            stdout.print(f"To be deleted for good, with all data: {_listed(store.name for store in deleted)}")
+            stdout.print(f"To be kept: {_listed(kept)}")
+        _confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
         if change_set.stack_status(target, stack) is not None:
             with working_on(f"Deleting stack {stack}"):
                 change_set.delete_stack(target, stack)
-        for store in doomed:
+        for store in deleted:
             with working_on(f"Deleting {store.name}"):
                 store.delete()
     if as_json:
-        print_json({"stack": stack, "deleted": [store.name for store in doomed], "kept": stays})
+        print_json({"stack": stack, "deleted": [store.name for store in deleted], "kept": kept})
     else:
-        stdout.print(f"Stack {stack} is gone. Kept: {', '.join(stays) or 'nothing'}")
+        stdout.print(f"Stack {stack} was deleted. Kept: {_listed(kept)}")
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
-    wrong = [name for name, equals, _ in pairs if not (name and equals)]
-    if wrong:
-        raise ConfigurationError(f"--parameter takes NAME=VALUE, not {wrong[0]!r}. Nothing was changed.")
+    for (name, equals, _), text in zip(pairs, given, strict=True):
+        if not (name and equals):
+            raise ConfigurationError(f"--parameter takes NAME=VALUE, not {text!r}. Nothing was changed.")
     return {name: value for name, _, value in pairs}
 
 
-def _refuse_beside_kept_stores(target: Target, parameters: Mapping[str, str]) -> None:
-    """Raise ConfigurationError when a new stack would have to make stores that are there already.
-
-    CloudFormation's own ImportExistingResources can't take them over: it wants names without functions, and the stage
-    is part of every name (AWS CloudFormation User Guide, "Import AWS resources into a CloudFormation stack
-    automatically").
-    """
-    stack = STACK_NAME.format(stage=target.stage)
-    if not change_set.creates_stack(change_set.stack_status(target, stack)):
-        return
-    archives = parameters.get("ArchiveDays", "0") != "0"
-    stores = [s for s in stored_data.named_stores(target) if archives or s.logical_id != stored_data.ARCHIVE]
-    if not stores:
-        return
-    names = "".join(f"\n  {store.name}" for store in stores)
-    data = " ".join(store.name for store in stores)
-    raise ConfigurationError(
-        f"There is no stack {stack}, but stores of stage {target.stage!r} are there already, and CloudFormation would "
-        f"fail to make them again:{names}\nNothing was changed. Either import them into a new stack, as "
-        'docs/deployment.md says under "A stage whose data stayed"; or deploy another stage; or delete them with '
-        f'everything in them: make destroy STAGE={target.stage} DATA="{data}"'
-    )
-
-
-def _refuse_to_lock_out(doomed: Sequence[Store], stores: Sequence[Store]) -> None:
-    keys = [store.name for store in doomed if store.logical_id == stored_data.KEY]
-    kept = [store.name for store in stores if store not in doomed and store.logical_id != stored_data.KEY]
-    if keys and kept:
-        raise ConfigurationError(
-            f"Without {', '.join(keys)}, what stays could not be read any more: {', '.join(kept)}. Nothing was "
-            "deleted. Name these stores as well, or leave the key out."
-        )
-
-
-def _carry_out(target: Target, planned: ChangeSet, yes: bool) -> None:
-    replaced = [change.logical_id for change in planned.changes if change.replaced and change.kind in DATA_KINDS]
-    if replaced:
-        change_set.discard(target, planned)
-        raise ConfigurationError(
-            f"The change set would replace {', '.join(replaced)}: the data would stay behind in the old one. Nothing "
-            "was changed. What a store is made with can't be changed later (its name, its key): see docs/deployment.md."
-        )
+def _execute(target: Target, planned: ChangeSet, yes: bool) -> None:
     try:
-        _confirm("Carry this change set out? Type yes", "yes", yes)
-    except typer.Exit:
-        change_set.discard(target, planned)
+        refuse_replacement(planned)
+        _confirm("To execute this change set, type yes", "yes", yes)
+    except (ConfigurationError, typer.Exit):
+        change_set.delete(target, planned)
         raise
     with working_on("Deploying"):
-        change_set.carry_out(target, planned, lambda line: stderr.print(line, highlight=False))
+        change_set.execute(target, planned, lambda line: stderr.print(line, highlight=False))
 
 
 def _confirm(question: str, expected: str, yes: bool) -> None:
@@ -203,8 +154,12 @@ def _confirm(question: str, expected: str, yes: bool) -> None:
     raise typer.Exit(EXIT_DECLINED)
 
 
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
 def _as_table(planned: ChangeSet) -> Table:
     table = Table("Action", "Resource", "Type", "Replaced", title=f"Change set of {planned.stack}")
     for change in planned.changes:
-        table.add_row(change.action, change.logical_id, change.kind, "yes" if change.replaced else "")
+        table.add_row(change.action, change.logical_id, change.type, "yes" if change.replaced else "")
     return table

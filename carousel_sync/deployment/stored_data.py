@@ -1,4 +1,4 @@
-"""What of a stage outlives its stack: what it is called, and how it is deleted for good."""
+"""The stores of a stage, which outlive its stack: their names, and how to delete them for good."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ARCHIVE: Final = "SaleArchive"
 KEY: Final = "EncryptionKey"
 
 _NAMESPACE: Final = "pricing_intelligence"
-# AWS KMS API Reference, ScheduleKeyDeletion: 7 to 30 days, in which it can be cancelled.
+# AWS KMS API Reference, ScheduleKeyDeletion: 7 to 30 days, during which the deletion can be cancelled.
 _KEY_WAITS_DAYS: Final = 30
-_GONE_OR_GOING: Final = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
-_NOT_THERE: Final = frozenset(
+_DELETED_STATES: Final = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
+_NOT_FOUND: Final = frozenset(
     {"AWS.SimpleQueueService.NonExistentQueue", "NotFoundException", "QueueDoesNotExist", "ResourceNotFoundException"}
 )
 
 
 @dataclass(frozen=True)
 class Store:
-    """A store by its name; ``delete`` deletes it with everything in it.
+    """A store; ``delete`` deletes it with everything in it.
 
-    ``logical_id`` is its resource in template.yaml. What lies ``within`` another store goes when that one goes.
+    ``logical_id`` is its resource in template.yaml. A store ``within`` another store is deleted together with it.
     """
 
     name: str
@@ -37,15 +37,16 @@ class Store:
 
 
 def of_stage(target: Target) -> list[Store]:
-    """Return what is there of the target's stage and retained by template.yaml, in an order in which it can be deleted.
+    """Return the existing stores of the target's stage, in an order in which they can be deleted.
 
-    Key and archive are named as in their ARN (``key/ID``, ``archive/NAME``): the buffer queue has the archive's name.
+    They are the resources that template.yaml retains. Key and archive are named as in their ARN (``key/ID``,
+    ``archive/NAME``), because the buffer queue has the same name as the archive.
     """
     return [*named_stores(target), *_keys(target)]
 
 
 def named_stores(target: Target) -> list[Store]:
-    """Return the stores that are there and whose names are the template's: none can be made a second time."""
+    """Return the existing stores with a name from template.yaml, which no second resource can have."""
     return [*_table_bucket(target), *_tables(target), *_queues(target), *_archive(target)]
 
 
@@ -56,7 +57,7 @@ def _table_bucket(target: Target) -> Iterator[Store]:
         if found["name"] != bucket:
             continue
         namespace = partial(client.get_namespace, tableBucketARN=found["arn"], namespace=_NAMESPACE)
-        if _asked(namespace) is not None:
+        if _described(namespace) is not None:
             delete = partial(_delete_namespace, target, found["arn"], _NAMESPACE)
             yield Store(f"{bucket}/{_NAMESPACE}", "Namespace", delete, within=bucket)
         yield Store(bucket, "TableBucket", partial(_delete_table_bucket, target, found["arn"]))
@@ -68,8 +69,8 @@ def _tables(target: Target) -> Iterator[Store]:
         (f"bg-remover-{target.stage}-sales-intelligence", "ProjectionTable"),
         (f"pricing-idempotency-{target.stage}", "GuardTable"),
     ):
-        if _asked(partial(client.describe_table, TableName=table)) is not None:
-            # DynamoDB itself refuses while deletion protection is on, as it is in prod: that is switched off by hand.
+        if _described(partial(client.describe_table, TableName=table)) is not None:
+            # DynamoDB refuses while deletion protection is on, as in prod; it has to be switched off by hand.
             yield Store(table, logical_id, partial(client.delete_table, TableName=table))
 
 
@@ -79,47 +80,48 @@ def _queues(target: Target) -> Iterator[Store]:
         (f"carousel-sync-{target.stage}", "BufferQueue"),
         (f"carousel-sync-dlq-{target.stage}", "DeadLetterQueue"),
     ):
-        if (answer := _asked(partial(client.get_queue_url, QueueName=queue))) is not None:
+        if (answer := _described(partial(client.get_queue_url, QueueName=queue))) is not None:
             yield Store(queue, logical_id, partial(client.delete_queue, QueueUrl=answer["QueueUrl"]))
 
 
 def _archive(target: Target) -> Iterator[Store]:
     client = target.client("events")
     archive = f"carousel-sync-{target.stage}"
-    if _asked(partial(client.describe_archive, ArchiveName=archive)) is not None:
+    if _described(partial(client.describe_archive, ArchiveName=archive)) is not None:
         yield Store(f"archive/{archive}", ARCHIVE, partial(client.delete_archive, ArchiveName=archive))
 
 
 def _keys(target: Target) -> Iterator[Store]:
-    """Find the stage's keys: a key has no name, but the description that template.yaml gives it."""
+    """Find the stage's keys by the description that template.yaml gives them, because a key has no name."""
     client = target.client("kms")
-    described = f"Tables, queues and log of the carousel sales sync, stage {target.stage}"
+    description = f"Tables, queues and log of the carousel sales sync, stage {target.stage}"
     for page in client.get_paginator("list_keys").paginate():
         for listed in page["Keys"]:
-            key = _described_key(client, listed["KeyId"])
-            if key.get("Description") == described and key["KeyState"] not in _GONE_OR_GOING:
+            key = _key_metadata(client, listed["KeyId"])
+            if key.get("Description") == description and key["KeyState"] not in _DELETED_STATES:
                 delete = partial(
                     client.schedule_key_deletion, KeyId=listed["KeyId"], PendingWindowInDays=_KEY_WAITS_DAYS
                 )
                 yield Store(f"key/{listed['KeyId']}", KEY, delete)
 
 
-def _described_key(client: Any, key_id: str) -> dict[str, Any]:
+def _key_metadata(client: Any, key_id: str) -> dict[str, Any]:
     try:
         key: dict[str, Any] = client.describe_key(KeyId=key_id)["KeyMetadata"]
     except ClientError as error:
-        # A key whose policy keeps us out is not ours: ours is administered through IAM.
+        # A key whose policy denies access is not the stage's, which is administered through IAM.
         if error.response["Error"]["Code"] == "AccessDeniedException":
             return {}
         raise
     return key
 
 
-def _asked(ask: Callable[[], Any]) -> Any:
+def _described(describe: Callable[[], Any]) -> Any:
+    """Return the answer to a request, or None if the resource does not exist."""
     try:
-        return ask()
+        return describe()
     except ClientError as error:
-        if error.response["Error"]["Code"] in _NOT_THERE:
+        if error.response["Error"]["Code"] in _NOT_FOUND:
             return None
         raise
 

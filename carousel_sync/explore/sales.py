@@ -10,11 +10,13 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import typer
+from boto3.dynamodb.conditions import ConditionBase, Key
 from botocore.exceptions import ClientError
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from carousel_sync.aws.conditions import condition_parameters
 from carousel_sync.aws.target import Target, resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
@@ -56,36 +58,34 @@ class Access:
     """One way to read the projection: the index (None: the table's own key), and the condition on its two keys."""
 
     index: str | None
-    condition: str
-    values: Mapping[str, str]
+    condition: ConditionBase
 
     def parameters(self, table: str) -> dict[str, Any]:
         """Return the Query in DynamoDB's notation, newest sale first."""
         return {
             "TableName": table,
             **({"IndexName": self.index} if self.index else {}),
-            "KeyConditionExpression": self.condition,
-            "ExpressionAttributeValues": {name: {"S": value} for name, value in self.values.items()},
+            **condition_parameters("KeyConditionExpression", self.condition),
             "ScanIndexForward": False,
         }
 
 
 def by_tenant(tenant: str, since: date) -> Access:
     """Ask for a tenant's sales from a date on. The index carries everything but the embedding and the expiry."""
-    values = {":tenant": f"TENANT#{tenant}", ":since": f"DATE#{since.isoformat()}"}
-    return Access("GSI1", "GSI1PK = :tenant AND GSI1SK >= :since", values)
+    of_tenant = Key("GSI1PK").eq({"S": f"TENANT#{tenant}"})
+    return Access("GSI1", of_tenant & Key("GSI1SK").gte({"S": f"DATE#{since.isoformat()}"}))
 
 
 def by_product(tenant: str, product: str) -> Access:
     """Ask for all sales of one product, embeddings included."""
-    values = {":product": f"TENANT#{tenant}#PRODUCT#{product}", ":sale": "SALE#"}
-    return Access(None, "PK = :product AND begins_with(SK, :sale)", values)
+    of_product = Key("PK").eq({"S": f"TENANT#{tenant}#PRODUCT#{product}"})
+    return Access(None, of_product & Key("SK").begins_with({"S": "SALE#"}))
 
 
 def by_shard(tenant: str, shard: int, sold_on: date) -> Access:
     """Ask for a tenant's sales of one day in one shard of the embedding index, embeddings included."""
-    values = {":shard": f"TENANT#{tenant}#EMBEDDING#{shard}", ":date": f"DATE#{sold_on.isoformat()}"}
-    return Access("GSI2", "GSI2PK = :shard AND GSI2SK = :date", values)
+    in_shard = Key("GSI2PK").eq({"S": f"TENANT#{tenant}#EMBEDDING#{shard}"})
+    return Access("GSI2", in_shard & Key("GSI2SK").eq({"S": f"DATE#{sold_on.isoformat()}"}))
 
 
 def sales(

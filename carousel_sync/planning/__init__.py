@@ -1,0 +1,1 @@
+"""Estimates what a month costs, and chooses settings for a load."""

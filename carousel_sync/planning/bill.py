@@ -1,25 +1,26 @@
 """What a month costs: from the number of sales and their sizes to lines with quantity and price. Pure arithmetic.
 
-Every event is taken for a new sale that is settled at its first delivery. Left out, because they depend on more than
-this: free allowances, data transfer, queries, retries and duplicates, cold starts, old versions of metadata.json,
-merges of manifests (about one commit in a hundred), taxes.
+The estimate assumes that every event is a new sale that is settled at its first delivery. It leaves out what depends on
+more than the workload: free allowances, data transfer, queries, retries and duplicates, cold starts, old versions of
+metadata.json, merges of manifests (about one commit in a hundred) and taxes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
 
 from carousel_sync.planning.bytes_per_sale import SaleSizes
-from carousel_sync.planning.prices import Price, Prices
+from carousel_sync.planning.prices import LOOKED_UP, REGION, Price, Prices
 from lambda_fn.ports import Metric, Reason
 from lambda_fn.sale import PROJECTION_YEARS
 
+A_MILLION: Final = 1_000_000
 GB: Final = 1024**3
 CHUNK_BYTES: Final = 64 * 1024
-"""Of EventBridge and SQS: an event or a request is billed for each 64 KB."""
+"""EventBridge and SQS bill an event or a request once for each 64 KB."""
 DAYS_OF_A_MONTH: Final = 30
 # Amazon SQS API Reference: a request carries at most ten messages.
 MESSAGES_OF_A_REQUEST: Final = 10
@@ -38,11 +39,19 @@ COMPACTED_FILE_BYTES: Final = 512 * 1024**2
 # A manifest and a manifest list; the service writes metadata.json at the commit.
 METADATA_PUTS: Final = 2
 GETS_PER_COMMIT: Final = 1.0
-"""An allowance: a warm commit reads nothing, one after a lost race, or the first of a process, a few times."""
+"""An allowance: a commit of a warm process reads nothing. One after a lost race, or the first of a process, reads a few
+files."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
 ALARMS: Final = 11
-"""Of template.yaml, each on one metric."""
+"""The alarms of template.yaml, each on one metric."""
+MONTHS: Final = (1, PROJECTION_MONTHS)
+"""The months that are billed: the first, and the one from which on the projection deletes as much as it stores."""
+FIRST_ESTIMATE: Final = {"Lambda": 16.67, "DynamoDB": 0.50, "S3 Tables": 1.00, "EventBridge": 0.50}
+"""The first estimate for a million events, in US dollars a month; docs/performance.md says what is wrong with it."""
+
+Usage = tuple[str, float, str]
+"""What is used, its quantity, and the name of its price."""
 
 
 @dataclass(frozen=True)
@@ -65,46 +74,50 @@ class Workload:
 
     @property
     def commits(self) -> float:
-        """Snapshots in the month, one for each batch."""
+        """The number of snapshots in the month, one for each batch."""
         return self.events / self.sales_per_commit
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the bill; ``usd`` is ``price`` times ``quantity``."""
+    """A line of the bill."""
 
     service: str
     what: str
     quantity: float
     price: Price
-    usd: float
+
+    @property
+    def usd(self) -> float:
+        """The amount in US dollars."""
+        return self.price.of(self.quantity)
 
 
 @dataclass(frozen=True)
 class Bill:
-    """A month's lines."""
+    """The lines of a month."""
 
     lines: Sequence[Line]
 
     @property
     def usd(self) -> float:
-        """The sum."""
+        """The sum in US dollars."""
         return sum(line.usd for line in self.lines)
 
     @property
     def by_service(self) -> dict[str, float]:
-        """The sums of the services, in the order of the lines."""
+        """The sum of each service, in the order of the lines."""
         sums: dict[str, float] = {}
         for line in self.lines:
             sums[line.service] = sums.get(line.service, 0.0) + line.usd
         return sums
 
     def share(self, service: str) -> float:
-        """Return a service's part of the whole, from 0 to 1."""
+        """Return a service's share of the sum, from 0 to 1."""
         return self.by_service[service] / self.usd
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return the bill for a JSON document."""
         return {
             "usd": round(self.usd, 4),
             "by_service": {service: round(usd, 4) for service, usd in self.by_service.items()},
@@ -122,86 +135,110 @@ class Bill:
 
 
 def bill(workload: Workload, prices: Prices) -> Bill:
-    """Return the lines of a month's bill."""
-    lines = _Lines(prices)
-    _delivery(workload, lines)
-    _lambda(workload, lines)
-    _dynamodb(workload, lines)
-    _s3_tables(workload, lines)
-    _cloudwatch(workload, lines)
-    return Bill(lines.lines)
+    """Return a month's bill."""
+    usage_of_services = {
+        "EventBridge": _eventbridge,
+        "SQS": _sqs,
+        "Lambda": _lambda,
+        "DynamoDB": _dynamodb,
+        "S3 Tables": _s3_tables,
+        "CloudWatch": _cloudwatch,
+    }
+    return Bill(
+        [
+            Line(service, what, quantity, prices[price])
+            for service, usage in usage_of_services.items()
+            for what, quantity, price in usage(workload)
+        ]
+    )
 
 
-class _Lines:
-    def __init__(self, prices: Prices) -> None:
-        self._prices = prices
-        self.lines: list[Line] = []
-
-    def add(self, service: str, what: str, quantity: float, price: str) -> None:
-        named = self._prices[price]
-        self.lines.append(Line(service, what, quantity, named, named.of(quantity)))
+def monthly_bills(workload: Workload, prices: Prices) -> list[Bill]:
+    """Return the bills of :data:`MONTHS`."""
+    return [bill(replace(workload, months_stored=months), prices) for months in MONTHS]
 
 
-def _delivery(workload: Workload, lines: _Lines) -> None:
+def cost_document(workload: Workload, bills: Sequence[Bill], prices: Prices) -> dict[str, Any]:
+    """Return a workload with its monthly bills and their prices for a JSON document."""
+    return {
+        "events_per_month": workload.events,
+        "region": REGION,
+        "prices_looked_up": LOOKED_UP.isoformat(),
+        "sales_per_commit": workload.sales_per_commit,
+        "lambda_milliseconds_per_batch": round(workload.lambda_milliseconds, 1),
+        "sizes": {name: round(value, 2) for name, value in vars(workload.sizes).items()},
+        "write_units_per_sale": round(workload.sizes.write_units, 3),
+        "months": [{"month": month, **month_bill.as_json()} for month, month_bill in zip(MONTHS, bills, strict=True)],
+        "first_estimate_usd": round(sum(first_estimate(workload.events).values()), 4),
+        "prices": [price.as_json() for price in prices.values()],
+    }
+
+
+def first_estimate(events: float) -> Mapping[str, float]:
+    """Return :data:`FIRST_ESTIMATE` for so many events a month."""
+    return {service: usd * events / A_MILLION for service, usd in FIRST_ESTIMATE.items()}
+
+
+def _eventbridge(workload: Workload) -> Iterator[Usage]:
+    chunks = ceil(workload.sizes.event_bytes / CHUNK_BYTES)
+    yield "events published", workload.events * chunks, "eventbridge_event"
+
+
+def _sqs(workload: Workload) -> Iterator[Usage]:
     events, event_bytes = workload.events, workload.sizes.event_bytes
-    chunks = ceil(event_bytes / CHUNK_BYTES)
-    lines.add("EventBridge", "events published", events * chunks, "eventbridge_event")
-    lines.add("SQS", "messages sent to the queue", events * chunks, "sqs_request")
-    receives = ceil(MESSAGES_OF_A_REQUEST * event_bytes / CHUNK_BYTES)
+    yield "messages sent to the queue", events * ceil(event_bytes / CHUNK_BYTES), "sqs_request"
     requests = events / MESSAGES_OF_A_REQUEST
-    lines.add("SQS", "receives, ten messages each", requests * receives, "sqs_request")
-    lines.add("SQS", "deletes, ten messages each", requests, "sqs_request")
+    chunks = ceil(MESSAGES_OF_A_REQUEST * event_bytes / CHUNK_BYTES)
+    yield "receives, ten messages each", requests * chunks, "sqs_request"
+    yield "deletes, ten messages each", requests, "sqs_request"
     polls = POLLERS * POLLS_A_MINUTE * 60 * 24 * DAYS_OF_A_MONTH
-    lines.add("SQS", "polls that find nothing, at most", polls, "sqs_request")
+    yield "polls that find nothing, at most", polls, "sqs_request"
 
 
-def _lambda(workload: Workload, lines: _Lines) -> None:
-    lines.add("Lambda", "invocations, one a batch", workload.commits, "lambda_request")
+def _lambda(workload: Workload) -> Iterator[Usage]:
+    yield "invocations, one a batch", workload.commits, "lambda_request"
     gb_seconds = workload.commits * workload.lambda_milliseconds / 1000 * workload.memory_mb / 1024
-    lines.add("Lambda", "duration times memory", gb_seconds, "lambda_gb_second")
+    yield "duration times memory", gb_seconds, "lambda_gb_second"
 
 
-def _dynamodb(workload: Workload, lines: _Lines) -> None:
+def _dynamodb(workload: Workload) -> Iterator[Usage]:
     events, sizes = workload.events, workload.sizes
-    guard_units = sizes.claim_units + sizes.completion_units
-    lines.add("DynamoDB", "guard: claim and completion", events * guard_units, "dynamodb_write")
-    lines.add("DynamoDB", "projection: the item", events * sizes.item_units, "dynamodb_write")
-    lines.add("DynamoDB", "projection: index by tenant and date", events * sizes.gsi1_units, "dynamodb_write")
-    lines.add("DynamoDB", "projection: index by embedding shard", events * sizes.gsi2_units, "dynamodb_write")
-    # A strongly consistent read of an item that is not there is billed as one of up to 4 KB.
-    lines.add("DynamoDB", "look-ups before the commit", events, "dynamodb_read")
-    kept = events * min(workload.months_stored, PROJECTION_MONTHS)
+    yield "guard: claim and completion", events * sizes.guard_units, "dynamodb_write"
+    yield "projection: the item", events * sizes.item_units, "dynamodb_write"
+    yield "projection: index by tenant and date", events * sizes.gsi1_units, "dynamodb_write"
+    yield "projection: index by embedding shard", events * sizes.gsi2_units, "dynamodb_write"
+    # A strongly consistent read of an item that does not exist is billed as one of up to 4 KB.
+    yield "look-ups before the commit", events, "dynamodb_read"
+    stored = events * min(workload.months_stored, PROJECTION_MONTHS)
     item_bytes, *index_bytes = (
         size + STORED_OVERHEAD_BYTES if size else 0.0 for size in (sizes.item_bytes, sizes.gsi1_bytes, sizes.gsi2_bytes)
     )
-    lines.add("DynamoDB", "storage: items", kept * item_bytes / GB, "dynamodb_storage")
-    lines.add("DynamoDB", "storage: indexes", kept * sum(index_bytes) / GB, "dynamodb_storage")
+    yield "storage: items", stored * item_bytes / GB, "dynamodb_storage"
+    yield "storage: indexes", stored * sum(index_bytes) / GB, "dynamodb_storage"
     claims = events / DAYS_OF_A_MONTH * GUARD_DAYS * (sizes.guard_bytes + STORED_OVERHEAD_BYTES)
-    lines.add("DynamoDB", "storage: guard", claims / GB, "dynamodb_storage")
+    yield "storage: guard", claims / GB, "dynamodb_storage"
     # Developer Guide, "Point-in-time recovery": by the size of the table, without its global indexes.
-    lines.add("DynamoDB", "point-in-time recovery", kept * item_bytes / GB, "dynamodb_pitr")
+    yield "point-in-time recovery", stored * item_bytes / GB, "dynamodb_pitr"
 
 
-def _s3_tables(workload: Workload, lines: _Lines) -> None:
+def _s3_tables(workload: Workload) -> Iterator[Usage]:
     commits, files = workload.commits, workload.commits * workload.partitions_per_commit
-    puts = files + commits * METADATA_PUTS + commits
-    lines.add("S3 Tables", "uploads and commits", puts, "s3_tables_put")
-    lines.add("S3 Tables", "reads, an allowance of one a commit", commits * GETS_PER_COMMIT, "s3_tables_get")
+    yield "uploads and commits", files + commits * METADATA_PUTS + commits, "s3_tables_put"
+    yield "reads, an allowance of one a commit", commits * GETS_PER_COMMIT, "s3_tables_get"
     month_bytes = workload.events * workload.sizes.row_bytes
-    lines.add("S3 Tables", "compaction, by file", files, "s3_tables_compacted_object")
-    lines.add("S3 Tables", "compaction, by GB", month_bytes / GB, "s3_tables_compacted_gb")
-    # What compaction has replaced stays until its snapshots have expired and the files are removed.
+    yield "compaction, by file", files, "s3_tables_compacted_object"
+    yield "compaction, by GB", month_bytes / GB, "s3_tables_compacted_gb"
+    # Files that compaction has replaced stay until their snapshots have expired and the files are removed.
     lingering = min(1.0, (workload.snapshot_retention_hours / 24 + REMOVAL_DAYS) / DAYS_OF_A_MONTH)
-    stored = month_bytes * (workload.months_stored + lingering)
-    lines.add("S3 Tables", "storage", stored / GB, "s3_tables_storage")
+    yield "storage", month_bytes * (workload.months_stored + lingering) / GB, "s3_tables_storage"
     compacted = max(workload.partitions_per_commit, month_bytes / COMPACTED_FILE_BYTES) * workload.months_stored
     objects = compacted + (files + commits * (METADATA_PUTS + 1)) * lingering
-    lines.add("S3 Tables", "objects monitored", objects, "s3_tables_monitoring")
+    yield "objects monitored", objects, "s3_tables_monitoring"
 
 
-def _cloudwatch(workload: Workload, lines: _Lines) -> None:
+def _cloudwatch(workload: Workload) -> Iterator[Usage]:
     logged = workload.commits * workload.log_bytes_per_batch / GB
-    lines.add("CloudWatch", "logs taken in", logged, "logs_ingested")
-    lines.add("CloudWatch", "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage")
-    lines.add("CloudWatch", "custom metrics", CUSTOM_METRICS, "metric")
-    lines.add("CloudWatch", "alarms", ALARMS, "alarm")
+    yield "logs taken in", logged, "logs_ingested"
+    yield "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage"
+    yield "custom metrics", CUSTOM_METRICS, "metric"
+    yield "alarms", ALARMS, "alarm"

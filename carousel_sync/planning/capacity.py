@@ -1,6 +1,6 @@
-"""From a load to settings: how large batches may be, how many commits they make, and how large metadata.json becomes.
+"""From a load to settings: how large batches can be, how many commits they make, and how large metadata.json grows.
 
-Pure arithmetic, which docs/performance.md explains. The bounds of the services are those of their own documentation.
+Pure arithmetic, explained in docs/performance.md. The limits of the services are those of their own documentation.
 """
 
 from __future__ import annotations
@@ -9,42 +9,45 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, Final
 
-from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds
+from carousel_sync.planning.bill import DAYS_OF_A_MONTH, Workload
+from carousel_sync.planning.bytes_per_sale import SaleSizes
+from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
 
 # AWS Lambda Developer Guide, "Lambda quotas" and "Lambda parameters for Amazon SQS event source mappings".
 INVOCATION_LIMIT_BYTES: Final = 6 * 1024 * 1024
 BATCH_LIMIT: Final = 10_000
 WINDOW_LIMIT_SECONDS: Final = 300
-LEAST_CONCURRENCY: Final = 2
-MOST_CONCURRENCY: Final = 1000
+MIN_CONCURRENCY: Final = 2
+MAX_CONCURRENCY: Final = 1000
 POLLERS: Final = 5
 """Lambda begins with five pollers, and each collects a batch of its own."""
 
 RECORD_OVERHEAD_BYTES: Final = 700
-"""What an SQS record adds to its body, and the escapes of the body's quotation marks."""
+"""The bytes that an SQS record adds to its body, including the escapes of the body's quotation marks."""
 LONGEST_BATCH_SECONDS: Final = 30.0
-"""Half of the function's time-out: a conflict, or a slow answer, has to fit in besides."""
+"""Half of the function's time-out, which leaves room for a conflict or a slow response."""
 HEADROOM: Final = 2.0
-"""How many times the mean load the handlers can take: what a peak has piled up has to go away again."""
+"""How many times the mean load the handlers can take, so that a backlog shrinks after a peak."""
 
 COMMITS_PER_SECOND: Final = 1.0
-"""What one Iceberg table takes from all of its writers, leaving gaps for compaction."""
+"""How many commits one Iceberg table takes from all of its writers, leaving gaps for compaction."""
 SNAPSHOT_BYTES: Final = 800
-"""What a retained snapshot adds to metadata.json; 630 were measured with generated sales, longer names take more."""
+"""The bytes that a retained snapshot adds to metadata.json: 630 with generated sales, and more with longer names."""
 METADATA_LIMIT_BYTES: Final = 50_000_000
 """Amazon S3 User Guide, S3 Tables: a larger metadata.json is refused."""
 METADATA_SHARE: Final = 0.5
-"""The part of that limit to plan for: compaction makes snapshots, too."""
-LEAST_RETENTION_HOURS: Final = 1
+"""The share of that limit to plan for, because compaction creates snapshots, too."""
+MIN_RETENTION_HOURS: Final = 1
 DEFAULT_RETENTION_HOURS: Final = 120
 REDELIVERY_HOURS: Final = 6
-"""Fifty deliveries that are given back, six minutes apart at most, rounded up: while the history reaches that far back,
-none of them scans."""
+"""Fifty deliveries of a message that is given back, at most six minutes apart, rounded up. As long as the history
+reaches that far back, no delivery scans the table."""
+SECONDS_OF_A_MONTH: Final = DAYS_OF_A_MONTH * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is known beforehand. ``delay_seconds``: from the event's arrival until its row can be queried."""
+    """The load to plan for. ``delay_seconds`` is the time from an event's arrival until its row can be queried."""
 
     events_per_second: float
     event_bytes: float
@@ -55,11 +58,11 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Sizing:
-    """Settings for a load, and what follows from them. ``problems`` says why they will not do; it is empty if they do.
+class CapacityPlan:
+    """Settings for a load, and what follows from them. ``problems`` says why the load is too much, if it is.
 
-    The first three are parameters of template.yaml: BatchSize, BatchWindowSeconds, MaximumConcurrency. ``notes`` says
-    what to know of settings that will do.
+    The first three are the parameters BatchSize, BatchWindowSeconds and MaximumConcurrency of template.yaml. ``notes``
+    are remarks on settings that suffice.
     """
 
     batch_size: int
@@ -75,12 +78,12 @@ class Sizing:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return the plan for a JSON document."""
         return {**vars(self), "problems": list(self.problems), "notes": list(self.notes)}
 
 
-def size(load: Load) -> Sizing:
-    """Return the settings for a load: the largest window that the delay allows, because commits are what is scarce."""
+def plan_capacity(load: Load) -> CapacityPlan:
+    """Return the settings for a load: the largest window that the delay allows, because commits are scarce."""
     batch_limit = largest_batch(load.event_bytes, load.embedding, load.memory_mb)
     window = _window(load, batch_limit)
     concurrency = _concurrency(load, batch_limit, window)
@@ -88,7 +91,7 @@ def size(load: Load) -> Sizing:
     sales = load.events_per_second / commits
     seconds = batch_seconds(sales, load.embedding, load.memory_mb)
     retention = retention_hours(commits)
-    sizing = Sizing(
+    plan = CapacityPlan(
         batch_size=batch_limit,
         window_seconds=window,
         concurrency=concurrency,
@@ -99,11 +102,25 @@ def size(load: Load) -> Sizing:
         delay_seconds=min(window, sales * _collectors(concurrency) / load.events_per_second) + 2 * seconds,
         metadata_bytes=metadata_bytes(commits, retention),
     )
-    return replace(sizing, problems=tuple(_problems(load, sizing)), notes=tuple(_notes(sizing)))
+    return replace(plan, problems=tuple(_problems(load, plan)), notes=tuple(_notes(plan)))
+
+
+def workload_of(load: Load, plan: CapacityPlan, sizes: SaleSizes, partitions: float) -> Workload:
+    """Return a month of the load with the planned settings."""
+    return Workload(
+        events=load.events_per_second * SECONDS_OF_A_MONTH,
+        sizes=sizes,
+        sales_per_commit=plan.sales_per_commit,
+        lambda_milliseconds=1000 * plan.batch_seconds,
+        memory_mb=load.memory_mb,
+        log_bytes_per_batch=log_bytes(plan.sales_per_commit),
+        partitions_per_commit=min(partitions, plan.sales_per_commit),
+        snapshot_retention_hours=plan.retention_hours,
+    )
 
 
 def largest_batch(event_bytes: float, embedding: int, memory_mb: int) -> int:
-    """Return how many events an invocation can carry, and settle within half of its time-out."""
+    """Return how many events an invocation can carry, and can settle within half of its time-out."""
     by_payload = floor(INVOCATION_LIMIT_BYTES / (event_bytes + RECORD_OVERHEAD_BYTES))
     fixed = batch_seconds(0, embedding, memory_mb)
     of_a_sale = batch_seconds(1, embedding, memory_mb) - fixed
@@ -112,32 +129,32 @@ def largest_batch(event_bytes: float, embedding: int, memory_mb: int) -> int:
 
 
 def batch_seconds(sales: float, embedding: int, memory_mb: int) -> float:
-    """Return how long an invocation takes for so many sales."""
+    """Return how long an invocation takes for this number of sales."""
     return lambda_milliseconds(cpu_milliseconds(sales, embedding), memory_mb) / 1000
 
 
 def commits_per_second(events_per_second: float, batch_size: int, window_seconds: float, concurrency: int) -> float:
-    """Return how many batches close in a second: when they are full, or when their window is over.
+    """Return how many batches are delivered in a second: each when it is full, or at the end of its window.
 
-    At worst each poller collects a batch of its own; and there are no more batches than events.
+    In the worst case each poller collects a batch of its own. There are never more batches than events.
     """
     by_window = min(events_per_second, _collectors(concurrency) / window_seconds)
     return max(events_per_second / batch_size, by_window)
 
 
 def retention_hours(commits: float) -> int:
-    """Return for how many hours snapshots can be kept: 120 as by default, or what half of the limit holds."""
+    """Return for how many hours snapshots can be retained: 120, the default, or as many as half of the limit holds."""
     affordable = METADATA_SHARE * METADATA_LIMIT_BYTES / metadata_bytes(commits, 1)
-    return max(LEAST_RETENTION_HOURS, min(DEFAULT_RETENTION_HOURS, floor(affordable)))
+    return max(MIN_RETENTION_HOURS, min(DEFAULT_RETENTION_HOURS, floor(affordable)))
 
 
 def metadata_bytes(commits: float, hours: float) -> float:
-    """Return the size of metadata.json when snapshots of so many hours are retained."""
+    """Return the size of metadata.json when snapshots are retained for this many hours."""
     return commits * 3600 * hours * SNAPSHOT_BYTES
 
 
 def _window(load: Load, batch_limit: int) -> int:
-    """Return what the tolerated delay leaves after the batch's own time, twice: it may have to wait for another."""
+    """Return the delay less twice the time of a batch, because a batch may have to wait for another one."""
     longest = min(load.delay_seconds, WINDOW_LIMIT_SECONDS)
     most_sales = min(float(batch_limit), load.events_per_second * longest)
     left = load.delay_seconds - 2 * batch_seconds(most_sales, load.embedding, load.memory_mb)
@@ -145,45 +162,45 @@ def _window(load: Load, batch_limit: int) -> int:
 
 
 def _concurrency(load: Load, batch_limit: int, window: int) -> int:
-    """Return how many handlers the load keeps busy, and as many again."""
+    """Return twice the number of handlers that the load keeps busy."""
     sales = min(float(batch_limit), max(1.0, load.events_per_second * window))
     busy = load.events_per_second / sales * batch_seconds(sales, load.embedding, load.memory_mb)
-    return max(LEAST_CONCURRENCY, ceil(HEADROOM * busy))
+    return max(MIN_CONCURRENCY, ceil(HEADROOM * busy))
 
 
 def _collectors(concurrency: int) -> int:
     return min(POLLERS, concurrency)
 
 
-def _problems(load: Load, sizing: Sizing) -> list[str]:
+def _problems(load: Load, plan: CapacityPlan) -> list[str]:
     problems: list[str] = []
-    if sizing.delay_seconds > load.delay_seconds:
+    if plan.delay_seconds > load.delay_seconds:
         problems.append(
-            f"A sale may be visible only after {sizing.delay_seconds:.1f} s: a window is at least a second, and a "
-            f"batch of this load takes {sizing.batch_seconds:.1f} s. More memory makes it faster (--memory)."
+            f"A sale may be visible only after {plan.delay_seconds:.1f} s: a window is at least a second, and a "
+            f"batch of this load takes {plan.batch_seconds:.1f} s. More memory makes batches faster (--memory)."
         )
-    if sizing.commits_per_second > load.table_commits_per_second:
-        full = sizing.sales_per_commit > sizing.batch_size * 0.99
-        way_out = (
-            "Batches are full: events without the embedding, or a second table, are what would help."
+    if plan.commits_per_second > load.table_commits_per_second:
+        full = plan.sales_per_commit > plan.batch_size * 0.99
+        remedy = (
+            "Batches are full: remove the embedding from the events, or use a second table."
             if full
-            else "A longer delay makes the window longer, and the commits fewer (--delay-seconds)."
+            else "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
         )
         problems.append(
-            f"{sizing.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
-            f"that one table is planned to take. {way_out}"
+            f"{plan.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
+            f"planned for one table. {remedy}"
         )
-    if sizing.concurrency > MOST_CONCURRENCY:
-        problems.append(f"{sizing.concurrency} handlers at a time are more than SQS allows ({MOST_CONCURRENCY}).")
+    if plan.concurrency > MAX_CONCURRENCY:
+        problems.append(f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY}).")
     return problems
 
 
-def _notes(sizing: Sizing) -> list[str]:
-    if sizing.retention_hours >= REDELIVERY_HOURS:
+def _notes(plan: CapacityPlan) -> list[str]:
+    if plan.retention_hours >= REDELIVERY_HOURS:
         return []
     note = (
-        f"Snapshots can be kept for {sizing.retention_hours} h only. A message may be given back for "
-        f"{REDELIVERY_HOURS} h, and costs a scan of its partition when the history is shorter. Fewer commits allow "
-        "more."
+        f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "
+        f"{REDELIVERY_HOURS} h, and each delivery scans a partition when the history is shorter. Fewer commits allow a "
+        "longer history."
     )
     return [note]

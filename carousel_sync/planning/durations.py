@@ -1,6 +1,6 @@
-"""How long a batch takes in Lambda, estimated from CPU time measured on another machine.
+"""How long a batch takes in Lambda, and how much it logs, estimated from measurements on another machine.
 
-Nothing here was measured in Lambda. The function's own metric Duration says it better, once there is one:
+Nothing here was measured in Lambda. Once the function runs, its metric Duration is more accurate:
 ``carousel-sync cost --milliseconds-per-batch``.
 """
 
@@ -17,23 +17,23 @@ CPU_MILLISECONDS_OF_1000_NUMBERS: Final = 0.21
 LOG_BYTES_OF_A_BATCH: Final = 2000.0
 LOG_BYTES_OF_A_SALE: Final = 144.0
 WAITING_MILLISECONDS: Final = 200.0
-"""An allowance, not a measurement: nine rounds of requests, one after the other, of some twenty milliseconds each."""
+"""An allowance, not a measurement: nine rounds of requests, one after the other, of about twenty milliseconds each."""
 
 FULL_CORE_MB: Final = 1769
 """AWS Lambda Developer Guide, "Configure Lambda function memory": here a function has one whole core."""
 
 
 def cpu_milliseconds(sales: float, embedding: int) -> float:
-    """Return the CPU time of a batch of so many sales on a whole core."""
+    """Return the CPU time of a batch of this number of sales on a whole core."""
     of_a_sale = CPU_MILLISECONDS_OF_A_SALE + CPU_MILLISECONDS_OF_1000_NUMBERS * embedding / 1000
     return CPU_MILLISECONDS_OF_A_BATCH + sales * of_a_sale
 
 
 def lambda_milliseconds(cpu: float, memory_mb: int) -> float:
-    """Return how long Lambda runs for so much CPU time (milliseconds): below 1,769 MB it gives a part of a core."""
+    """Return how long Lambda takes for this CPU time (milliseconds): below 1,769 MB it provides a part of a core."""
     return cpu * max(1.0, FULL_CORE_MB / memory_mb) + WAITING_MILLISECONDS
 
 
 def log_bytes(sales: float) -> float:
-    """Return what a batch logs."""
+    """Return how many bytes a batch of this number of sales logs."""
     return LOG_BYTES_OF_A_BATCH + sales * LOG_BYTES_OF_A_SALE

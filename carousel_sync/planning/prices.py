@@ -1,8 +1,8 @@
-"""List prices of what the system uses on AWS: each with its source, its region and its date.
+"""List prices of the AWS services that the system uses, each with its source, its region and its date.
 
 They are on-demand prices of the first tier, without free allowances, discounts, tax or data transfer. They were looked
-up on :data:`LOOKED_UP` in public copies of AWS's own price list, and not on AWS itself. So check them before you
-rely on them; ``carousel-sync cost --price NAME=USD`` puts another one in.
+up on :data:`LOOKED_UP` in public copies of AWS's price list, not on AWS itself: check them before you rely on them.
+``carousel-sync cost --price NAME=USD`` replaces a price.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ YOURS: Final = "given with --price"
 
 @dataclass(frozen=True)
 class Price:
-    """``usd`` for each ``per`` units. ``as_of`` is the date of the price list that names it."""
+    """``usd`` for each ``per`` units. ``as_of`` is the date of the price list that it was taken from."""
 
     name: str
     usd: Decimal
@@ -34,20 +34,12 @@ class Price:
     as_of: date
 
     def of(self, quantity: float) -> float:
-        """Return what so many units cost, in US dollars."""
+        """Return the cost of a number of units, in US dollars."""
         return float(self.usd) * quantity / self.per
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
-        return {
-            "name": self.name,
-            "usd": float(self.usd),
-            "per": self.per,
-            "unit": self.unit,
-            "source": self.source,
-            "region": self.region,
-            "as_of": self.as_of.isoformat(),
-        }
+        """Return the price for a JSON document."""
+        return {**vars(self), "usd": float(self.usd), "as_of": self.as_of.isoformat()}
 
 
 Prices = Mapping[str, Price]
@@ -87,28 +79,28 @@ LIST_PRICES: Final[Prices] = {
 
 
 def with_overrides(prices: Prices, overrides: Iterable[str], today: date) -> Prices:
-    """Return the prices with others put in, each given as ``name=dollars`` for the same units as in the list.
+    """Return the prices with some replaced, each given as ``name=dollars`` for the same units as in the list.
 
-    Raises ConfigurationError for an unknown name, and for what is no amount.
+    Raises ConfigurationError for an unknown name or an invalid amount.
     """
     changed = dict(prices)
     for override in overrides:
         name, _, amount = override.partition("=")
         if name not in changed:
-            raise ConfigurationError(f"--price {override}: there is no price {name!r}. Known: {', '.join(changed)}.")
+            raise ConfigurationError(f"--price {override}: there is no price {name!r}. Prices: {', '.join(changed)}.")
         try:
             usd = Decimal(amount)
         except InvalidOperation:
             usd = Decimal(-1)
         if not usd.is_finite() or usd < 0:
             raise ConfigurationError(
-                f"--price {override}: {amount!r} is no amount in US dollars. It is for {changed[name].per:,} "
-                f"{changed[name].unit}, for instance --price {name}={changed[name].usd}"
+                f"--price {override}: {amount!r} is not an amount in US dollars. Give the price of "
+                f"{changed[name].per:,} {changed[name].unit}, such as --price {name}={changed[name].usd}"
             )
         changed[name] = replace(changed[name], usd=usd, source=YOURS, as_of=today)
     return changed
 
 
-def elsewhere(prices: Prices) -> list[Price]:
-    """Return the prices that are not those of :data:`REGION`, because none could be found for it."""
+def of_other_regions(prices: Prices) -> list[Price]:
+    """Return the prices of other regions, which stand in where none was found for :data:`REGION`."""
     return [price for price in prices.values() if price.region != REGION and price.source != YOURS]

@@ -1,0 +1,1 @@
+"""Builds the artefact that is deployed."""

@@ -1,7 +1,7 @@
-"""What the function's artefact leaves out of its dependencies, and why.
+"""Which files of its dependencies the function's artefact leaves out, and why.
 
-Every line is verified by running the artefact: tests/engines/test_artefact_runs.py. A line that leaves nothing out any
-more fails tests/infrastructure/test_artefact.py.
+tests/engines/test_artefact_runs.py checks the list by running the artefact. tests/infrastructure/test_artefact.py fails
+for a line that no longer matches any file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is left out: every match of ``pattern`` (a folder with all that is in it), but for the names in ``kept``."""
+    """Leave out every match of ``pattern`` (a folder with its contents), except the names in ``kept``."""
 
     pattern: str
     reason: str
@@ -23,13 +23,12 @@ class LeftOut:
 
 
 LEFT_OUT: Final = (
-    # --- of no use to a running function ---
-    LeftOut("bin", "Command-line scripts; their first line names the interpreter of the machine that installed them"),
-    LeftOut(".lock", "Left by the installation"),
+    # --- not used at run time ---
+    LeftOut("bin", "Command-line scripts, which name the interpreter of the machine that installed them"),
+    LeftOut(".lock", "Left behind by the installation"),
     LeftOut(
         "*.dist-info/*",
-        "Records of the installation. METADATA stays, by which vulnerability scanners know what is inside, and so do "
-        "the licences",
+        "Records of the installation. METADATA stays, because vulnerability scanners read it, and so do the licences",
         kept=frozenset({"METADATA", "licenses"}),
     ),
     LeftOut("**/tests", "The packages' own tests"),
@@ -43,8 +42,8 @@ LEFT_OUT: Final = (
     LeftOut("pyarrow/*.p[xy][xdi]", "Cython sources"),
     LeftOut("pyarrow/libarrow_*.so", "Second copy of a library, for linkers; programs load .so.NUMBER"),
     LeftOut("pyarrow/libarrow_*.so.*.*.*", "Third copy of a library, under its full version"),
-    LeftOut("pyarrow/*flight*", "Arrow Flight, a network protocol that nothing here speaks"),
-    LeftOut("pyarrow/*_parquet_encryption*", "Parquet encryption; encryption at rest is the table bucket's"),
+    LeftOut("pyarrow/*flight*", "Arrow Flight, a network protocol that is not used here"),
+    LeftOut("pyarrow/*_parquet_encryption*", "Parquet encryption; the table bucket encrypts at rest"),
     LeftOut("pyarrow/*orc*", "ORC files; the table's files are Parquet"),
     LeftOut("pyarrow/*feather*", "Feather files; the table's files are Parquet"),
     LeftOut("pyarrow/_azurefs*", "Azure's file system"),
@@ -58,13 +57,13 @@ LEFT_OUT: Final = (
         "Models of AWS services, and rules for clients of them: the function has none, and signs its requests itself",
         kept=frozenset({"partitions.json"}),
     ),
-    # --- dependencies of parts that are not used ---
+    # --- dependencies of unused parts ---
     LeftOut("hive_metastore", "Hive's catalog"),
     LeftOut("fb303", "Hive's catalog"),
     LeftOut("fsspec*", "File access of pyiceberg through fsspec; ours is catalog_config.s3_file_io"),
     LeftOut("pyiceberg/cli", "pyiceberg's command line"),
     LeftOut("click*", "Only pyiceberg's command line imports it"),
-    LeftOut("rich*", "Tables on a terminal; pyiceberg imports it when it prints a schema as one"),
+    LeftOut("rich*", "Tables on a terminal; pyiceberg imports it only to print a schema"),
     LeftOut("markdown_it*", "Only rich imports it"),
     LeftOut("mdurl*", "Only markdown_it imports it"),
     LeftOut("pygments*", "Only rich imports it"),
@@ -75,7 +74,7 @@ LEFT_OUT: Final = (
 
 @dataclass(frozen=True)
 class Removal:
-    """What one line of the table left out."""
+    """The number and size of the files that one line left out."""
 
     line: LeftOut
     files: int
@@ -83,30 +82,30 @@ class Removal:
 
 
 def leave_out(folder: Path) -> list[Removal]:
-    """Remove what the table names from a folder of installed packages, and tell how much each line removed."""
+    """Remove the listed files from a folder of installed packages, and return what each line removed."""
     return [_remove(folder, line) for line in LEFT_OUT]
 
 
 def as_markdown() -> str:
-    """Return the table as it stands in docs/artefact.md."""
+    """Return the list as the table of docs/artefact.md."""
     rows = [f"| `{line.pattern}` | {', '.join(sorted(line.kept))} | {line.reason} |" for line in LEFT_OUT]
-    return "\n".join(["| left out | except | why |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| Left out | Except | Reason |", "| --- | --- | --- |", *rows])
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, in the order of their paths."""
+    """Yield every file below a folder, sorted by path."""
     yield from sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _remove(folder: Path, line: LeftOut) -> Removal:
     files = size = 0
-    # A list, because files go while it is walked; the outermost match first takes what is below it along.
+    # Sorted, so that a folder is removed before the matches inside it.
     for match in sorted(folder.glob(line.pattern)):
         if match.name in line.kept or not match.exists():
             continue
-        gone = list(files_below(match)) if match.is_dir() else [match]
-        files += len(gone)
-        size += sum(path.stat().st_size for path in gone)
+        removed = list(files_below(match)) if match.is_dir() else [match]
+        files += len(removed)
+        size += sum(path.stat().st_size for path in removed)
         if match.is_dir():
             shutil.rmtree(match)
         else:

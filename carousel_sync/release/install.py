@@ -1,4 +1,4 @@
-"""Install the function's locked dependencies into a folder, for a processor that need not be this machine's."""
+"""Installs the function's locked dependencies into a folder, for this machine's processor or another one."""
 
 from __future__ import annotations
 
@@ -27,25 +27,27 @@ _UV_PLATFORMS: Final = {
 
 
 class Platform(StrEnum):
-    """The processor that an artefact is for; the system is Linux in any case."""
+    """The processor of an artefact. The operating system is always Linux."""
 
     ARM64 = "arm64"
     HOST = "host"
 
     @property
     def uv_name(self) -> str:
-        """The platform in uv's words. Raises ConfigurationError when this machine's is not one that Lambda has."""
+        """The name that uv has for it. Raises ConfigurationError if Lambda does not support this processor."""
         machine = "arm64" if self is Platform.ARM64 else platform.machine()
         if machine not in _UV_PLATFORMS:
-            raise ConfigurationError(f"There is no Lambda runtime for this machine's processor, {machine}.")
+            raise ConfigurationError(
+                f"Lambda does not support this machine's processor, {machine}. Nothing was built. Use --platform arm64."
+            )
         return _UV_PLATFORMS[machine]
 
 
 def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
-    """Install what ``uv.lock`` below ``root`` locks for the function, verified by its hashes, into ``target``.
+    """Install the function's dependencies from ``uv.lock`` below ``root`` into ``target``, verified by their hashes.
 
-    Only wheels: nothing is compiled, and no code of a package runs. Raises ConfigurationError; ``target`` is then
-    incomplete.
+    Only wheels are installed, so nothing is compiled and no code of a package runs. Raises ConfigurationError, and may
+    leave ``target`` incomplete.
     """
     uv = find_uv(root)
     locked = run(
@@ -62,7 +64,7 @@ def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
                 *(*uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)),
                 *("--python-platform", wanted.uv_name, "--python-version", PYTHON_VERSION),
                 *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
-                # Files are changed below; links would change uv's cache with them.
+                # The files are changed later; a link would change uv's cache as well.
                 *("--link-mode", "copy", "--no-compile-bytecode"),
                 *("--requirements", str(requirements)),
             ]
@@ -72,7 +74,7 @@ def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
 
 
 def find_uv(root: Path) -> list[str]:
-    """Return the command that runs uv, from where the Makefile has it. Raises ConfigurationError."""
+    """Return the command that runs uv. Raises ConfigurationError if uv is not installed."""
     in_checkout = root / ".tools" / "uv" / "bin" / "uv"
     for candidate in (os.environ.get("UV"), shutil.which("uv"), str(in_checkout)):
         if candidate and os.access(candidate, os.X_OK):
@@ -80,16 +82,15 @@ def find_uv(root: Path) -> list[str]:
     if importlib.util.find_spec("uv"):
         return [sys.executable, "-m", "uv"]
     raise ConfigurationError(
-        "uv was not found: not in the environment variable UV, not in PATH, not in .tools. It is installed by: "
-        "make install"
+        "uv was not found in the environment variable UV, in PATH or in .tools. Nothing was built. Install it: make "
+        "install"
     )
 
 
 def find_python(root: Path) -> str:
-    """Return an interpreter of the function's Python version, with which bytecode is compiled and artefacts are run.
+    """Return an interpreter of the function's Python version, to compile bytecode or run an artefact with.
 
-    Looked for in this process, in PATH, among the versions of pyenv, and where uv keeps its own; nothing is installed.
-    Raises ConfigurationError.
+    It may be this process's own, or one from PATH, pyenv or uv. Nothing is installed. Raises ConfigurationError.
     """
     if platform.python_version().startswith(f"{PYTHON_VERSION}."):
         return sys.executable
@@ -99,18 +100,18 @@ def find_python(root: Path) -> str:
         *sorted(str(path) for path in pyenv.glob(f"{PYTHON_VERSION}*/bin/python{PYTHON_VERSION}")),
     ]
     uv = find_uv(root)
-    candidates += _known_to(uv)
+    candidates.append(_managed_by(uv))
     for candidate in filter(None, candidates):
-        if _is_wanted(candidate):
+        if _has_wanted_version(candidate):
             return candidate
     raise ConfigurationError(
-        f"Python {PYTHON_VERSION}, the function's version, was not found: not in PATH, not in {pyenv}, and uv knows "
-        f"none. It is installed by: {' '.join(uv)} python install {PYTHON_VERSION}"
+        f"Python {PYTHON_VERSION}, the function's version, was not found in PATH, in {pyenv} or by uv. Nothing was "
+        f"built. Install it: {' '.join(uv)} python install {PYTHON_VERSION}"
     )
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    """Run a program and return its standard output. Raises ConfigurationError with its message when it fails."""
+    """Run a program and return its standard output. Raises ConfigurationError with its output if it fails."""
     try:
         done = subprocess.run(  # noqa: S603
             command,
@@ -122,23 +123,23 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
             env={**os.environ, **(environment or {})},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigurationError(f"{error}. Nothing was changed.") from error
+        raise ConfigurationError(f"{error}. Nothing was built.") from error
     if done.returncode != 0:
         output = f"{done.stdout}\n{done.stderr}".strip()[-2_000:]
-        raise ConfigurationError(f"{' '.join(command[:4])} ... failed, and nothing was changed:\n{output}")
+        raise ConfigurationError(f"{' '.join(command[:4])} ... failed, and nothing was built:\n{output}")
     return done.stdout
 
 
-def _known_to(uv: list[str]) -> list[str]:
+def _managed_by(uv: list[str]) -> str | None:
     try:
-        # Only uv's own: it gives up at a shim of pyenv's that fails, and what is in PATH has been looked at.
-        return [run([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]).strip()]
+        # Only the interpreters that uv installed: PATH is searched above, and uv gives up at a pyenv shim that fails.
+        return run([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]).strip()
     except ConfigurationError:
-        return []
+        return None
 
 
-def _is_wanted(candidate: str) -> bool:
-    # A shim of pyenv's answers for versions that are not switched on: with an error.
+def _has_wanted_version(candidate: str) -> bool:
+    # A pyenv shim exists for versions that are not enabled, too, and then fails.
     try:
         version = run([candidate, "-c", "import platform; print(platform.python_version())"])
     except ConfigurationError:

@@ -1,7 +1,7 @@
-"""Take debugging symbols out of shared libraries, for any processor and without its tools.
+"""Strips debugging symbols from shared libraries of any processor, without that processor's tools.
 
-What a program needs of a library to run is in the library's segments; symbol tables for debuggers follow behind them,
-with the section headers that index them. The loader reads neither, so a library may end where its last segment ends.
+All that a program needs of a library at run time is in the library's segments. Behind them are symbol tables for
+debuggers, and the section headers that index them. The loader reads neither, so a library may end there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEGMENT_LAYOUT: Final = struct.Struct("<IIQQQQQQ")
 
 
 class _Header(NamedTuple):
-    """An ELF file's header, in the words of elf(5)."""
+    """The header of an ELF file, with the names of elf(5)."""
 
     e_ident: bytes
     e_type: int
@@ -36,7 +36,7 @@ class _Header(NamedTuple):
 
 
 class _Segment(NamedTuple):
-    """An entry of an ELF file's program header table, in the words of elf(5)."""
+    """An entry of an ELF file's program header table, with the names of elf(5)."""
 
     p_type: int
     p_flags: int
@@ -49,10 +49,10 @@ class _Segment(NamedTuple):
 
 
 def strip(library: Path) -> int:
-    """Cut off what follows a shared library's last segment, and return how many bytes that were.
+    """Remove everything behind a shared library's last segment, and return how many bytes that was.
 
-    A file that is not a 64-bit ELF shared object is left as it is: 0. Raises ValueError for one that is damaged, and
-    leaves it as it is too.
+    A file that is not a 64-bit ELF shared object is not changed, and the result is 0. Raises ValueError for a damaged
+    library, and does not change it either.
     """
     content = library.read_bytes()
     if not content.startswith(_MAGIC):

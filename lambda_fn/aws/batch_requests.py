@@ -6,12 +6,13 @@ tried again here, within the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnectedError
+from more_itertools import chunked
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.json_requests import DynamoDBRequests
@@ -62,8 +63,6 @@ _THROTTLING_CODES: Final = frozenset(
 """Of a refused request, and of one statement of a batch (BatchStatementErrorCodeEnum)."""
 _SERVER_ERROR: Final = 500
 
-Element = TypeVar("Element")
-
 
 class ItemKey(NamedTuple):
     """Partition key and sort key, as text."""
@@ -104,11 +103,6 @@ def is_transient(error: BotoCoreError | ClientError) -> bool:
         return status >= _SERVER_ERROR or answer.get("Error", {}).get("Code") in _TRANSIENT_CODES
     # botocore has two families here: no connection, and a connection that failed before the whole answer was there.
     return isinstance(error, NotConnectedError | HTTPClientError)
-
-
-def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:
-    """Cut a sequence into pieces of at most ``size``."""
-    return (elements[start : start + size] for start in range(0, len(elements), size))
 
 
 class Batches:
@@ -155,7 +149,7 @@ class Batches:
         if not pending:
             return found
         for _ in self._retry.tries(deadline, self._request_seconds):
-            answers = self._parallel.map(lambda some: self._get_once(some, deadline), chunks(pending, GET_LIMIT))
+            answers = self._parallel.map(lambda some: self._get_once(some, deadline), chunked(pending, GET_LIMIT))
             pending = []
             for items, unprocessed in answers:
                 found.update({self._table.key_of(item): item for item in items})
@@ -178,7 +172,7 @@ class Batches:
             return wanted
         for _ in self._retry.tries(deadline, self._request_seconds):
             answers = self._parallel.map(
-                lambda some: self._put_once(some, deadline), chunks(list(pending.values()), WRITE_LIMIT)
+                lambda some: self._put_once(some, deadline), chunked(pending.values(), WRITE_LIMIT)
             )
             unprocessed = {key for answer in answers for key in answer}
             pending = {key: item for key, item in pending.items() if key in unprocessed}
@@ -192,7 +186,7 @@ class Batches:
         Raises StoreUnavailable when DynamoDB refuses for a reason that waiting will not mend.
         """
         answers = self._parallel.map(
-            lambda some: self._execute_once(some, deadline), chunks(statements, STATEMENT_LIMIT)
+            lambda some: self._execute_once(some, deadline), chunked(statements, STATEMENT_LIMIT)
         )
         return [answer for batch in answers for answer in batch]
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from more_itertools import constrained_batches
 
 from lambda_fn.aws.batch_requests import REQUEST_SECONDS
 from lambda_fn.json_requests import SQSRequests
@@ -38,7 +39,7 @@ class SQSDeadLetters:
         pending = [(letter.delivery.delivery_id, _message(letter, request_id)) for letter in letters]
         kept: set[str] = set()
         for number in self._retry.tries(deadline, self._request_seconds):
-            for batch in _batches(pending):
+            for batch in constrained_batches(pending, BYTES_LIMIT, BATCH_LIMIT, _entry_bytes, strict=False):
                 if deadline.allows(self._request_seconds):
                     kept.update(self._send(batch))
             pending = [entry for entry in pending if entry[0] not in kept]
@@ -80,14 +81,5 @@ def _size_bytes(message: dict[str, Any]) -> int:
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in [message["MessageBody"], *texts])
 
 
-def _batches(entries: Sequence[tuple[str, dict[str, Any]]]) -> list[list[tuple[str, dict[str, Any]]]]:
-    batches: list[list[tuple[str, dict[str, Any]]]] = []
-    room = 0
-    for entry in entries:
-        size = _size_bytes(entry[1])
-        if not batches or len(batches[-1]) == BATCH_LIMIT or size > room:
-            batches.append([])
-            room = BYTES_LIMIT
-        batches[-1].append(entry)
-        room -= size
-    return batches
+def _entry_bytes(entry: tuple[str, dict[str, Any]]) -> int:
+    return _size_bytes(entry[1])

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, cast
 
+from more_itertools import chunked
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
@@ -177,8 +178,8 @@ class PyIcebergStore:
         found: set[SaleKey] = set()
         try:
             for (tenant_id, _, _), members in _by_partition(sales):
-                for start in range(0, len(members), MAX_IDS_PER_SCAN):
-                    ids = [sale.sale_id for sale in members[start : start + MAX_IDS_PER_SCAN]]
+                for chunk in chunked(members, MAX_IDS_PER_SCAN):
+                    ids = [sale.sale_id for sale in chunk]
                     rows = state.table.scan(_filter(members[0], ids), selected_fields=("sale_id",)).to_arrow()
                     found.update(SaleKey(tenant_id, sale_id) for sale_id in rows["sale_id"].to_pylist())
         except Exception as error:

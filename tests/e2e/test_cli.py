@@ -172,7 +172,7 @@ def test_verify_repairs_an_item_that_is_gone(run: Run, filled: LocalStack) -> No
         client.delete_item(**where)
         found = run("verify", "--repair")
         assert found.returncode == 1
-        assert "carousel-sync verify --repair --local --yes" in found.stdout
+        assert "carousel-sync verify --repair --yes --local" in found.stdout
         assert "Item" not in client.get_item(**where)
         done = json.loads(succeeded(run("verify", "--repair", "--yes", "--json")))
         assert done["repair"]["items_written"] == ["carousel-labs/SALE-1767052800000-8d874118"]

@@ -1,4 +1,4 @@
-"""The artefact that is deployed: what is in it, how large it is, and that it is the same each time."""
+"""The artefact that is deployed: its contents, its size, and that builds are reproducible."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def paths(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
 
-# --- the real one -----------------------------------------------------------------------------------------------------
+# --- the real artefact ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.engine
@@ -84,7 +84,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "carousel_sync.release.artefact",
+        "carousel_sync.release",
         "build",
         "--json",
         "--out",
@@ -99,7 +99,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.engine
-def test_only_the_functions_code_and_its_dependencies_are_in_it(built: Artefact) -> None:
+def test_it_contains_only_the_functions_code_and_dependencies(built: Artefact) -> None:
     top = {path.partition("/")[0] for path in paths(built.folder)}
     assert set(PACKAGES) < top
     assert not {"carousel_sync", "tests", "benchmarks", "pytest", "ministack", "duckdb", "sqlalchemy"} & top
@@ -110,7 +110,7 @@ def test_only_the_functions_code_and_its_dependencies_are_in_it(built: Artefact)
 
 
 @pytest.mark.engine
-def test_of_the_sdks_data_only_the_list_of_regions_is_in_it(built: Artefact) -> None:
+def test_it_contains_only_the_list_of_regions_of_the_sdks_data(built: Artefact) -> None:
     assert [path.name for path in (built.folder / "botocore" / "data").iterdir()] == ["partitions.json"]
 
 
@@ -122,12 +122,12 @@ def test_every_library_is_for_the_functions_processor(built: Artefact) -> None:
 
 
 @pytest.mark.engine
-def test_every_line_of_the_list_leaves_something_out(built: Artefact) -> None:
+def test_every_line_of_the_list_matches_files(built: Artefact) -> None:
     assert [removal.line.pattern for removal in built.removals if not removal.files] == []
 
 
 @pytest.mark.engine
-def test_what_is_inside_can_be_told_by_a_scanner(built: Artefact) -> None:
+def test_a_scanner_can_identify_the_packages(built: Artefact) -> None:
     metadata = [path.read_text() for path in built.folder.glob("*.dist-info/METADATA")]
     names = {re.findall(r"^Name: (.+)$", text, re.MULTILINE)[0].lower() for text in metadata}
     assert {"botocore", "pyarrow", "pydantic", "pyiceberg"} <= names
@@ -138,7 +138,7 @@ def test_what_is_inside_can_be_told_by_a_scanner(built: Artefact) -> None:
 
 
 @pytest.mark.usefixtures("ready")
-def test_the_zip_is_the_folder_in_order_and_without_times(tmp_path: Path) -> None:
+def test_the_zip_has_the_folders_files_in_order_and_without_times(tmp_path: Path) -> None:
     result = artefact.build(Platform.ARM64, tmp_path / "artefact")
     with zipfile.ZipFile(result.archive) as archive:
         entries = archive.infolist()
@@ -152,7 +152,7 @@ def test_the_zip_is_the_folder_in_order_and_without_times(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_build_replaces_the_one_before_it(tmp_path: Path) -> None:
+def test_a_build_replaces_the_previous_one(tmp_path: Path) -> None:
     write(tmp_path, "artefact/of_yesterday.py", "")
     result = artefact.build(Platform.ARM64, tmp_path / "artefact")
     assert "of_yesterday.py" not in paths(result.folder)
@@ -160,19 +160,19 @@ def test_a_build_replaces_the_one_before_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ready")
-def test_one_that_is_too_large_is_refused_and_the_one_before_it_stays(
+def test_a_build_that_is_too_large_is_refused_and_the_previous_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = artefact.build(Platform.ARM64, tmp_path / "artefact").archive_sha256
     monkeypatch.setattr(artefact, "LIMIT_BYTES", 1_000)
-    with pytest.raises(ConfigurationError, match=r"MB unzipped, and may have 0\.0 \(lambda_fn"):
+    with pytest.raises(ConfigurationError, match=r"MB unzipped; the limit is 0\.0 MB \(lambda_fn"):
         artefact.build(Platform.ARM64, tmp_path / "artefact")
     monkeypatch.undo()
     assert artefact._sha256(tmp_path / "artefact.zip") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artefact", "artefact.zip"]
 
 
-def test_names_that_are_kept_survive_their_line(tmp_path: Path) -> None:
+def test_kept_names_survive_their_line(tmp_path: Path) -> None:
     kept = [
         "botocore/data/partitions.json",
         "pyarrow/lib.cpython-313-aarch64-linux-gnu.so",
@@ -181,7 +181,7 @@ def test_names_that_are_kept_survive_their_line(tmp_path: Path) -> None:
         "requests-1.dist-info/METADATA",
         "requests-1.dist-info/licenses/LICENSE",
     ]
-    gone = [
+    removed = [
         "botocore/data/dynamodb/2012-08-10/service-2.json.gz",
         "botocore/data/endpoints.json",
         "pyarrow/lib.pyx",
@@ -189,23 +189,23 @@ def test_names_that_are_kept_survive_their_line(tmp_path: Path) -> None:
         "pyarrow/libarrow_python.so.2600.1.0",
         "requests-1.dist-info/RECORD",
     ]
-    for path in [*kept, *gone]:
+    for path in [*kept, *removed]:
         write(tmp_path, path, "12345")
     removals = leave_out(tmp_path)
     assert paths(tmp_path) == sorted(kept)
-    assert sum(removal.files for removal in removals) == len(gone)
-    assert sum(removal.bytes for removal in removals) == 5 * len(gone)
+    assert sum(removal.files for removal in removals) == len(removed)
+    assert sum(removal.bytes for removal in removals) == 5 * len(removed)
 
 
-def test_each_line_is_given_once_and_with_a_reason() -> None:
+def test_each_line_is_unique_and_has_a_reason() -> None:
     patterns = [line.pattern for line in LEFT_OUT]
     assert len(set(patterns)) == len(patterns)
     assert all(line.reason for line in LEFT_OUT)
 
 
-def test_the_document_has_the_list_of_the_code() -> None:
+def test_the_document_contains_the_list() -> None:
     assert as_markdown() in DOCUMENT.read_text(), (
-        "python -m carousel_sync.release.artefact reasons prints the table for the document"
+        "python -m carousel_sync.release reasons prints the table for the document"
     )
 
 
@@ -241,10 +241,10 @@ def test_a_library_without_its_symbols_still_works(tmp_path: Path) -> None:
         [sys.executable, "-S", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == f"{package / '__init__.py'} [1]"
-    assert strip(library) == 0, "a second time finds nothing"
+    assert strip(library) == 0, "a second run finds nothing"
 
 
-def test_what_is_no_library_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_library_is_left_alone(tmp_path: Path) -> None:
     script = write(tmp_path, "linker.so", "GROUP ( libc.so.6 )")
     assert strip(script) == 0
     assert script.read_text() == "GROUP ( libc.so.6 )"
@@ -285,7 +285,7 @@ def program(path: Path, prints: str = "", code: int = 0) -> str:
     return str(path)
 
 
-def test_uv_is_found_where_the_makefile_has_it(no_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_is_found_where_the_makefile_installs_it(no_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="make install"):
         find_uv(no_programs)
     in_checkout = program(no_programs / ".tools/uv/bin/uv")
@@ -297,38 +297,40 @@ def test_uv_is_found_where_the_makefile_has_it(no_programs: Path, monkeypatch: p
     assert find_uv(no_programs) == [named]
 
 
-def test_an_interpreter_of_the_functions_version_is_looked_for(no_programs: Path) -> None:
+def test_an_interpreter_of_the_functions_version_is_found(no_programs: Path) -> None:
     uv = program(no_programs / ".tools/uv/bin/uv", "no interpreter", 2)
     with pytest.raises(ConfigurationError, match=f"{uv} python install {PYTHON_VERSION}"):
         find_python(no_programs)
-    # A shim of pyenv's, for a version that is not switched on.
+    # A pyenv shim, for a version that is not enabled.
     program(no_programs / f"python{PYTHON_VERSION}", "pyenv: command not found", 127)
     with pytest.raises(ConfigurationError):
         find_python(no_programs)
-    of_uv = program(no_programs / "managed/python", f"{PYTHON_VERSION}.9")
-    program(no_programs / ".tools/uv/bin/uv", of_uv)
-    assert find_python(no_programs) == of_uv
+    managed = program(no_programs / "managed/python", f"{PYTHON_VERSION}.9")
+    program(no_programs / ".tools/uv/bin/uv", managed)
+    assert find_python(no_programs) == managed
     name = f"pyenv/versions/{PYTHON_VERSION}.7/bin/python{PYTHON_VERSION}"
     installed = program(no_programs / name, f"{PYTHON_VERSION}.7")
     assert find_python(no_programs) == installed
 
 
-def test_a_failed_installation_leaves_nothing_and_says_why(no_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_installation_leaves_nothing_and_shows_the_reason(
+    no_programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UV", program(no_programs / "uv", "no network", 2))
     out = no_programs / "build" / "artefact"
-    with pytest.raises(ConfigurationError, match=r"nothing was changed:\nno network"):
+    with pytest.raises(ConfigurationError, match=r"nothing was built:\nno network"):
         artefact.build(Platform.ARM64, out)
     assert list(out.parent.iterdir()) == []
 
 
-def test_a_processor_that_lambda_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_that_lambda_does_not_support_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert Platform.ARM64.uv_name == "aarch64-manylinux_2_28"
     with pytest.raises(ConfigurationError, match="riscv64"):
         _ = Platform.HOST.uv_name
 
 
-def test_the_runtime_is_the_templates() -> None:
+def test_the_runtime_matches_the_template() -> None:
     template = (ROOT / "template.yaml").read_text()
     assert f"Runtime: python{PYTHON_VERSION}\n" in template
     assert "Architectures: [arm64]\n" in template

@@ -1,4 +1,4 @@
-"""What template.yaml retains is what the commands and the documentation know of."""
+"""The commands and the documentation cover every resource that template.yaml retains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cfnlint.decode  # type: ignore[import-untyped]
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
-from carousel_sync.deployment.commands import DATA_KINDS
+from carousel_sync.deployment.data_protection import RETAINED_TYPES
 from carousel_sync.project import PROJECT_ROOT
 
 DOCUMENT = (PROJECT_ROOT / "docs" / "deployment.md").read_text()
@@ -21,24 +21,26 @@ STORES = PROJECT_ROOT / "carousel_sync" / "deployment" / "stored_data.py"
 
 @pytest.fixture
 def retained(resources: dict[str, Any]) -> dict[str, str]:
-    return {name: one["Type"] for name, one in resources.items() if one.get("DeletionPolicy") == "Retain"}
+    return {
+        name: resource["Type"] for name, resource in resources.items() if resource.get("DeletionPolicy") == "Retain"
+    }
 
 
-def test_a_replacement_of_each_is_refused(retained: dict[str, str]) -> None:
-    assert set(retained.values()) == DATA_KINDS
+def test_replacing_any_of_them_is_refused(retained: dict[str, str]) -> None:
+    assert set(retained.values()) == RETAINED_TYPES
 
 
-def test_destroy_knows_each(retained: dict[str, str], resources: dict[str, Any]) -> None:
+def test_destroy_knows_all_of_them(retained: dict[str, str], resources: dict[str, Any]) -> None:
     source = STORES.read_text()
     assert {name for name in resources if f'"{name}"' in source} == set(retained)
 
 
-def test_a_key_is_recognised_by_its_description(resources: dict[str, Any]) -> None:
+def test_a_key_is_found_by_its_description(resources: dict[str, Any]) -> None:
     description = resources["EncryptionKey"]["Properties"]["Description"]["Fn::Sub"]
     assert description.replace("${Stage}", "{target.stage}") in STORES.read_text()
 
 
-def test_the_documented_command_leaves_a_template_of_the_stores(
+def test_the_documented_command_reduces_the_template_to_the_stores(
     tmp_path: Path, retained: dict[str, str], resources: dict[str, Any]
 ) -> None:
     (command,) = re.findall(r"^(sed .* template\.yaml) > build/stores\.yaml$", DOCUMENT, re.MULTILINE)
@@ -55,7 +57,7 @@ def test_the_documented_command_leaves_a_template_of_the_stores(
     assert stores["Resources"] == {name: resources[name] for name in retained}
 
 
-def test_the_documented_import_identifies_each(retained: dict[str, str]) -> None:
+def test_the_documented_import_identifies_all_of_them(retained: dict[str, str]) -> None:
     entries = [json.loads(text) for text in re.findall(r'\{"ResourceType": .*?\}\}', DOCUMENT)]
     assert {entry["LogicalResourceId"]: entry["ResourceType"] for entry in entries} == retained
     for entry in entries:

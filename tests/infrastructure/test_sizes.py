@@ -1,4 +1,4 @@
-"""What the calculators take from template.yaml by heart."""
+"""The calculators' constants match template.yaml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resources() -> dict[str, Any]:
     return found
 
 
-def test_the_index_by_tenant_and_date_leaves_out_what_the_calculator_leaves_out(resources: dict[str, Any]) -> None:
+def test_the_attributes_left_out_of_the_index_by_tenant_and_date(resources: dict[str, Any]) -> None:
     (gsi1, gsi2) = resources["ProjectionTable"]["Properties"]["GlobalSecondaryIndexes"]
     carried = {"PK", "SK", "GSI1PK", "GSI1SK", *gsi1["Projection"]["NonKeyAttributes"]}
     every_fact = builders.sale(
@@ -45,7 +45,7 @@ def test_the_index_by_tenant_and_date_leaves_out_what_the_calculator_leaves_out(
     assert gsi2["Projection"] == {"ProjectionType": "ALL"}
 
 
-def test_times_are_those_of_the_template(resources: dict[str, Any]) -> None:
+def test_the_times(resources: dict[str, Any]) -> None:
     assert resources["SyncFunction"]["Properties"]["Timeout"] == INVOCATION_SECONDS == 2 * LONGEST_BATCH_SECONDS
     queue = resources["BufferQueue"]["Properties"]
     deliveries = range(1, queue["RedrivePolicy"]["maxReceiveCount"] + 1)
@@ -55,7 +55,7 @@ def test_times_are_those_of_the_template(resources: dict[str, Any]) -> None:
     assert removal["UnreferencedDays"] + removal["NoncurrentDays"] == REMOVAL_DAYS
 
 
-def test_each_alarm_is_billed_once(resources: dict[str, Any]) -> None:
+def test_the_number_of_alarms(resources: dict[str, Any]) -> None:
     alarms = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     assert len(alarms) == ALARMS
     assert all("MetricName" in alarm and "Metrics" not in alarm for alarm in alarms)

@@ -6,7 +6,7 @@ The first part is what the fake has to have in common with the engines.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NotConnectedError
 
-from lambda_fn.aws.batch_requests import Batches, ItemKey, KeyedTable, StatementAnswer, chunks, is_transient
+from lambda_fn.aws.batch_requests import Batches, ItemKey, KeyedTable, StatementAnswer, is_transient
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.runtime.parallel import InTurn, Threads
 from tests.contract.dynamodb.dynamodb_world import Store, World
@@ -359,11 +359,6 @@ def test_trouble_on_the_way_is_transient(error: BotoCoreError | ClientError) -> 
 )
 def test_what_is_wrong_with_the_request_is_not_transient(error: BotoCoreError | ClientError) -> None:
     assert not is_transient(error)
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (25, [25]), (26, [25, 1]), (75, [25, 25, 25])])
-def test_chunks(count: int, sizes: Sequence[int]) -> None:
-    assert [len(chunk) for chunk in chunks(range(count), 25)] == sizes
 
 
 def test_an_unnamed_error_of_a_statement_is_an_error() -> None:

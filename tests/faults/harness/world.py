@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any, Final
 
 import boto3
+from more_itertools import chunked
 from pyiceberg.expressions import EqualTo
 
-from lambda_fn.aws.batch_requests import GET_LIMIT, chunks
+from lambda_fn.aws.batch_requests import GET_LIMIT
 from lambda_fn.guard.items import guard_key
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
@@ -145,7 +146,7 @@ class World:
     def _read(self, table: str, keys: Mapping[str, Any]) -> dict[str, Any]:
         """Return the items that exist, under the names of their keys."""
         items: list[Any] = []
-        for some in chunks(list(keys.values()), GET_LIMIT):
+        for some in chunked(keys.values(), GET_LIMIT):
             answer = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": list(some), "ConsistentRead": True}})
             assert not answer.get("UnprocessedKeys")
             items += answer["Responses"].get(table, [])

@@ -1,4 +1,4 @@
-"""``carousel-sync backfill`` on the embedded stack: one row for each sale, however often and however cut short."""
+"""``carousel-sync backfill`` on the embedded stack: one row for each sale, even if repeated or interrupted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from carousel_sync.backfill.landing import Backfill, Backfilled, rejected_file, through
+from carousel_sync.backfill.landing import Backfill, BackfillReport, process_with, rejected_file
 from carousel_sync.backfill.records import RecordFile
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
@@ -34,7 +34,7 @@ def tenant() -> str:
 
 
 def events_of(tenant: str, count: int = COUNT) -> list[dict[str, Any]]:
-    """Return sales of this year and, every third, of one whose look-up items have expired."""
+    """Return sales of this year; every third is older, so that its look-up item has expired."""
     return [
         event(
             tenantId=tenant,
@@ -47,12 +47,12 @@ def events_of(tenant: str, count: int = COUNT) -> list[dict[str, Any]]:
 
 
 def sales_of(events: Sequence[dict[str, Any]]) -> list[Sale]:
-    sales = [read(one) for one in events]
-    return [one for one in sales if isinstance(one, Sale)]
+    sales = [read(given) for given in events]
+    return [sale for sale in sales if isinstance(sale, Sale)]
 
 
 def write_lines(path: Path, events: Sequence[object]) -> Path:
-    path.write_text("".join(f"{json.dumps(one)}\n" for one in events))
+    path.write_text("".join(f"{json.dumps(given)}\n" for given in events))
     return path
 
 
@@ -62,17 +62,17 @@ def write_parquet(stores: Stores, path: Path, events: Sequence[dict[str, Any]]) 
 
 
 def rows(stores: Stores, tenant: str) -> Counter[str]:
-    """Return how many rows the table has of each of the tenant's sales."""
+    """Count the rows of each of the tenant's sales."""
     found = stores.target.load_table().scan(f"tenant_id = '{tenant}'", selected_fields=("tenant_id", "sale_id"))
     return Counter(found.to_arrow()["sale_id"].to_pylist())
 
 
 def once(events: Sequence[dict[str, Any]]) -> Counter[str]:
-    return Counter({one["detail"]["saleId"]: 1 for one in events})
+    return Counter({given["detail"]["saleId"]: 1 for given in events})
 
 
 def run(stack: LocalStack, *arguments: object, exit_code: int = 0) -> dict[str, Any]:
-    """Run the command as a person does, with no credentials in the shell, and return what it says as JSON."""
+    """Run the command without credentials in the environment, and return its JSON document."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment[STATE_DIR_VARIABLE] = str(stack.directory)
     program = Path(sys.executable).with_name("carousel-sync")
@@ -88,16 +88,16 @@ def run(stack: LocalStack, *arguments: object, exit_code: int = 0) -> dict[str, 
     return document
 
 
-@pytest.mark.parametrize("kind", ["events", "details", "parquet"])
-def test_a_file_is_loaded_once_however_often(
-    own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path, kind: str
+@pytest.mark.parametrize("form", ["events", "details", "parquet"])
+def test_repeating_a_file_stores_nothing_new(
+    own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path, form: str
 ) -> None:
     events, path = events_of(tenant), tmp_path / "history"
     options: list[object] = ["--batch-size", 5]
-    if kind == "parquet":
+    if form == "parquet":
         write_parquet(stores, path, events)
-    elif kind == "details":
-        write_lines(path, [one["detail"] for one in events])
+    elif form == "details":
+        write_lines(path, [given["detail"] for given in events])
         options += ["--time", events[0]["time"]]
     else:
         write_lines(path, events)
@@ -122,33 +122,33 @@ def test_the_same_sales_in_another_form_are_duplicates(
 
 
 class Interrupted(Exception):
-    """Stands for Ctrl-C."""
+    """Raised in place of Ctrl-C."""
 
 
-def test_interrupted_after_a_batch_and_run_again(
+def test_an_interruption_after_a_batch_and_a_repeat(
     own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path
 ) -> None:
     events = events_of(tenant)
     path = write_lines(tmp_path / "history", events)
 
-    def interrupt(done: Backfilled, _: str) -> None:
-        if done.records == 5:
+    def interrupt(report: BackfillReport, _: str) -> None:
+        if report.records == 5:
             raise Interrupted
 
-    work = Backfill(through(stores.application()), batch_size=5, told=interrupt)
+    work = Backfill(process_with(stores.application()), batch_size=5)
     with pytest.raises(Interrupted):
-        work.run(RecordFile(path).read())
-    assert work.done.settled == (path, 5)
+        work.run(RecordFile(path).read(), interrupt)
+    assert work.report.settled == (path, 5)
     assert rows(stores, tenant) == once(events[:5])
     again = run(own_stack, path, "--batch-size", 5)
     assert (again["landed"], again["duplicates"]) == (COUNT - 5, 5)
     assert rows(stores, tenant) == once(events)
 
 
-def test_interrupted_in_the_middle_of_a_batch(
+def test_an_interruption_in_the_middle_of_a_batch(
     own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path
 ) -> None:
-    """What it leaves: the claim of a sale that has its row and no item, and the claim of one that has neither."""
+    """It leaves the claim of a sale with a row and without an item, and the claim of a sale with neither."""
     events = events_of(tenant)
     landed, only_claimed = sales_of([events[1], events[4]])
     assert stores.deliver(stores.application(), [events[1]]) == []
@@ -171,7 +171,7 @@ def test_a_dry_run_writes_nothing(own_stack: LocalStack, stores: Stores, tenant:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_rejected_lines_are_kept_and_land_when_they_are_corrected(
+def test_rejected_lines_are_kept_and_land_once_they_are_corrected(
     own_stack: LocalStack, stores: Stores, tenant: str, tmp_path: Path
 ) -> None:
     good, bad = events_of(tenant, 3), event(tenantId=tenant, saleId="bad", brand="")
@@ -184,27 +184,27 @@ def test_rejected_lines_are_kept_and_land_when_they_are_corrected(
         assert done["rejected"] == {"INVALID_FIELD": 1, "INVALID_JSON": 1, "CONFLICTING_DUPLICATE": 1}
         assert done["rejected_files"] == [str(rejected_file(path))]
         kept = [json.loads(line) for line in rejected_file(path).read_text().splitlines()]
-        assert {one["line"]: one["reason"] for one in kept} == {
+        assert {entry["line"]: entry["reason"] for entry in kept} == {
             2: "INVALID_FIELD",
             5: "INVALID_JSON",
             6: "CONFLICTING_DUPLICATE",
         }
     assert rows(stores, tenant) == once(good)
-    (text,) = (one["text"] for one in kept if one["line"] == 2)
+    (text,) = (entry["text"] for entry in kept if entry["line"] == 2)
     corrected = json.loads(text)
     corrected["detail"]["brand"] = "a brand"
     assert run(own_stack, write_lines(tmp_path / "corrected", [corrected]))["landed"] == 1
     assert rows(stores, tenant) == once([*good, bad])
 
 
-def test_control_an_append_that_ignores_identity_is_noticed(stores: Stores, tenant: str) -> None:
-    """The same file appended twice, as a copy job does it: both ways of counting see the doubled rows."""
+def test_control_an_append_that_ignores_identity_doubles_rows(stores: Stores, tenant: str) -> None:
+    """The same file is appended twice, as by a copy job: both counts show the doubled rows."""
     events = events_of(tenant, 2)
     sales = sales_of(events)
     for _ in range(2):
-        for one in sales:
-            stores.append_row(one)
+        for sale in sales:
+            stores.append_row(sale)
     assert rows(stores, tenant) == Counter({"sale-0": 2, "sale-1": 2})
     assert set(verify_target(stores.target).doubled_rows) == {f"{tenant}/sale-0", f"{tenant}/sale-1"}
-    for one in sales:
-        stores.delete_row(one)
+    for sale in sales:
+        stores.delete_row(sale)

@@ -1,4 +1,4 @@
-"""A stack's stores, and the ways in which they can be damaged."""
+"""The stores of a stack, and functions that damage them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Items = dict[str, list[Any]]
 
 
 class Stores:
-    """The stores of one stack, and ways to damage them."""
+    """The stores of one stack, with what tests need to read and damage them."""
 
     def __init__(self, stack: LocalStack) -> None:
         self.target = stack.target()
@@ -40,7 +40,7 @@ class Stores:
         events = [event(tenantId=tenant, saleId=f"sale-{number}", embedding=[0.5, 1.25]) for number in range(count)]
         assert self.deliver(self.application(), events) == []
         sales = [read(given) for given in events]
-        return [one for one in sales if isinstance(one, Sale)]
+        return [sale for sale in sales if isinstance(sale, Sale)]
 
     @staticmethod
     def deliver(application: Application, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ class Stores:
         return item
 
     def open_claim(self, sale: Sale, attempt: int = 7, lease_seconds: float = -60.0) -> None:
-        """Put a claim as an attempt left it that crashed."""
+        """Write a claim as an attempt that crashed leaves it."""
         claim = claimed_item(sale.key, sale.payload_hash, attempt, -1, time.time(), lease_seconds)
         self.client.put_item(TableName=self.settings.guard_table, Item=claim)
 
@@ -87,7 +87,7 @@ class Stores:
         )
 
     def everything(self) -> Items:
-        """Return both DynamoDB tables, and the Iceberg table's head."""
+        """Return the items of both DynamoDB tables, and the Iceberg table's head."""
         tables = (self.settings.projection_table, self.settings.guard_table)
         found: Items = {
             name: sorted(self.client.scan(TableName=name, ConsistentRead=True)["Items"], key=repr) for name in tables

@@ -1,4 +1,4 @@
-"""Every kind of damage, mended on the embedded stack: ``verify`` says consistent afterwards, also under a writer."""
+"""Every type of damage, repaired on the embedded stack, also while a writer runs; afterwards ``verify`` finds none."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from carousel_sync import cli
 from carousel_sync.aws.target import Target
 from carousel_sync.consistency.conditional_writes import ConditionalWrites
-from carousel_sync.consistency.dedupe import leave_one, rows_of
-from carousel_sync.consistency.repair import IS_PROCESSED, Repair
+from carousel_sync.consistency.dedupe import keep_one_row, rows_of
+from carousel_sync.consistency.repair import LEASE_RUNNING, Repair
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
@@ -31,7 +31,7 @@ from tests.tables import TableUnderTest
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_each_kind_is_mended(stores: Stores, damage: Callable[[Stores, Sale], None]) -> None:
+def test_each_type_of_damage_is_repaired(stores: Stores, damage: Callable[[Stores, Sale], None]) -> None:
     sale, untouched = stores.land(2)
     before = stores.everything()
     damage(stores, sale)
@@ -77,7 +77,7 @@ def test_a_released_claim_keeps_its_attempts_and_the_next_delivery_lands_the_sal
 
 
 def delete_open_claims(stores: Stores) -> None:
-    """The control: what is commonly done about claims that nobody completes."""
+    """The control: what people commonly do about claims that nobody completes."""
     for claim in stores.client.scan(TableName=stores.settings.guard_table, ConsistentRead=True)["Items"]:
         if claim["status"] == {"S": "IN_PROGRESS"}:
             stores.client.delete_item(
@@ -85,24 +85,24 @@ def delete_open_claims(stores: Stores) -> None:
             )
 
 
-@pytest.mark.parametrize(("mend", "rows"), [(Stores.repair, 1), (delete_open_claims, 2)])
-def test_an_attempt_that_wakes_after_its_claim_was_mended(
-    stores: Stores, mend: Callable[[Stores], object], rows: int
+@pytest.mark.parametrize(("repair_claims", "rows"), [(Stores.repair, 1), (delete_open_claims, 2)])
+def test_an_attempt_wakes_up_after_its_claim_was_repaired(
+    stores: Stores, repair_claims: Callable[[Stores], object], rows: int
 ) -> None:
-    """After a repair it finds itself fenced; where its claim was deleted, nothing tells it, and the sale is doubled."""
+    """After a repair it finds itself fenced. If its claim was deleted instead, it doubles the row."""
     (landed,) = stores.land()
     sale = replace(landed, sale_id="stalled")
     deadline = Deadline.after(SystemClock(), 60)
     stalled = TableUnderTest(stores.settings.catalog, stores.settings.namespace).writer().begin(77, deadline)
     stores.open_claim(sale, attempt=77)
-    mend(stores)
+    repair_claims(stores)
     given = event(tenantId=sale.tenant_id, saleId="stalled", embedding=[0.5, 1.25])
     assert stores.deliver(stores.application(), [given]) == []
     woken = stalled.append([sale], (), deadline)
     assert isinstance(woken, NotKnownToHaveLanded if rows == 1 else Landed)
-    assert rows_of(stores.target.load_table(), sale.key).number == rows
+    assert rows_of(stores.target.load_table(), sale.key).count == rows
     assert len(verify_target(stores.target).doubled_rows) == rows - 1
-    leave_one(stores.target, sale.key)
+    keep_one_row(stores.target, sale.key)
 
 
 def test_a_sale_that_lands_after_its_claim_was_released_is_completed(stores: Stores) -> None:
@@ -116,13 +116,13 @@ def test_a_sale_that_lands_after_its_claim_was_released_is_completed(stores: Sto
     assert done.items_written == done.claims_completed == [f"{late.tenant_id}/late"]
 
 
-def test_a_claim_whose_lease_runs_is_left(stores: Stores) -> None:
+def test_a_claim_with_a_running_lease_is_left_alone(stores: Stores) -> None:
     landed, other = stores.land(2)
     stores.open_claim(landed, lease_seconds=60)
     stores.open_claim(replace(other, sale_id="new"), lease_seconds=60)
     before = stores.everything()
     done = stores.repair()
-    assert set(done.left.values()) == {IS_PROCESSED}
+    assert set(done.left.values()) == {LEASE_RUNNING}
     assert len(done.left) == 2
     assert stores.everything() == before
     stores.open_claim(landed)
@@ -145,7 +145,7 @@ def test_missing_rows_are_left_alone(stores: Stores) -> None:
     assert stores.repair().claims_completed == [f"{claimed.tenant_id}/{claimed.sale_id}"]
 
 
-def test_doubled_rows_are_reported_with_the_command_that_leaves_one(
+def test_doubled_rows_are_reported_with_the_command_that_keeps_one(
     stores: Stores, own_stack: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (sale,) = stores.land()
@@ -168,11 +168,11 @@ def test_doubled_rows_are_reported_with_the_command_that_leaves_one(
     assert json.loads(after.stdout)["after"]["consistent"]
 
 
-# --- somebody else at the same moment ---------------------------------------------------------------------------------
+# --- concurrent changes -----------------------------------------------------------------------------------------------
 
 
 class Interposed:
-    """A client before whose requests of one name something else happens, once."""
+    """A client that runs an action before its first request of one name."""
 
     def __init__(self, client: Any, name: str, action: Callable[[], object]) -> None:
         self._client = client
@@ -204,11 +204,11 @@ def test_a_writer_that_completes_its_claim_first_wins(stores: Stores, own_stack:
     target = with_interposed(own_stack, "put_item", complete)
     done = Repair(target, report, dry_run=False).run()
     assert done.changes == 0
-    assert "changed meanwhile" in done.left[f"{sale.tenant_id}/{sale.sale_id}"]
+    assert "changed while it was being repaired" in done.left[f"{sale.tenant_id}/{sale.sale_id}"]
     assert stores.read_claim(sale) == completed
 
 
-def test_a_claim_that_is_taken_over_before_it_is_released_is_left(stores: Stores, own_stack: LocalStack) -> None:
+def test_a_claim_that_is_taken_over_before_its_release_is_left_alone(stores: Stores, own_stack: LocalStack) -> None:
     (landed,) = stores.land()
     lost = replace(landed, sale_id="lost")
     stores.open_claim(lost, attempt=1)
@@ -221,7 +221,7 @@ def test_a_claim_that_is_taken_over_before_it_is_released_is_left(stores: Stores
 
 
 class Unconditional(ConditionalWrites):
-    """The control: the same changes, on no condition."""
+    """The control: the same changes without a condition."""
 
     def _try(self, request: Callable[..., Any], **parameters: Any) -> bool:
         condition = parameters.pop("ConditionExpression")
@@ -235,7 +235,7 @@ class Unconditional(ConditionalWrites):
 
 
 @pytest.mark.parametrize("damage", [delete_item, change_fact])
-def test_changes_on_no_condition_are_caught(
+def test_the_tests_notice_changes_without_a_condition(
     stores: Stores, own_stack: LocalStack, damage: Callable[[Stores, Sale], None]
 ) -> None:
     (sale,) = stores.land()
@@ -252,11 +252,11 @@ def test_changes_on_no_condition_are_caught(
     client = target.client("dynamodb")
     repair._writes = Unconditional(client, settings.projection_table, settings.guard_table, dry_run=False)
     assert repair.run().changes == 1
-    assert stores.client.get_item(**stores.item_of(sale))["Item"] != other, "what somebody wrote meanwhile is lost"
+    assert stores.client.get_item(**stores.item_of(sale))["Item"] != other, "the concurrent write is lost"
 
 
 @pytest.mark.parametrize("damage", [delete_item, change_fact])
-def test_an_item_that_changes_before_it_is_written_is_left(
+def test_an_item_that_changes_before_it_is_written_is_left_alone(
     stores: Stores, own_stack: LocalStack, damage: Callable[[Stores, Sale], None]
 ) -> None:
     (sale,) = stores.land()
@@ -281,14 +281,14 @@ def test_an_item_is_not_written_from_a_row_that_is_gone(
     delete_item(stores, sale)
     report = verify_target(stores.target)
     target = with_interposed(own_stack, "batch_get_item", lambda: stores.delete_row(sale))
-    with pytest.raises(StoreUnavailable, match="Rows of the Iceberg table were removed"):
+    with pytest.raises(StoreUnavailable, match="removed or rewrote rows"):
         Repair(target, report, dry_run=False).run()
     assert "Item" not in stores.client.get_item(**stores.item_of(sale))
     stores.append_row(sale)
     assert stores.repair().changes == 1
 
-    # The control: without a look at the history the item is written, and an event that comes again is taken for a
-    # duplicate of a row that is not there.
+    # The control: without the check of the history the item is written, and an event that is sent again counts as a
+    # duplicate of a row that does not exist.
     sale = of_the_control
     delete_item(stores, sale)
     report = verify_target(stores.target)
@@ -299,7 +299,7 @@ def test_an_item_is_not_written_from_a_row_that_is_gone(
     stores.append_row(sale)
 
 
-def test_damage_of_every_kind_is_mended_while_writers_run(stores: Stores) -> None:
+def test_every_type_of_damage_is_repaired_while_writers_run(stores: Stores) -> None:
     damaged = stores.land(60)
     for number, sale in enumerate(damaged):
         list(DAMAGES)[number % len(DAMAGES)](stores, sale)
@@ -323,7 +323,7 @@ def test_damage_of_every_kind_is_mended_while_writers_run(stores: Stores) -> Non
 
     with ThreadPoolExecutor(3) as pool:
         repairing = pool.submit(repair_until_finished)
-        # Both writers deliver every batch, from both ends.
+        # Both writers deliver every batch, in opposite orders.
         writing = [pool.submit(write, own) for own in (batches, batches[::-1])]
         try:
             for writer in writing:
@@ -335,4 +335,6 @@ def test_damage_of_every_kind_is_mended_while_writers_run(stores: Stores) -> Non
     report = verify_target(stores.target)
     assert report.consistent, report.as_json()
     table = stores.target.load_table().scan(f"tenant_id = '{tenant}'", selected_fields=("sale_id",)).to_arrow()
-    assert sorted(table["sale_id"].to_pylist()) == sorted(one["detail"]["saleId"] for batch in batches for one in batch)
+    assert sorted(table["sale_id"].to_pylist()) == sorted(
+        given["detail"]["saleId"] for batch in batches for given in batch
+    )

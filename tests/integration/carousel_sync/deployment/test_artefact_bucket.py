@@ -1,4 +1,4 @@
-"""Whose bucket the artefact goes to: answers of Amazon S3 that the emulator, with its one account, does not give."""
+"""The owner of the artefact bucket: responses of Amazon S3 that the emulator, with its one account, never sends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def target() -> Target:
 
 @pytest.fixture
 def s3(target: Target) -> Iterator[Stubber]:
-    """Amazon S3, which answers nothing that it was not told to expect."""
+    """Amazon S3, which answers only the requests that a test expects."""
     with Stubber(target.client("sts")) as sts, Stubber(target.client("s3")) as stubber:
         sts.add_response("get_caller_identity", {"Account": ACCOUNT})
         yield stubber
@@ -42,9 +42,9 @@ def artefact(tmp_path: Path) -> Path:
     return path
 
 
-def is_taken(s3: Stubber, code: str) -> None:
-    where = {"LocationConstraint": REGION}
-    s3.add_client_error("create_bucket", code, expected_params={"Bucket": OWN, "CreateBucketConfiguration": where})
+def expect_creation_to_fail(s3: Stubber, code: str) -> None:
+    location = {"LocationConstraint": REGION}
+    s3.add_client_error("create_bucket", code, expected_params={"Bucket": OWN, "CreateBucketConfiguration": location})
 
 
 def expect_upload(s3: Stubber, bucket: str) -> None:
@@ -52,22 +52,22 @@ def expect_upload(s3: Stubber, bucket: str) -> None:
 
 
 @pytest.mark.parametrize("given", [None, "mine"])
-def test_what_is_uploaded_names_the_owner(target: Target, s3: Stubber, artefact: Path, given: str | None) -> None:
+def test_uploads_name_the_expected_owner(target: Target, s3: Stubber, artefact: Path, given: str | None) -> None:
     if given is None:
-        is_taken(s3, "BucketAlreadyOwnedByYou")
+        expect_creation_to_fail(s3, "BucketAlreadyOwnedByYou")
     expect_upload(s3, given or OWN)
     expect_upload(s3, given or OWN)
     url = upload(target, PROJECT_ROOT / "template.yaml", artefact, given)
     assert url.startswith(f"https://s3.{REGION}.amazonaws.com/{given or OWN}/")
 
 
-def test_nothing_is_uploaded_to_somebody_elses_bucket(target: Target, s3: Stubber, artefact: Path) -> None:
-    is_taken(s3, "BucketAlreadyExists")
+def test_nothing_is_uploaded_to_a_bucket_of_another_account(target: Target, s3: Stubber, artefact: Path) -> None:
+    expect_creation_to_fail(s3, "BucketAlreadyExists")
     with pytest.raises(ConfigurationError, match="belongs to another account"):
         upload(target, PROJECT_ROOT / "template.yaml", artefact, None)
 
 
-def test_a_bucket_that_may_not_be_made_is_an_error(target: Target, s3: Stubber, artefact: Path) -> None:
-    is_taken(s3, "AccessDenied")
+def test_a_bucket_that_must_not_be_created_is_an_error(target: Target, s3: Stubber, artefact: Path) -> None:
+    expect_creation_to_fail(s3, "AccessDenied")
     with pytest.raises(ClientError, match="AccessDenied"):
         upload(target, PROJECT_ROOT / "template.yaml", artefact, None)

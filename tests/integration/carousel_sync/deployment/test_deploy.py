@@ -44,7 +44,7 @@ def deploy(run: Run, tmp_path: Path) -> Run:
     artefact.write_bytes(package_code(PROJECT_ROOT).content)
 
     def deployed(*arguments: str, given: str = "") -> Result:
-        # The emulator has no schema registry.
+        # The emulator does not have a schema registry.
         fixed = ("--stage", STAGE, "--artefact", str(artefact), "-p", "SchemaRegistry=false")
         return run("deploy", *fixed, *arguments, given=given)
 
@@ -53,7 +53,7 @@ def deploy(run: Run, tmp_path: Path) -> Run:
 
 def stacks(run: Run) -> set[str]:
     found = resolve(STAGE, local=False).client("cloudformation").describe_stacks()["Stacks"]
-    return {one["StackName"] for one in found}
+    return {stack["StackName"] for stack in found}
 
 
 def test_the_life_of_a_stage(run: Run, deploy: Run) -> None:
@@ -115,7 +115,7 @@ def test_a_malformed_parameter_changes_nothing(deploy: Run) -> None:
     assert "NAME=VALUE" in result.output
 
 
-def test_the_options_of_the_template_can_be_deployed(deploy: Run, run: Run) -> None:
+def test_the_options_of_the_template(deploy: Run, run: Run) -> None:
     options = ("CustomerManagedKey=true", "Tracing=Active", "SnapStart=PublishedVersions")
     deployed = deploy("--yes", *(part for option in options for part in ("-p", option)))
     assert deployed.exit_code == 0, deployed.output
@@ -131,7 +131,7 @@ def test_the_options_of_the_template_can_be_deployed(deploy: Run, run: Run) -> N
 
     switched = deploy("--yes", "-p", "CustomerManagedKey=false")
     assert switched.exit_code == 1
-    assert "CustomerManagedKey=true, and that can't be changed" in switched.output
+    assert "CustomerManagedKey=true, which can't be changed" in switched.output
     same = deploy("--yes", "-p", "CustomerManagedKey=true")
     assert same.exit_code == 0, same.output
 
@@ -155,7 +155,7 @@ def delete_everything(run: Run, *more: str) -> Result:
     return run("destroy", "--stage", STAGE, *named, "--yes")
 
 
-def test_a_store_that_goes_takes_along_what_is_within_it(deploy: Run, run: Run) -> None:
+def test_deleting_a_store_deletes_the_stores_within_it(deploy: Run, run: Run) -> None:
     assert deploy("--yes").exit_code == 0
     bucket = f"carousel-{STAGE}-analytics"
     result = run("destroy", "--stage", STAGE, "--data", bucket, "--yes", "--json")
@@ -165,7 +165,7 @@ def test_a_store_that_goes_takes_along_what_is_within_it(deploy: Run, run: Run) 
     assert run("destroy", "--stage", STAGE, *rest, "--yes").exit_code == 0
 
 
-def test_an_archive_that_stayed_is_in_the_way_only_of_an_archive(deploy: Run, run: Run) -> None:
+def test_a_kept_archive_conflicts_only_with_a_new_archive(deploy: Run, run: Run) -> None:
     events = resolve(STAGE, local=False).client("events")
     bus = events.describe_event_bus()["Arn"]
     events.create_archive(ArchiveName=f"carousel-sync-{STAGE}", EventSourceArn=bus)
@@ -183,7 +183,7 @@ def test_an_archive_that_stayed_is_in_the_way_only_of_an_archive(deploy: Run, ru
 def test_a_first_deployment_that_fails_leaves_no_store_behind(
     deploy: Run, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # A resource that can't be made, once all stores are.
+    # A resource that can't be created, after all stores.
     broken = """
   Broken:
     Type: AWS::CloudWatch::Dashboard

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.dynamodb.conditions import Key
 
 from carousel_sync.aws.target import Target
 from carousel_sync.explore.sales import Access, as_document, by_product, by_shard, by_tenant, read
@@ -121,7 +122,7 @@ def test_a_document_has_exact_numbers_and_the_embedding_as_numbers(target: Targe
 
 def test_an_index_that_is_not_there_is_named(target: Target) -> None:
     with pytest.raises(ConfigurationError, match=r"index GSI9 of DynamoDB table .* carousel-sync doctor"):
-        list(read(target, Access("GSI9", "GSI9PK = :tenant", {":tenant": "TENANT#x"})))
+        list(read(target, Access("GSI9", Key("GSI9PK").eq({"S": "TENANT#x"}))))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -181,11 +182,21 @@ def test_every_command_of_the_page_finds_the_example(target: Target) -> None:
         assert example_sale().key.sale_id in (item.get("saleId") or item["eventId"])["S"], command
 
 
+def with_plain_condition(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Replace the placeholders in a Query's condition, which page and command name differently."""
+    names = parameters.pop("ExpressionAttributeNames", {})
+    values = parameters.pop("ExpressionAttributeValues")
+    condition = parameters["KeyConditionExpression"]
+    for placeholder, given in (names | values).items():
+        condition = condition.replace(placeholder, str(given))
+    return {**parameters, "KeyConditionExpression": condition[1:-1] if condition.startswith("(") else condition}
+
+
 def test_the_page_asks_what_the_command_asks(target: Target) -> None:
     table = target.settings.projection_table
     asked = [request_of(target, command)[2] for command in commands() if " query " in command]
-    assert asked == [
-        access.parameters(table)
+    assert [with_plain_condition(parameters) for parameters in asked] == [
+        with_plain_condition(access.parameters(table))
         for access in (
             by_tenant("carousel-labs", date(2025, 12, 1)),
             by_product("carousel-labs", "PROD-LV-12345"),

@@ -1,4 +1,4 @@
-"""Backfill: how records are read from files, and how batches, retries, rates and rejections are handled."""
+"""Past sales in files: how records are read, and how batches, retries, rates and rejections are handled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from carousel_sync import cli
-from carousel_sync.backfill.landing import PAUSES_SECONDS, Backfill, rejected_file
+from carousel_sync.backfill.commands import continuation
+from carousel_sync.backfill.landing import PAUSES_SECONDS, Backfill, BackfillReport, rejected_file
 from carousel_sync.backfill.records import RecordFile
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.iceberg.rows import arrow_table
@@ -38,7 +39,7 @@ FULL: dict[str, Any] = {
     "currency": "EUR",
 }
 
-# A row in JSON, with the names of the table's columns.
+# A row with the table's columns, as JSON.
 ROW: dict[str, Any] = {
     "product_id": "product-1",
     "tenant_id": "tenant-1",
@@ -75,7 +76,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "sales"
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_event_a_detail_and_a_row_give_the_same_sale(path: Path) -> None:
@@ -83,7 +84,7 @@ def test_an_event_a_detail_and_a_row_give_the_same_sale(path: Path) -> None:
     assert contents(path, EVENT_TIME) == [sale()] * 3
 
 
-def test_a_detail_has_no_time_of_its_own(path: Path) -> None:
+def test_only_an_event_and_a_row_have_their_own_time(path: Path) -> None:
     lines(path, event(), event()["detail"], ROW)
     of_event, of_detail, of_row = contents(path)
     assert (of_event, of_row) == (sale(), sale())
@@ -115,27 +116,27 @@ def test_prices_are_read_digit_by_digit(path: Path, price: str) -> None:
         (json.dumps({**ROW, "ingestion_timestamp": "2026-03-15T10:00:00"}), Reason.INVALID_FIELD),
     ],
 )
-def test_a_rejected_line_has_its_reason_and_keeps_its_text(path: Path, line: str, reason: Reason) -> None:
+def test_an_invalid_record_has_a_reason_and_keeps_its_text(path: Path, line: str, reason: Reason) -> None:
     (record,) = RecordFile(lines(path, line), EVENT_TIME).read()
     assert isinstance(record.delivery.content, Rejection)
     assert (record.delivery.content.reason, record.text) == (reason, line)
 
 
-def test_bytes_that_are_not_utf_8_are_invalid_json(path: Path) -> None:
+def test_bytes_that_are_not_utf_8_are_invalid(path: Path) -> None:
     path.write_bytes(json.dumps(event(brand="?")).encode().replace(b"?", b"\xff") + b"\n")
     (content,) = contents(path)
     assert isinstance(content, Rejection)
     assert content.reason is Reason.INVALID_JSON
 
 
-def test_blank_lines_are_numbered_and_are_not_records(path: Path) -> None:
+def test_blank_lines_count_as_lines_and_not_as_records(path: Path) -> None:
     path.write_text(f"\n{json.dumps(event())}\r\n  \n{json.dumps(event(saleId='last'))}")
     file = RecordFile(path)
     assert (file.count(), [record.number for record in file.read()]) == (2, [2, 4])
     assert [record.number for record in file.read(skip=2)] == [4]
 
 
-def test_every_fact_is_read_from_a_parquet_file_of_the_table(path: Path) -> None:
+def test_a_parquet_file_of_the_table_gives_every_fact_back(path: Path) -> None:
     sales = [sale(**FULL), sale(sale_id="sale-2", sold_price=Decimal("12345678901234.5678"))]
     pq.write_table(arrow_table(sales, current_schema()), path)
     assert contents(path) == sales
@@ -143,7 +144,7 @@ def test_every_fact_is_read_from_a_parquet_file_of_the_table(path: Path) -> None
     assert [record.number for record in RecordFile(path).read(skip=1)] == [2]
 
 
-def test_a_parquet_file_may_have_the_names_of_the_event(path: Path) -> None:
+def test_a_parquet_file_with_the_fields_of_the_event(path: Path) -> None:
     detail = {**event(embedding=[0.5, 1.25])["detail"], "soldDate": date(2026, 3, 14)}
     pq.write_table(pa.Table.from_pylist([detail]), path)
     (content,) = contents(path, EVENT_TIME)
@@ -152,14 +153,14 @@ def test_a_parquet_file_may_have_the_names_of_the_event(path: Path) -> None:
     assert list(content.embedding or ()) == [0.5, 1.25]
 
 
-def test_skip_leaves_out_whole_batches_of_rows(path: Path) -> None:
+def test_skipping_more_than_one_group_of_rows(path: Path) -> None:
     pq.write_table(arrow_table([sale(sale_id=f"{number}") for number in range(1, 1301)], current_schema()), path)
     records = list(RecordFile(path).read(skip=1200))
     assert [record.number for record in records] == list(range(1201, 1301))
     assert all(record.delivery.content == sale(sale_id=str(record.number)) for record in records)
 
 
-def test_a_row_with_a_type_that_json_does_not_have_is_rejected(path: Path) -> None:
+def test_a_row_with_a_type_that_json_does_not_have(path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([{**ROW, "brand": b"bytes"}]), path)
     (content,) = contents(path)
     assert isinstance(content, Rejection)
@@ -176,11 +177,11 @@ def test_a_parquet_file_without_sales_is_refused(path: Path) -> None:
         RecordFile(path)
 
 
-# --- landing ----------------------------------------------------------------------------------------------------------
+# --- landing ---------------------------------------------------------------------------------------------------------
 
 
 class Landing:
-    """A stand-in for the function: lands each sale once, and gives back or rejects what a test chooses."""
+    """A fake of the function: lands new sales, and gives back or rejects those that a test chooses."""
 
     def __init__(self) -> None:
         self.landed: set[str] = set()
@@ -206,17 +207,17 @@ class Landing:
 
 
 def events(path: Path, number: int) -> RecordFile:
-    return RecordFile(lines(path, *(event(saleId=f"sale-{index}") for index in range(1, number + 1))))
+    return RecordFile(lines(path, *(event(saleId=f"sale-{count}") for count in range(1, number + 1))))
 
 
-def test_batches_have_the_requested_size(path: Path) -> None:
+def test_batches_have_the_given_size(path: Path) -> None:
     landing = Landing()
     done = Backfill(landing, batch_size=4).run(events(path, 10).read())
     assert landing.batches == [4, 4, 2]
     assert (done.records, done.landed, done.settled, done.complete) == (10, 10, (path, 10), True)
 
 
-def test_sales_that_are_given_back_are_retried_after_a_pause(path: Path) -> None:
+def test_sales_that_are_given_back_are_tried_again_after_a_pause(path: Path) -> None:
     landing, clock = Landing(), FakeClock()
     landing.give_back = {"sale-2": 2}
     done = Backfill(landing, batch_size=5, clock=clock).run(events(path, 5).read())
@@ -225,18 +226,18 @@ def test_sales_that_are_given_back_are_retried_after_a_pause(path: Path) -> None
     assert (done.landed, done.given_back, done.complete) == (5, 0, True)
 
 
-def test_attempts_are_limited_and_other_sales_continue(path: Path) -> None:
+def test_tries_are_limited_and_other_sales_continue(path: Path) -> None:
     landing, clock = Landing(), FakeClock()
     landing.give_back = {"sale-2": 99}
     done = Backfill(landing, batch_size=2, clock=clock).run(events(path, 6).read())
     assert (done.landed, done.given_back, done.stopped, done.complete) == (5, 1, "", False)
     assert done.causes == {"another attempt holds the sale": 1}
     assert clock.monotonic() == sum(PAUSES_SECONDS)
-    # --skip must not leave it out.
+    # Otherwise --skip would skip it.
     assert done.settled is None
 
 
-def test_a_batch_that_is_given_back_entirely_stops_the_backfill(path: Path) -> None:
+def test_a_batch_that_is_given_back_as_a_whole_ends_the_backfill(path: Path) -> None:
     landing = Landing()
     landing.give_back = {"sale-3": 99, "sale-4": 99}
     done = Backfill(landing, batch_size=2, clock=FakeClock()).run(events(path, 6).read())
@@ -245,7 +246,7 @@ def test_a_batch_that_is_given_back_entirely_stops_the_backfill(path: Path) -> N
     assert not done.complete
 
 
-def test_the_rate_is_kept_on_average(path: Path) -> None:
+def test_the_rate_limits_the_average(path: Path) -> None:
     clock = FakeClock()
     Backfill(Landing(), batch_size=3, rate=2.0, clock=clock).run(events(path, 12).read())
     assert clock.monotonic() == pytest.approx(6.0)
@@ -254,21 +255,21 @@ def test_the_rate_is_kept_on_average(path: Path) -> None:
     assert unlimited.monotonic() == 0
 
 
-def test_rejected_lines_are_stored_next_to_the_file(path: Path) -> None:
+def test_rejected_lines_are_written_beside_the_file(path: Path) -> None:
     landing = Landing()
     landing.conflicts = {"sale-1"}
     lines(path, event(), "{", event(saleId="sale-2"), event(saleId="sale-3", brand=""))
     done = Backfill(landing, batch_size=10).run(RecordFile(path).read())
     assert done.rejected == {"CONFLICTING_DUPLICATE": 1, "INVALID_JSON": 1, "INVALID_FIELD": 1}
     kept = [json.loads(line) for line in rejected_file(path).read_text().splitlines()]
-    assert [one["line"] for one in kept] == [1, 2, 4]
+    assert [entry["line"] for entry in kept] == [1, 2, 4]
     original = path.read_text().splitlines()
-    assert all(one["text"] == original[one["line"] - 1] for one in kept)
-    assert {one["line"]: one["reason"] for one in kept}[2] == "INVALID_JSON"
+    assert all(entry["text"] == original[entry["line"] - 1] for entry in kept)
+    assert {entry["line"]: entry["reason"] for entry in kept}[2] == "INVALID_JSON"
     assert not done.complete
 
 
-def test_a_dry_run_counts_and_writes_nothing(path: Path) -> None:
+def test_a_check_counts_records_and_writes_nothing(path: Path) -> None:
     lines(path, event(), "{", {**event(shade="red")})
     done = Backfill(None, batch_size=10).run(RecordFile(path).read())
     assert (done.records, done.valid, done.landed, done.rejected) == (3, 2, 0, {"INVALID_JSON": 1})
@@ -276,7 +277,7 @@ def test_a_dry_run_counts_and_writes_nothing(path: Path) -> None:
     assert sorted(path.parent.iterdir()) == [path]
 
 
-def test_a_row_and_an_event_of_a_sale_have_the_same_hash(path: Path) -> None:
+def test_a_record_gives_the_same_sale_in_every_form(path: Path) -> None:
     """A sale that is loaded as an event and then as a row is a duplicate, not a conflict."""
     full = sale(**FULL)
     pq.write_table(arrow_table([full], current_schema()), path)
@@ -285,7 +286,7 @@ def test_a_row_and_an_event_of_a_sale_have_the_same_hash(path: Path) -> None:
     assert of_row.payload_hash == full.payload_hash != replace(full, brand="other").payload_hash
 
 
-# --- the command without a stage --------------------------------------------------------------------------------------
+# --- the command without a stage -------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_needs_no_stage(path: Path) -> None:
@@ -301,6 +302,27 @@ def test_a_dry_run_needs_no_stage(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settled", "expected"),
+    [
+        (None, "repeat the command; stored sales are recognised as duplicates: load a b c from 0"),
+        (
+            (Path("a"), 7),
+            "All records up to line 7 of a are stored or rejected. To continue: load a from 7, then load b",
+        ),
+        ((Path("c"), 1500), "line 1,500 of c are stored or rejected. To continue: load c from 1500"),
+    ],
+)
+def test_the_commands_that_continue(settled: tuple[Path, int] | None, expected: str) -> None:
+    files = [Path("a"), Path("b"), Path("c")]
+    text = continuation(
+        BackfillReport(settled=settled),
+        files,
+        lambda paths, lines: f"load {' '.join(map(str, paths))} from {lines}",
+    )
+    assert expected in text
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
@@ -313,7 +335,7 @@ def test_a_dry_run_needs_no_stage(path: Path) -> None:
         ["{parquet}"],
     ],
 )
-def test_invalid_arguments_give_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
+def test_invalid_arguments_end_with_2(tmp_path: Path, arguments: list[str]) -> None:
     names = {name: lines(tmp_path / name, event()) for name in ("file", "other")}
     names["parquet"] = tmp_path / "parquet"
     pq.write_table(pa.Table.from_pylist([{"a": 1}]), names["parquet"])

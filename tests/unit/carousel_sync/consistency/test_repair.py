@@ -1,4 +1,4 @@
-"""What the repair is made of: single conditional writes, the commands that it names, what the table's history tells."""
+"""The parts of a repair: conditional writes, the commands it suggests, and the check of the table's history."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pyiceberg.table.snapshots import Operation
 from carousel_sync.aws.target import Target
 from carousel_sync.consistency.compare import claim_of_item, compare, name_of, sale_of_item, sale_of_row
 from carousel_sync.consistency.conditional_writes import ConditionalWrites
+from carousel_sync.consistency.presentation import dedupe_commands
 from carousel_sync.consistency.repair import Repairs, rows_may_be_gone
-from carousel_sync.consistency.verify import dedupe_commands
 from lambda_fn.guard.items import claimed_item, guard_key, read_item
 from lambda_fn.projection.item import item_of
 from tests.builders import embedding, sale
@@ -31,7 +31,7 @@ class ConditionFailed(Exception):
 
 
 class Recorder:
-    """A client that keeps what it is asked, and refuses every condition when told so."""
+    """A client that records its requests, and optionally refuses every condition."""
 
     exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionFailed)
 
@@ -51,14 +51,14 @@ class Recorder:
 WRITES: dict[str, Callable[[ConditionalWrites], bool]] = {
     "put_item": lambda writes: writes.put_item(item_of(SALE)),
     "correct_item": lambda writes: writes.correct_item(item_of(SALE), item_of(sale())),
-    "remove_item": lambda writes: writes.remove_item(item_of(SALE)),
+    "delete_item": lambda writes: writes.delete_item(item_of(SALE)),
     "complete_claim": lambda writes: writes.complete_claim(read_item(CLAIM), CLAIM),
     "release_claim": lambda writes: writes.release_claim(guard_key(SALE.key), read_item(CLAIM)),
 }
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_every_write_has_a_condition_and_tells_whether_it_held(name: str) -> None:
+def test_every_write_has_a_condition_and_returns_whether_it_held(name: str) -> None:
     for refuses in (False, True):
         client = Recorder(refuses=refuses)
         assert WRITES[name](ConditionalWrites(client, "projection", "guard", dry_run=False)) is not refuses
@@ -67,36 +67,37 @@ def test_every_write_has_a_condition_and_tells_whether_it_held(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_dry_run_asks_nothing(name: str) -> None:
+def test_a_dry_run_sends_nothing(name: str) -> None:
     client = Recorder()
     assert WRITES[name](ConditionalWrites(client, "projection", "guard", dry_run=True))
     assert client.requests == []
 
 
-def test_a_correction_leaves_the_attributes_of_others_alone() -> None:
+def test_a_correction_leaves_attributes_that_the_function_does_not_write() -> None:
     client = Recorder()
     read = item_of(SALE) | {"reviewedBy": {"S": "somebody"}}
     wanted = item_of(replace(SALE, vendor_id=None))
     ConditionalWrites(client, "projection", "guard", dry_run=False).correct_item(read, wanted)
     ((_, parameters),) = client.requests
     assert parameters["UpdateExpression"].endswith("REMOVE #vendorId")
-    names = set(parameters["ExpressionAttributeNames"].values())
-    assert "reviewedBy" not in names
-    assert not {"PK", "SK"} & names
+    assert "reviewedBy" not in parameters["ExpressionAttributeNames"].values()
+    assert not any(f"#{name} =" in parameters["UpdateExpression"] for name in ("PK", "SK"))
     # DynamoDB Developer Guide, "Quotas": an expression is 4 KB at most.
     assert max(len(parameters[name]) for name in ("UpdateExpression", "ConditionExpression")) < 4096
 
 
-def test_a_release_changes_nothing_but_the_lease() -> None:
+def test_releasing_a_claim_changes_only_its_lease() -> None:
     client = Recorder()
     ConditionalWrites(client, "projection", "guard", dry_run=False).release_claim(guard_key(SALE.key), read_item(CLAIM))
     ((name, parameters),) = client.requests
     assert (name, parameters["UpdateExpression"]) == ("update_item", "SET leaseUntil = :released")
     values = parameters["ExpressionAttributeValues"]
-    assert (values[":owner"], values[":lease"], values[":released"]) == ({"N": "7"}, {"N": "1060.000"}, {"N": "0"})
+    assert values.pop(":released") == {"N": "0"}
+    status, owner, lease, payload_hash = ({"S": "IN_PROGRESS"}, {"N": "7"}, {"N": "1060.000"}, {"S": SALE.payload_hash})
+    assert list(values.values()) == [status, owner, lease, payload_hash]
 
 
-def test_nothing_to_mend() -> None:
+def test_the_number_of_changes() -> None:
     assert Repairs(dry_run=True).changes == 0
     assert Repairs(dry_run=True, claims_released=["a"], items_written=["b", "c"], left={"d": "why"}).changes == 3
 
@@ -110,9 +111,9 @@ def test_nothing_to_mend() -> None:
         ("-t", "sale", ("dev", False), "carousel-sync dedupe -- -t sale"),
     ],
 )
-def test_the_command_that_leaves_one_row(tenant: str, sale_id: str, where: tuple[str, bool], command: str) -> None:
-    one = sale_of_row(sale(tenant_id=tenant, sale_id=sale_id))
-    report = compare([one, one], [], [], 0.0)
+def test_the_command_that_keeps_one_row(tenant: str, sale_id: str, where: tuple[str, bool], command: str) -> None:
+    row = sale_of_row(sale(tenant_id=tenant, sale_id=sale_id))
+    report = compare([row, row], [], [], 0.0)
     target = cast("Target", SimpleNamespace(stage=where[0], is_local=where[1]))
     assert dedupe_commands(report, target) == [command]
 
@@ -146,7 +147,7 @@ FIRST = (1, None, "append")
         (table(FIRST, (2, 1, "append")), table(FIRST), True),
         (table(FIRST), table((9, None, "append")), True),
     ],
-    ids=["empty", "first", "same", "appends", "overwrite", "delete", "expired", "set back", "another history"],
+    ids=["empty", "first", "same", "appends", "overwrite", "delete", "expired", "rolled back", "another history"],
 )
 def test_whether_rows_may_be_gone(older: Any, newer: Any, gone: bool) -> None:
     assert rows_may_be_gone(older, newer) is gone
@@ -155,19 +156,19 @@ def test_whether_rows_may_be_gone(older: Any, newer: Any, gone: bool) -> None:
 # --- size ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_claim_and_an_item_of_the_measurement_are_those_that_are_compared() -> None:
-    one = verify_million.sale_number(5)
+def test_the_measurement_uses_claims_and_items_that_verify_compares() -> None:
+    fifth = verify_million.sale_number(5)
     client = verify_million.MadeUpDynamoDB(6, projection_lost=False)
     (page,) = client.paginate(TableName="projection")
-    assert sale_of_item(page["Items"][5]).digest == sale_of_row(one).digest
+    assert sale_of_item(page["Items"][5]).digest == sale_of_row(fifth).digest
     (page,) = client.paginate(TableName="guard")
-    assert name_of(claim_of_item(page["Items"][5]).key) == name_of(one.key)
+    assert name_of(claim_of_item(page["Items"][5]).key) == name_of(fifth.key)
 
 
-def test_memory_grows_by_less_than_a_kilobyte_for_each_item_that_is_written(tmp_path: Path) -> None:
-    """Over real files, verified and repaired; ``python -m tests.scale.verify_million`` measures it at full size.
+def test_memory_grows_by_less_than_a_kilobyte_per_repaired_item(tmp_path: Path) -> None:
+    """Verify and repair over real files; ``python -m tests.scale.verify_million`` measures it at full size.
 
-    The first run is not counted: it imports modules, which would hide what grows with the number of items.
+    The first run does not count: it imports modules, which would hide the growth.
     """
     peaks = []
     for number, count in enumerate((500, 2_500, 7_500)):

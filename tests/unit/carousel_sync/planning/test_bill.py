@@ -1,4 +1,4 @@
-"""A month's bill, against numbers worked out by hand from round sizes and the prices of the list."""
+"""A month's bill, compared with numbers that were calculated by hand from round sizes and the list prices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from carousel_sync.planning.bill import Bill, Workload, bill
-from carousel_sync.planning.bytes_per_sale import SaleSizes, measure, units
+from carousel_sync.planning.bytes_per_sale import SaleSizes, measure, write_units
 from carousel_sync.planning.prices import LIST_PRICES
 from lambda_fn.ports import Metric, Reason
 
@@ -38,15 +38,15 @@ MONTH = Workload(
 )
 
 
-def quantities(of: Bill) -> dict[tuple[str, str], float]:
-    return {(line.service, line.what): line.quantity for line in of.lines}
+def quantities(bill: Bill) -> dict[tuple[str, str], float]:
+    return {(line.service, line.what): line.quantity for line in bill.lines}
 
 
-def dollars(of: Bill) -> dict[tuple[str, str], float]:
-    return {(line.service, line.what): line.usd for line in of.lines}
+def dollars(bill: Bill) -> dict[tuple[str, str], float]:
+    return {(line.service, line.what): line.usd for line in bill.lines}
 
 
-def test_delivery() -> None:
+def test_eventbridge_and_sqs() -> None:
     lines = dollars(bill(MONTH, LIST_PRICES))
     assert lines["EventBridge", "events published"] == pytest.approx(1.00)
     assert lines["SQS", "messages sent to the queue"] == pytest.approx(0.40)
@@ -81,7 +81,7 @@ def test_dynamodb_writes_and_reads() -> None:
     assert lines["DynamoDB", "look-ups before the commit"] == pytest.approx(0.1415)
 
 
-def test_dynamodb_storage_has_a_hundred_bytes_on_top_of_each_item() -> None:
+def test_dynamodb_storage_adds_a_hundred_bytes_to_each_item() -> None:
     lines = dollars(bill(MONTH, LIST_PRICES))
     # A million items of 11,100 bytes, and entries of 700 and 11,100 bytes, at $0.283; recovery at $0.22.
     assert lines["DynamoDB", "storage: items"] == pytest.approx(0.283 * 11_100e6 / GB)
@@ -91,23 +91,23 @@ def test_dynamodb_storage_has_a_hundred_bytes_on_top_of_each_item() -> None:
     assert lines["DynamoDB", "storage: guard"] == pytest.approx(0.283 * 100_000 * 440 / GB)
 
 
-def test_the_projection_keeps_two_years_and_the_table_everything() -> None:
-    one, two_years, four_years = (
+def test_the_projection_keeps_two_years_and_the_table_keeps_everything() -> None:
+    one_month, two_years, four_years = (
         quantities(bill(replace(MONTH, months_stored=months), LIST_PRICES)) for months in (1, 24, 48)
     )
     items = ("DynamoDB", "storage: items")
-    assert two_years[items] == pytest.approx(24 * one[items])
+    assert two_years[items] == pytest.approx(24 * one_month[items])
     assert four_years[items] == two_years[items]
     rows = ("S3 Tables", "storage")
-    # 4 GB a month (10^9 bytes); what compaction replaced stays for 2 + 13 of 30 days: half a month more.
-    assert [of[rows] for of in (one, two_years, four_years)] == [
+    # 4 GB a month (10^9 bytes). Files that compaction replaced stay for 2 + 13 of 30 days: half a month more.
+    assert [month[rows] for month in (one_month, two_years, four_years)] == [
         pytest.approx(months * 4e9 / GB) for months in (1.5, 24.5, 48.5)
     ]
 
 
 def test_s3_tables() -> None:
-    of = bill(MONTH, LIST_PRICES)
-    lines = dollars(of)
+    month = bill(MONTH, LIST_PRICES)
+    lines = dollars(month)
     # 2,000 commits: 3 data files, manifest, manifest list, and the commit: 12,000 requests at $0.005 a thousand.
     assert lines["S3 Tables", "uploads and commits"] == pytest.approx(0.06)
     assert lines["S3 Tables", "reads, an allowance of one a commit"] == pytest.approx(0.0008)
@@ -115,7 +115,7 @@ def test_s3_tables() -> None:
     assert lines["S3 Tables", "compaction, by GB"] == pytest.approx(0.005 * 4e9 / GB)
     # Compacted: 4e9 bytes in files of 512 MiB, 7.45 of them. For half a month: 6,000 data files, and 3 of metadata for
     # each of 2,000 commits.
-    assert quantities(of)["S3 Tables", "objects monitored"] == pytest.approx(4e9 / (512 * 1024**2) + 6_000)
+    assert quantities(month)["S3 Tables", "objects monitored"] == pytest.approx(4e9 / (512 * 1024**2) + 6_000)
 
 
 def test_cloudwatch() -> None:
@@ -128,17 +128,17 @@ def test_cloudwatch() -> None:
     assert lines["CloudWatch", "alarms"] == pytest.approx(1.10)
 
 
-def test_the_sums_are_those_of_the_lines() -> None:
-    of = bill(MONTH, LIST_PRICES)
-    assert of.usd == pytest.approx(sum(of.by_service.values()))
-    assert of.by_service["Lambda"] == pytest.approx(0.0004 + 0.0266668)
-    assert of.share("Lambda") == pytest.approx((0.0004 + 0.0266668) / of.usd)
-    assert list(of.by_service) == ["EventBridge", "SQS", "Lambda", "DynamoDB", "S3 Tables", "CloudWatch"]
+def test_the_sums_match_the_lines() -> None:
+    month = bill(MONTH, LIST_PRICES)
+    assert month.usd == pytest.approx(sum(month.by_service.values()))
+    assert month.by_service["Lambda"] == pytest.approx(0.0004 + 0.0266668)
+    assert month.share("Lambda") == pytest.approx((0.0004 + 0.0266668) / month.usd)
+    assert list(month.by_service) == ["EventBridge", "SQS", "Lambda", "DynamoDB", "S3 Tables", "CloudWatch"]
 
 
-def test_an_embedding_that_an_index_carries_doubles_the_writes() -> None:
+def test_the_embedding_in_an_index_doubles_the_writes() -> None:
     with_it, without = measure(1024), measure(0)
-    # Eleven KB of JSON text are 12 units, in the table and in the index; without it everything fits into 1.
+    # Eleven KB of JSON text take 12 units, in the table and in the index; without it everything fits into 1.
     assert (with_it.item_units, with_it.gsi1_units, with_it.gsi2_units) == (12, 1, 12)
     assert (without.item_units, without.gsi1_units, without.gsi2_units) == (1, 1, 0)
     assert (with_it.claim_units, with_it.completion_units) == (1, 1)
@@ -148,4 +148,4 @@ def test_an_embedding_that_an_index_carries_doubles_the_writes() -> None:
 
 
 def test_write_units_round_up() -> None:
-    assert [units(size) for size in (1, 1024, 1025, 2048)] == [1, 1, 2, 2]
+    assert [write_units(size) for size in (1, 1024, 1025, 2048)] == [1, 1, 2, 2]

@@ -1,4 +1,4 @@
-"""Settings for a load: formulae against numbers worked out by hand, and properties over all loads."""
+"""Settings for a load: formulae compared with numbers calculated by hand, and properties of all loads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from carousel_sync.planning.capacity import (
     commits_per_second,
     largest_batch,
     metadata_bytes,
+    plan_capacity,
     retention_hours,
-    size,
 )
 from carousel_sync.planning.durations import WAITING_MILLISECONDS, cpu_milliseconds, lambda_milliseconds
 
@@ -41,33 +41,33 @@ def test_the_size_of_the_metadata() -> None:
     assert metadata_bytes(0.5, 24) == pytest.approx(0.5 * 24 * 3_600_000 / 1.25)
 
 
-def test_retention_takes_half_of_the_limit() -> None:
+def test_snapshots_fill_at_most_half_of_the_limit() -> None:
     # 25 MB / 2.88 MB an hour = 8.68.
     assert retention_hours(1.0) == 8
     assert retention_hours(0.01) == 120
     assert retention_hours(100.0) == 1
 
 
-def test_commits_close_when_full_or_when_the_window_is_over() -> None:
-    # 100 events a second in batches of 500 fill five seconds; two collectors with a window of 20 s close more slowly.
+def test_batches_are_delivered_when_full_or_at_the_end_of_the_window() -> None:
+    # 100 events a second fill a batch of 500 in five seconds; two collectors with a window of 20 s are slower.
     assert commits_per_second(100, 500, 20, 2) == pytest.approx(0.2)
-    # Five collectors with a window of 5 s close one batch a second between them, full or not.
+    # Five collectors with a window of 5 s deliver one batch a second between them, full or not.
     assert commits_per_second(100, 500, 5, 5) == pytest.approx(1.0)
-    # However many handlers there are, five pollers begin; and there are no more batches than events.
+    # There are five pollers for any number of handlers, and never more batches than events.
     assert commits_per_second(100, 500, 5, 50) == pytest.approx(1.0)
     assert commits_per_second(0.1, 500, 1, 5) == pytest.approx(0.1)
 
 
-def test_an_invocation_carries_six_megabytes() -> None:
+def test_a_batch_fits_into_six_megabytes() -> None:
     # 6,291,456 / (11,300 + 700) = 524.3.
     assert largest_batch(11_300, 1024, 512) == 524
     assert largest_batch(4_000_000, 1024, 512) == 1
 
 
-def test_a_batch_has_to_end_within_half_of_the_time_out() -> None:
+def test_a_batch_ends_within_half_of_the_time_out() -> None:
     # At 128 MB, 30 s less 200 ms of waiting are 2,156 ms of a core; less 48, by 0.34 ms for each sale.
     assert largest_batch(100, 0, 128) == 6_200
-    # On a whole core time would do for 87,000, of which 6 MB hold 6,291,456 / 800.
+    # On a whole core there is time for 87,000, but 6 MB hold only 6,291,456 / 800.
     assert largest_batch(100, 0, 1769) == 7_864
 
 
@@ -80,68 +80,68 @@ def test_time_of_a_batch() -> None:
 
 
 def test_a_hundred_events_a_second() -> None:
-    chosen = size(USUAL)
-    assert (chosen.batch_size, chosen.window_seconds, chosen.concurrency) == (524, 57, 2)
+    plan = plan_capacity(USUAL)
+    assert (plan.batch_size, plan.window_seconds, plan.concurrency) == (524, 57, 2)
     # The batch is full after 5.24 s: 0.19 commits a second, of which 25 MB hold 45 hours.
-    assert chosen.commits_per_second == pytest.approx(100 / 524)
-    assert chosen.retention_hours == 45
-    assert chosen.metadata_bytes == pytest.approx(100 / 524 * 3600 * 45 * 800)
-    assert chosen.problems == ()
+    assert plan.commits_per_second == pytest.approx(100 / 524)
+    assert plan.retention_hours == 45
+    assert plan.metadata_bytes == pytest.approx(100 / 524 * 3600 * 45 * 800)
+    assert plan.problems == ()
 
 
 def test_a_rare_event_is_a_batch_of_its_own() -> None:
-    chosen = size(replace(USUAL, events_per_second=0.001))
-    assert chosen.sales_per_commit == pytest.approx(1.0)
-    assert chosen.retention_hours == 120
-    assert chosen.problems == ()
+    plan = plan_capacity(replace(USUAL, events_per_second=0.001))
+    assert plan.sales_per_commit == pytest.approx(1.0)
+    assert plan.retention_hours == 120
+    assert plan.problems == ()
 
 
-def test_more_than_one_table_takes_is_said() -> None:
-    chosen = size(replace(USUAL, events_per_second=1_000))
-    (problem,) = chosen.problems
+def test_more_commits_than_one_table_takes_are_a_problem() -> None:
+    plan = plan_capacity(replace(USUAL, events_per_second=1_000))
+    (problem,) = plan.problems
     assert "1.91 commits a second" in problem
     assert "second table" in problem
-    (note,) = chosen.notes
+    (note,) = plan.notes
     assert "4 h" in note
 
 
-def test_a_short_delay_makes_too_many_commits_and_that_is_said() -> None:
-    chosen = size(replace(USUAL, events_per_second=10, delay_seconds=2.5))
-    assert chosen.window_seconds == 1
-    assert any("--delay-seconds" in problem for problem in chosen.problems)
+def test_a_short_delay_makes_too_many_commits() -> None:
+    plan = plan_capacity(replace(USUAL, events_per_second=10, delay_seconds=2.5))
+    assert plan.window_seconds == 1
+    assert any("--delay-seconds" in problem for problem in plan.problems)
 
 
-def test_a_delay_that_can_not_be_kept_is_said() -> None:
-    chosen = size(replace(USUAL, delay_seconds=1.0))
-    assert any("visible only after" in problem for problem in chosen.problems)
+def test_a_delay_that_cannot_be_kept_is_a_problem() -> None:
+    plan = plan_capacity(replace(USUAL, delay_seconds=1.0))
+    assert any("visible only after" in problem for problem in plan.problems)
 
 
 @given(loads)
-def test_settings_are_within_the_bounds_of_the_services(load: Load) -> None:
-    chosen = size(load)
-    assert 1 <= chosen.batch_size <= BATCH_LIMIT
-    assert chosen.batch_size == 1 or (
-        chosen.batch_size * (load.event_bytes + RECORD_OVERHEAD_BYTES) <= INVOCATION_LIMIT_BYTES
+def test_settings_are_within_the_limits_of_the_services(load: Load) -> None:
+    plan = plan_capacity(load)
+    assert 1 <= plan.batch_size <= BATCH_LIMIT
+    assert plan.batch_size == 1 or (
+        plan.batch_size * (load.event_bytes + RECORD_OVERHEAD_BYTES) <= INVOCATION_LIMIT_BYTES
     )
-    assert 1 <= chosen.window_seconds <= 300
-    assert chosen.concurrency >= 2
-    assert 1 <= chosen.retention_hours <= 120
-    assert chosen.sales_per_commit <= chosen.batch_size * (1 + 1e-9)
-    assert chosen.commits_per_second * chosen.sales_per_commit == pytest.approx(load.events_per_second)
+    assert 1 <= plan.window_seconds <= 300
+    assert plan.concurrency >= 2
+    assert 1 <= plan.retention_hours <= 120
+    assert plan.sales_per_commit <= plan.batch_size * (1 + 1e-9)
+    assert plan.commits_per_second * plan.sales_per_commit == pytest.approx(load.events_per_second)
 
 
 @given(loads)
-def test_settings_without_a_problem_keep_what_was_asked_for(load: Load) -> None:
-    chosen = size(load)
-    if not chosen.problems:
-        assert chosen.delay_seconds <= load.delay_seconds
-        assert chosen.commits_per_second <= load.table_commits_per_second
-        assert chosen.metadata_bytes < METADATA_LIMIT_BYTES
+def test_settings_without_a_problem_meet_the_requirements(load: Load) -> None:
+    plan = plan_capacity(load)
+    if not plan.problems:
+        assert plan.delay_seconds <= load.delay_seconds
+        assert plan.commits_per_second <= load.table_commits_per_second
+        assert plan.metadata_bytes < METADATA_LIMIT_BYTES
         # The handlers can take the load.
-        assert chosen.concurrency >= chosen.commits_per_second * chosen.batch_seconds
+        assert plan.concurrency >= plan.commits_per_second * plan.batch_seconds
 
 
 @given(loads, st.floats(1, 300))
 def test_a_longer_delay_never_makes_more_commits(load: Load, longer: float) -> None:
     patient = replace(load, delay_seconds=load.delay_seconds + longer)
-    assert size(patient).commits_per_second <= size(load).commits_per_second * (1 + 1e-9)
+    assert plan_capacity(patient).commits_per_second <= plan_capacity(load).commits_per_second * (1 + 1e-9)

@@ -1,4 +1,4 @@
-"""The commands ``cost`` and ``size``: what they print, and how they end."""
+"""The commands ``cost`` and ``size``: output and exit codes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from carousel_sync.project import PROJECT_ROOT
 
 @pytest.fixture(autouse=True)
 def wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Print on a console so wide that no cell of a table is folded."""
-    for command in ("cost", "size"):
-        monkeypatch.setattr(f"carousel_sync.planning.{command}.stdout", Console(width=200))
+    """Print on a console that is wide enough for every cell of a table."""
+    monkeypatch.setattr("carousel_sync.planning.commands.stdout", Console(width=200))
 
 
 def run(*arguments: str) -> Result:
@@ -47,7 +46,7 @@ def test_a_million_sales() -> None:
     assert {price["name"] for price in found["prices"]} == set(LIST_PRICES)
 
 
-def test_without_the_embedding_the_writes_are_four_units() -> None:
+def test_a_sale_without_an_embedding_takes_four_write_units() -> None:
     assert document("cost", "--embedding", "0")["write_units_per_sale"] == 4
 
 
@@ -60,7 +59,7 @@ def test_options_reach_the_bill() -> None:
     assert memory["months"][0]["by_service"]["Lambda"] == pytest.approx(0.002 + 10_000 * 13.3334e-6, abs=1e-4)
 
 
-def test_people_see_every_price_with_its_source_and_date() -> None:
+def test_the_output_has_every_price_with_its_source_and_date() -> None:
     shown = run("cost", "--price", "metric=0.5").stdout
     for price in LIST_PRICES.values():
         assert price.name in shown
@@ -70,13 +69,13 @@ def test_people_see_every_price_with_its_source_and_date() -> None:
     assert "None was found for eu-west-1 of eventbridge_event" in " ".join(shown.split())
 
 
-def test_an_unknown_price_is_one_message() -> None:
+def test_an_unknown_price_is_refused() -> None:
     result = run("cost", "--price", "gold=1")
     assert result.exit_code == 1
     assert "there is no price 'gold'" in " ".join(result.stderr.split())
 
 
-def test_an_embedding_that_no_event_can_have_is_one_message() -> None:
+def test_an_embedding_that_no_event_can_have_is_refused() -> None:
     result = run("cost", "--embedding", "5000")
     assert result.exit_code == 1
     assert "--embedding" in result.stderr
@@ -92,15 +91,15 @@ def test_settings_for_a_load() -> None:
     assert "MaximumConcurrency" in shown
 
 
-def test_a_load_that_is_too_much_ends_with_1_and_says_why() -> None:
+def test_a_load_that_is_too_high_ends_with_1_and_the_reason() -> None:
     result = run("size", "--events-per-second", "1000")
     assert result.exit_code == 1
-    assert "Will not do:" in result.stdout
+    assert "Does not suffice:" in result.stdout
     assert "second table" in result.stdout
 
 
-def test_the_documentation_tells_what_the_calculator_does() -> None:
-    """When it fails: put the new figures into the tables, and draw the pictures again (benchmarks.sizing_pictures)."""
+def test_the_documentation_has_the_calculated_figures() -> None:
+    """If it fails: update the tables, and draw the pictures again (benchmarks.sizing_pictures)."""
     text = (PROJECT_ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     with_it, without = (document("cost", "--embedding", values)["months"] for values in ("1024", "0"))
     (totals,) = re.findall(r"^\| total \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)

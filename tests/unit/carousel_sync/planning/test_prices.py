@@ -1,4 +1,4 @@
-"""List prices: what each says of itself, and others put in their place."""
+"""List prices: their sources, and replacing them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from carousel_sync.planning.prices import LIST_PRICES, LOOKED_UP, REGION, YOURS, elsewhere, with_overrides
+from carousel_sync.planning.prices import LIST_PRICES, LOOKED_UP, REGION, YOURS, of_other_regions, with_overrides
 from lambda_fn.errors import ConfigurationError
 
 TODAY = date(2026, 12, 1)
 
 
-def test_each_price_has_a_source_a_region_and_a_date_before_it_was_looked_up() -> None:
+def test_each_price_has_a_source_a_region_and_a_date_before_the_look_up() -> None:
     for price in LIST_PRICES.values():
         assert price.source.endswith("pricing") or "pricing" in price.source
         assert price.region in (REGION, "us-east-1")
@@ -29,7 +29,7 @@ def test_a_price_is_for_its_units() -> None:
 
 
 def test_prices_of_another_region_are_named() -> None:
-    assert {price.name for price in elsewhere(LIST_PRICES)} == {
+    assert {price.name for price in of_other_regions(LIST_PRICES)} == {
         "eventbridge_event",
         "s3_tables_put",
         "s3_tables_get",
@@ -39,16 +39,16 @@ def test_prices_of_another_region_are_named() -> None:
     }
 
 
-def test_another_price_is_put_in() -> None:
+def test_prices_can_be_replaced() -> None:
     prices = with_overrides(LIST_PRICES, ["eventbridge_event=1.2", "metric=0"], TODAY)
     assert prices["eventbridge_event"].usd == Decimal("1.2")
     assert (prices["eventbridge_event"].source, prices["eventbridge_event"].as_of) == (YOURS, TODAY)
     assert prices["metric"].of(10) == 0
-    assert "eventbridge_event" not in {price.name for price in elsewhere(prices)}
+    assert "eventbridge_event" not in {price.name for price in of_other_regions(prices)}
     assert LIST_PRICES["eventbridge_event"].usd == Decimal("1.00")
 
 
 @pytest.mark.parametrize("override", ["gold=1", "metric", "metric=", "metric=-1", "metric=NaN", "metric=Infinity"])
-def test_what_is_no_price_is_named(override: str) -> None:
+def test_an_invalid_price_is_refused(override: str) -> None:
     with pytest.raises(ConfigurationError, match="--price"):
         with_overrides(LIST_PRICES, [override], TODAY)

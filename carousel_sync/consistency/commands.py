@@ -1,0 +1,173 @@
+"""``carousel-sync verify`` and ``carousel-sync dedupe``."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from carousel_sync.aws.target import Target, resolve
+from carousel_sync.command_line.console import (
+    DEFAULT_STAGE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    JsonOption,
+    LocalOption,
+    StageOption,
+    command_for,
+    print_json,
+    readable_errors,
+    spinner,
+    stderr,
+    stdout,
+    working_on,
+)
+from carousel_sync.consistency.compare import Report
+from carousel_sync.consistency.dedupe import SaleRows, keep_one_row, rows_of
+from carousel_sync.consistency.presentation import (
+    dedupe_commands,
+    show_dedupe_commands,
+    show_repairs,
+    show_report,
+    verify_with_progress,
+)
+from carousel_sync.consistency.repair import Repair, Repairs
+from carousel_sync.consistency.verify import readable_file_errors
+from lambda_fn.sale import SaleKey
+
+LONGEST_VALUE: Final = 60
+
+
+def verify(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Also show how to repair what is found. Changes nothing without --yes.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repair: make the repairs, then verify again.")] = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the table's rows, the look-up items and the claims, sale by sale; exit code 0 only when they agree.
+
+    While sales are being processed, some of them are incomplete: wait until the queue is empty. --repair is safe at
+    any time: it changes only look-up items and claims, each only if it is still as it was read.
+    """
+    if yes and not repair:
+        raise typer.BadParameter("--yes belongs to --repair")
+    with readable_errors():
+        target = resolve(stage, local)
+        report = verify_with_progress(target)
+        repairs = _repair(target, report, dry_run=not yes) if repair else None
+        after = verify_with_progress(target) if yes else None
+    if as_json:
+        print_json(_as_json(report, repairs, after, target))
+    else:
+        _show(report, repairs, after, target)
+    if not (after or report).consistent:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
+    with spinner("Reading the Iceberg table again") as progress, readable_file_errors():
+
+        def show_files(done: int, total: int) -> None:
+            progress(f"Repairing what was found: {done:,} of {total:,} files of the table")
+
+        repair = Repair(target, report, dry_run=dry_run, progress=show_files)
+        try:
+            return repair.run()
+        except KeyboardInterrupt:
+            made = 0 if dry_run else repair.done.changes
+            command = command_for(target, "verify", "--repair", *([] if dry_run else ["--yes"]))
+            stderr.print(
+                f"Interrupted. {made:,} changes were made; they remain, and each is complete. To continue: {command}",
+                highlight=False,
+            )
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _show(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> None:
+    show_report(report, target)
+    show_dedupe_commands(report, target)
+    if repairs is not None:
+        show_repairs(repairs, target)
+    if after is not None:
+        stdout.print("\n[bold]After the repair:[/]")
+        show_report(after, target)
+
+
+def _as_json(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> dict[str, Any]:
+    document = report.as_json()
+    if repairs is not None:
+        document["repair"] = {**repairs.as_json(), "commands": dedupe_commands(report, target)}
+        document["after"] = after.as_json() if after else None
+    return document
+
+
+def dedupe(
+    tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="The sale's tenant.")],
+    sale_id: Annotated[str, typer.Argument(metavar="SALE", help="The sale's id.")],
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=1, help="Number of the row to keep. Required if the rows have different facts."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove the other rows. Without it, the rows are only shown.")
+    ] = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep one row of a sale that the Iceberg table has more than once.
+
+    Safe while sales are being processed, and safe to repeat. Exit code 0 when the sale has one row, or none; 1 when it
+    has more.
+    """
+    key = SaleKey(tenant_id, sale_id)
+    with readable_errors(), readable_file_errors():
+        target = resolve(stage, local)
+        with working_on(f"Looking for the rows of {tenant_id}/{sale_id}"):
+            found = rows_of(target.load_table(), key)
+        if not as_json:
+            _show_rows(found)
+        if yes and found.count > 1:
+            with working_on("Rewriting the files that contain them"):
+                keep_one_row(target, key, keep, found.count)
+    done = yes or found.count <= 1
+    if as_json:
+        differing = sorted(found.differing)
+        document = {"rows": found.as_json(), "differing": differing, "alike": found.have_same_facts, "done": done}
+        print_json(document)
+    elif yes and found.count > 1:
+        command = command_for(target, "verify", "--repair")
+        stdout.print(f"One row is left. Now check its look-up item: {command}", highlight=False, soft_wrap=True)
+    elif not done:
+        options = ["--yes"] if found.have_same_facts else ["--yes", "--keep", "NUMBER"]
+        command = command_for(target, "dedupe", *options, arguments=key)
+        stderr.print(f"Nothing was changed. To keep one row: {command}", markup=False, highlight=False, soft_wrap=True)
+    if not done:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show_rows(found: SaleRows) -> None:
+    if found.count <= 1:
+        stdout.print(f"The table has {found.count} row{'' if found.count else 's'} of the sale: nothing to do.")
+        return
+    facts = "the same facts" if found.have_same_facts else "different facts"
+    stdout.print(f"The table has {found.count} rows of the sale, with {facts}:", highlight=False)
+    listed = found.as_json()
+    # A column for each row: usually there are two, which may differ in twenty columns of the table.
+    table = Table("")
+    for row in listed:
+        table.add_column(f"Row {row['number']}", overflow="fold")
+    for name in list(listed[0])[1:]:
+        table.add_row(name, *(Text(_shortened(row[name])) for row in listed))
+    stdout.print(table, highlight=False)
+
+
+def _shortened(value: Any) -> str:
+    text = value.isoformat() if isinstance(value, datetime | date) else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -1,0 +1,219 @@
+"""``carousel-sync cost`` and ``carousel-sync size``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from carousel_sync.command_line.console import EXIT_FAILED, JsonOption, print_json, readable_errors, stdout
+from carousel_sync.planning import capacity
+from carousel_sync.planning.bill import A_MILLION, MONTHS, Bill, Workload, cost_document, first_estimate, monthly_bills
+from carousel_sync.planning.bytes_per_sale import measure
+from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
+from carousel_sync.planning.prices import LIST_PRICES, LOOKED_UP, REGION, Prices, of_other_regions, with_overrides
+
+EmbeddingOption = Annotated[int, typer.Option("--embedding", help="Values in each embedding; 0 for none.")]
+MemoryOption = Annotated[int, typer.Option("--memory", min=128, max=10_240, help="The function's memory in MB.")]
+PartitionsOption = Annotated[
+    float, typer.Option("--partitions", min=1, help="Data files of a commit: tenants times months of sale in a batch.")
+]
+
+
+def cost(
+    events_per_month: Annotated[float, typer.Option("--events-per-month", min=1, help="Sales a month.")] = A_MILLION,
+    embedding: EmbeddingOption = 1024,
+    sales_per_commit: Annotated[
+        float, typer.Option("--sales-per-commit", min=1, help="Average number of sales in a batch, and so in a commit.")
+    ] = 500,
+    partitions: PartitionsOption = 3,
+    memory: MemoryOption = 512,
+    milliseconds_per_batch: Annotated[
+        float | None,
+        typer.Option(
+            "--milliseconds-per-batch",
+            min=0,
+            help="The function's metric Duration. Default: estimated from CPU time measured on another machine.",
+            show_default=False,
+        ),
+    ] = None,
+    retention_hours: Annotated[
+        float, typer.Option("--retention-hours", min=1, help="How long the table retains snapshots.")
+    ] = 6,
+    price: Annotated[
+        list[str] | None,
+        typer.Option("--price", metavar="NAME=USD", help="Replace a list price, for the same units; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate a month's bill at list prices, line by line, with the source and date of each price.
+
+    Storage grows for as long as sales are kept, so the bill is shown for the first month and for the 24th.
+    """
+    with readable_errors():
+        prices = with_overrides(LIST_PRICES, price or (), datetime.now(UTC).date())
+        estimated = lambda_milliseconds(cpu_milliseconds(sales_per_commit, embedding), memory)
+        workload = Workload(
+            events=events_per_month,
+            sizes=measure(embedding),
+            sales_per_commit=sales_per_commit,
+            lambda_milliseconds=estimated if milliseconds_per_batch is None else milliseconds_per_batch,
+            memory_mb=memory,
+            log_bytes_per_batch=log_bytes(sales_per_commit),
+            partitions_per_commit=partitions,
+            snapshot_retention_hours=retention_hours,
+        )
+        bills = monthly_bills(workload, prices)
+    if as_json:
+        print_json({"embedding": embedding, **cost_document(workload, bills, prices)})
+    else:
+        _show_cost(workload, bills, prices)
+
+
+def size(
+    events_per_second: Annotated[
+        float, typer.Option("--events-per-second", min=0.0001, help="Average load; the settings have room for peaks.")
+    ],
+    delay_seconds: Annotated[
+        float, typer.Option("--delay-seconds", min=1, help="Longest time until a sale can be queried.")
+    ] = 60,
+    embedding: EmbeddingOption = 1024,
+    event_bytes: Annotated[
+        float | None,
+        typer.Option(
+            "--event-bytes",
+            min=100,
+            help="Size of an event as JSON. Default: measured on generated events.",
+            show_default=False,
+        ),
+    ] = None,
+    memory: MemoryOption = 512,
+    partitions: PartitionsOption = 3,
+    commits_per_second: Annotated[
+        float, typer.Option("--commits-per-second", min=0.01, help="Most commits that are planned for the table.")
+    ] = capacity.COMMITS_PER_SECOND,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose batch size, window, concurrency and snapshot retention for a load; exit code 1 if no settings suffice."""
+    with readable_errors():
+        sizes = measure(embedding)
+        load = capacity.Load(
+            events_per_second, event_bytes or sizes.event_bytes, embedding, delay_seconds, memory, commits_per_second
+        )
+        plan = capacity.plan_capacity(load)
+        workload = capacity.workload_of(load, plan, sizes, partitions)
+        bills = monthly_bills(workload, LIST_PRICES)
+    if as_json:
+        print_json({**plan.as_json(), "cost": cost_document(workload, bills, LIST_PRICES)})
+    else:
+        _show_plan(load, plan, bills)
+    if plan.problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> None:
+    sizes = workload.sizes
+    stdout.print(_lines_table(workload, bills))
+    stdout.print(_summary_table(workload, bills))
+    stdout.print(
+        f"{sizes.write_units:.0f} write units a sale: {sizes.guard_units:.0f} in the guard, {sizes.item_units:.0f} for "
+        f"its item of {sizes.item_bytes / 1024:.1f} KB, {sizes.gsi1_units:.0f} in the index by tenant and date, "
+        f"{sizes.gsi2_units:.0f} in the index by embedding shard, which contains the embedding again.",
+        highlight=False,
+    )
+    stdout.print(_price_table(prices))
+    _show_caveats(prices)
+
+
+def _lines_table(workload: Workload, bills: Sequence[Bill]) -> Table:
+    title = f"{workload.events:,.0f} sales a month, {workload.sales_per_commit:,.0f} in a commit"
+    table = Table("", "What", title=title)
+    for heading in ("Quantity in month 1", *(f"Month {month}, $" for month in MONTHS)):
+        table.add_column(heading, justify="right")
+    service = ""
+    for of_months in zip(*(bill.lines for bill in bills), strict=True):
+        line = of_months[0]
+        if line.service != service:
+            table.add_section()
+        name = line.service if line.service != service else ""
+        service = line.service
+        quantity = f"{line.quantity:,.3g}" if line.quantity < 1 else f"{line.quantity:,.0f}"
+        table.add_row(name, line.what, quantity, *(f"{of_month.usd:,.2f}" for of_month in of_months))
+    return table
+
+
+def _summary_table(workload: Workload, bills: Sequence[Bill]) -> Table:
+    """Return the bills by service beside the first estimate."""
+    table = Table("A month, $")
+    for heading in (*(f"Month {month}" for month in MONTHS), "First estimate"):
+        table.add_column(heading, justify="right")
+    estimate = first_estimate(workload.events)
+    for service in bills[0].by_service:
+        estimated = f"{estimate[service]:,.2f}" if service in estimate else "-"
+        table.add_row(service, *(f"{bill.by_service[service]:,.2f}" for bill in bills), estimated)
+    table.add_section()
+    table.add_row("Total", *(f"{bill.usd:,.2f}" for bill in bills), f"{sum(estimate.values()):,.2f}", style="bold")
+    return table
+
+
+def _price_table(prices: Prices) -> Table:
+    table = Table(title="List prices")
+    table.add_column("Price", no_wrap=True)
+    table.add_column("$", justify="right")
+    table.add_column("for")
+    table.add_column("Source")
+    table.add_column("Region", no_wrap=True)
+    table.add_column("As of", no_wrap=True)
+    for price in prices.values():
+        units = f"{price.per:,} {price.unit}"
+        table.add_row(price.name, f"{price.usd:f}", units, price.source, price.region, price.as_of.isoformat())
+    return table
+
+
+def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bill]) -> None:
+    table = Table("", title=f"{load.events_per_second:g} events/s, visible within {load.delay_seconds:g} s")
+    table.add_column("Value", justify="right")
+    table.add_column("Parameter, or explanation")
+    metadata, limit = plan.metadata_bytes / 1e6, capacity.METADATA_LIMIT_BYTES / 1e6
+    rows = (
+        ("Batch size", f"{plan.batch_size:,}", "BatchSize: limited by 6 MB and by half of the time-out"),
+        ("Window", f"{plan.window_seconds} s", "BatchWindowSeconds: what the delay allows"),
+        ("Concurrency", f"{plan.concurrency}", "MaximumConcurrency: twice the number of busy handlers"),
+        ("Snapshot retention", f"{plan.retention_hours} h", "of the table's snapshot management"),
+        ("Sales in a commit", f"{plan.sales_per_commit:,.0f}", ""),
+        ("Commits", f"{plan.commits_per_second:.3f}/s", f"planned for the table: {load.table_commits_per_second:g}/s"),
+        ("Time of a batch", f"{plan.batch_seconds:.1f} s", f"estimated for {load.memory_mb} MB"),
+        ("Visible after", f"{plan.delay_seconds:.1f} s", "at worst: window, batch, and the batch before it"),
+        ("metadata.json", f"{metadata:.1f} MB", f"S3 Tables refuses more than {limit:.0f} MB"),
+        *((f"Month {month}", f"${bill.usd:,.2f}", _share(bill)) for month, bill in zip(MONTHS, bills, strict=True)),
+    )
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table, highlight=False)
+    for problem in plan.problems:
+        stdout.print(f"[bold red]Does not suffice:[/] {problem}", highlight=False)
+    for note in plan.notes:
+        stdout.print(f"[yellow]Note:[/] {note}", highlight=False)
+    _show_caveats(LIST_PRICES)
+
+
+def _share(bill: Bill) -> str:
+    return f"DynamoDB: {bill.share('DynamoDB'):.0%}"
+
+
+def _show_caveats(prices: Prices) -> None:
+    names = ", ".join(price.name for price in of_other_regions(prices))
+    borrowed = f" None was found for {REGION} of {names}: prices of another region stand in." if names else ""
+    stdout.print(
+        f"List prices in {REGION}, looked up on {LOOKED_UP} in public copies of AWS's price list: check them on AWS's "
+        f"pricing pages.{borrowed} Not included: free allowances, discounts, data transfer, queries, retries and "
+        "taxes. The time in Lambda is an estimate unless --milliseconds-per-batch was given.",
+        style="dim",
+        highlight=False,
+    )
