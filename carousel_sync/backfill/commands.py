@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import Target, resolve
+from carousel_sync.aws.target import Target
 from carousel_sync.backfill.landing import Backfill, Backfilled, application_of, forget_rejected, through
 from carousel_sync.backfill.records import Record, RecordFile
 from carousel_sync.command_line.console import (
@@ -30,6 +30,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
 
 EXIT_INTERRUPTED: Final = 130

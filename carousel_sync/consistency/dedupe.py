@@ -22,7 +22,7 @@ from pyiceberg.table.update import AssertTableUUID
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from carousel_sync.aws.target import CATALOG_FAILURES, Target, resolve
+from carousel_sync.aws.target import CATALOG_FAILURES, Target
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
@@ -35,6 +35,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.consistency.verify import readable_file_errors
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 from lambda_fn.runtime.retry import Deadline, Retry, SystemClock

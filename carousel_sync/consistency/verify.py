@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as TextTable
 
-from carousel_sync.aws.target import Target, resolve
+from carousel_sync.aws.target import Target
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
@@ -26,6 +26,7 @@ from carousel_sync.command_line.console import (
     stderr,
     stdout,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.consistency.compare import (
     Report,
     StoredClaim,

@@ -9,7 +9,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -20,6 +19,7 @@ from carousel_sync.command_line.console import (
     readable_errors,
     stdout,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
 from carousel_sync.doctor.run import CHECKS, examine
 from carousel_sync.doctor.stage import Stage

@@ -12,7 +12,7 @@ import typer
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 
-from carousel_sync.aws.target import CATALOG_FAILURES, Target, resolve
+from carousel_sync.aws.target import CATALOG_FAILURES, Target
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -24,6 +24,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.table.status import State, TableStatus, status_of
 from catalog_config.maintenance import ensure_maintenance
 from catalog_config.provision import ProvisionError, ProvisionResult, ensure_table

@@ -95,7 +95,8 @@ def test_a_column_is_added_while_sales_arrive(checkout: Checkout) -> None:
 
 def drained(checkout: Checkout) -> None:
     script = (
-        "from carousel_sync.aws import buffer_queue, target as targets; target = targets.resolve('dev', True)\n"
+        "from carousel_sync.aws import buffer_queue; from carousel_sync.command_line.stage import resolve\n"
+        "target = resolve('dev', True)\n"
         "assert buffer_queue.wait_until_empty(target, buffer_queue.buffer_queue_url(target), 120)"
     )
     environment = {**os.environ, STATE_DIR_VARIABLE: str(checkout.folder / "state")}
