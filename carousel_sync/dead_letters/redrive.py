@@ -104,8 +104,8 @@ class Redrive:
     def _is_newer(self, letter: Letter, event: str | None, started: float) -> bool:
         """Whether the letter arrived after the start.
 
-        SQS's clock has a resolution of a second. A letter of the very second of the start is a rejected one that came
-        back if its event has been sent, and was there before otherwise.
+        SQS's clock has a resolution of one second. A letter from the second of the start is new if its event has been
+        sent back in this run, because then it was rejected again; otherwise it was there before.
         """
         if letter.sent_at < started:
             return False

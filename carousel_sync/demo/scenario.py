@@ -40,7 +40,7 @@ TEXT_CHARACTERS: Final = 60
 
 @dataclass(frozen=True)
 class _Expected:
-    """The example's sale, and the generated ones."""
+    """What must be stored in the end: the sales of the example event and of the generated ones."""
 
     example: Sale
     recipe: Recipe

@@ -64,9 +64,7 @@ def deploy(target: Target, deployment: Deployment) -> None:
         change(**request)
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
-            raise ConfigurationError(
-                f"CloudFormation refused template.yaml: {error}. The emulator keeps running, unchanged."
-            ) from error
+            raise ConfigurationError(f"CloudFormation refused template.yaml: {error}. Nothing was changed.") from error
     apply_corrections(target, cloudformation.outputs(_wait(target)))
 
 
@@ -92,15 +90,9 @@ def _wait(target: Target) -> dict[str, Any]:
         if description and status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return description
         if not status.endswith("_IN_PROGRESS"):
-            raise ConfigurationError(
-                f"The deployment failed with status {status}:\n{_reasons(target)}\nThe emulator keeps running, so that "
-                "you can inspect it (carousel-sync local env). To start over: carousel-sync local down"
-            )
+            raise ConfigurationError(f"The deployment failed with status {status}:\n{_reasons(target)}")
         time.sleep(_POLL_SECONDS)
-    raise ConfigurationError(
-        f"The deployment has status {status} after {_DEPLOY_SECONDS:.0f} s. It continues in the emulator. To check it: "
-        "carousel-sync local status. To start over: carousel-sync local down"
-    )
+    raise ConfigurationError(f"The deployment still has status {status} after {_DEPLOY_SECONDS:.0f} s, and continues.")
 
 
 def _reasons(target: Target) -> str:

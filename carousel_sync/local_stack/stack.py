@@ -76,8 +76,8 @@ class LocalStack:
     ) -> UpOutcome:
         """Start the emulator unless it is running, deploy template and code if they changed, and create the table.
 
-        Without ``delivery_mode``, the deployed one stays; the first is queue. Raises ConfigurationError. An emulator
-        that does not start is stopped; one whose deployment fails keeps running.
+        ``delivery_mode`` defaults to the deployed one, and to queue for a new stack. Raises ConfigurationError. An
+        emulator that does not start is stopped; one whose deployment fails keeps running.
         """
         emulator.require_installed()
         with self._locked():
@@ -94,9 +94,7 @@ class LocalStack:
             parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
-                target = target_of(running)
-                deployment.deploy(target, wanted)
-                apply_to(target)
+                self._deploy(target_of(running), wanted)
                 state.save(self.directory, replace(running, delivery_mode=mode.value, deployed_digest=wanted.digest))
                 outcome = outcome if outcome is UpOutcome.STARTED else UpOutcome.UPDATED
             return outcome
@@ -147,7 +145,7 @@ class LocalStack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
 
@@ -161,6 +159,16 @@ class LocalStack:
             f"The embedded stack is already running {how}. Nothing was changed. To replace it, which deletes its data: "
             f"carousel-sync local down{self._flags}, then {self.start_command}{port_flag}"
         )
+
+    def _deploy(self, target: Target, wanted: deployment.Deployment) -> None:
+        try:
+            deployment.deploy(target, wanted)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{error}\nThe emulator keeps running. To see what it has: carousel-sync local status{self._flags}. To "
+                f"start over: carousel-sync local down{self._flags}, then {self.start_command}"
+            ) from error
+        apply_to(target)
 
     def _running(self) -> StackState | None:
         known = state.load(self.directory)
