@@ -14,62 +14,47 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 COMMANDS: Final = {
-    "send": (
-        "carousel_sync.events.commands:send",
-        "Put one event from a file on the event bus, and print its event id.",
-    ),
-    "simulate": (
-        "carousel_sync.events.commands:simulate",
-        "Put generated sales on the event bus, and print how many were sent.",
-    ),
-    "query": ("carousel_sync.explore.commands:query", "Run SQL over the current version of the Iceberg table."),
+    "send": ("events.commands:send", "Put one event from a file on the event bus, and print its event id."),
+    "simulate": ("events.commands:simulate", "Put generated sales on the event bus, and print how many were sent."),
+    "query": ("explore.commands:query", "Run SQL over the current version of the Iceberg table."),
     "sales": (
-        "carousel_sync.explore.commands:sales",
-        "Print sales from the projection, newest first: of a tenant, of one product, or of one embedding shard.",
+        "explore.commands:sales",
+        "Print sales from the projection: by tenant, by product, or by embedding shard.",
     ),
     "verify": (
-        "carousel_sync.consistency.verify:verify",
+        "consistency.verify:verify",
         "Compare the table's rows, the look-up items and the claims, sale by sale; exit code 0 only when they agree.",
     ),
     "backfill": (
-        "carousel_sync.backfill.commands:backfill",
+        "backfill.commands:backfill",
         "Load sales of the past from files: events, their details, or rows of the table; each ends as exactly one row.",
     ),
     "doctor": (
-        "carousel_sync.doctor.commands:doctor",
+        "doctor.commands:doctor",
         "Look a deployed stage over, and say for every fault what to do. Changes nothing.",
     ),
-    "dedupe": (
-        "carousel_sync.consistency.dedupe:dedupe",
-        "Leave one row of a sale that the Iceberg table has more than once.",
-    ),
-    "demo": (
-        "carousel_sync.demo.commands:demo",
-        "Start an embedded stack, send sales through it, show what is stored, and stop the stack.",
-    ),
+    "dedupe": ("consistency.dedupe:dedupe", "Leave one row of a sale that the Iceberg table has more than once."),
+    "demo": ("demo.commands:demo", "Send sales through an embedded stack, and show what is stored."),
     "cost": (
-        "carousel_sync.planning.cost:cost",
+        "planning.cost:cost",
         "Work out a month's bill at list prices, each with its source and date: estimates to be checked, no offer.",
     ),
     "size": (
-        "carousel_sync.planning.size:size",
+        "planning.size:size",
         "Choose batch size, window, concurrency and snapshot retention for a load; exit code 1 when none will do.",
     ),
     "deploy": (
-        "carousel_sync.deployment.commands:deploy",
+        "deployment.commands:deploy",
         "Deploy a stage: show the change set, carry it out once it is confirmed, then create the Iceberg table.",
     ),
     "destroy": (
-        "carousel_sync.deployment.commands:destroy",
+        "deployment.commands:destroy",
         "Delete the stack of a stage. Its data stays, except for the stores that are named.",
     ),
-    "local": (
-        "carousel_sync.local_stack.commands:app",
-        "Run the whole system on this machine, without an AWS account.",
-    ),
-    "evolve": ("carousel_sync.table.evolve:app", "Create the Iceberg table, and bring its schema up to date."),
-    "dlq": ("carousel_sync.dead_letters.commands:app", "List events that could not be processed, and send them back."),
-    "bench": ("carousel_sync.bench.commands:app", "Load on the function, and what it takes."),
+    "local": ("local_stack.commands:app", "Run the whole system on this machine, without an AWS account."),
+    "evolve": ("table.evolve:app", "Create the Iceberg table, and bring its schema up to date."),
+    "dlq": ("dead_letters.commands:app", "List events that could not be processed, and send them back."),
+    "bench": ("bench.commands:app", "Load on the function, and what it takes."),
 }
 """Each command's function, or Typer application with subcommands, and the line that ``--help`` prints for it."""
 
@@ -77,7 +62,7 @@ COMMANDS: Final = {
 def load(name: str) -> Any:
     """Import a command and return it in the form that Typer runs."""
     module, _, attribute = COMMANDS[name][0].partition(":")
-    found = getattr(import_module(module), attribute)
+    found = getattr(import_module(f"carousel_sync.{module}"), attribute)
     if isinstance(found, typer.Typer):
         return get_group(found)
     single = typer.Typer(add_completion=False)

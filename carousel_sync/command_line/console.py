@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -67,6 +67,19 @@ def readable_errors() -> Iterator[None]:
         stderr.print("[bold red]Error:[/]", end=" ")
         stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(EXIT_FAILED) from error
+
+
+@contextmanager
+def reporting(left_behind: Callable[[], str]) -> Iterator[None]:
+    """Print what is left behind when the block ends early. Ctrl-C then exits with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr.print(f"Interrupted. {left_behind()}", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except Exception:
+        stderr.print(left_behind(), highlight=False, soft_wrap=True)
+        raise
 
 
 @contextmanager

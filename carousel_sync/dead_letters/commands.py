@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -15,12 +14,12 @@ from carousel_sync.aws.target import Target
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     JsonOption,
     LocalOption,
     StageOption,
     print_json,
     readable_errors,
+    reporting,
     stderr,
     stdout,
     working_on,
@@ -32,7 +31,6 @@ from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
 DETAIL_CHARACTERS: Final = 100
 LETTERS_SHOWN: Final = 50
-NOTHING_CHANGED: Final = "Nothing was changed."
 
 app = typer.Typer(no_args_is_help=True, help="List events that could not be processed, and send them back.")
 
@@ -62,7 +60,7 @@ def list_letters(
 
     While the command runs, the letters are hidden from other readers. They are visible again when it ends.
     """
-    with readable_errors(), _interruptible():
+    with readable_errors(), reporting(_nothing):
         target = resolve(stage, local)
         hidden = state_of(target).hidden
         letters: list[Summary] = []
@@ -99,7 +97,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print one letter: its attributes and its complete body."""
-    with readable_errors(), _interruptible():
+    with readable_errors(), reporting(_nothing):
         target = resolve(stage, local)
         with working_on(f"Looking for {message_id}"):
             letter = find(target, message_id)
@@ -142,14 +140,8 @@ def redrive(
         target = resolve(stage, local)
         hidden = state_of(target).hidden
         work = Redrive(target, Selection(_upper(reason), limit, dry_run))
-        try:
-            with working_on("Sending dead letters back"):
-                result = work.run()
-        except KeyboardInterrupt:
-            raise _interrupted(_progress(work.result, dry_run)) from None
-        except Exception:
-            stderr.print(_progress(work.result, dry_run), highlight=False, soft_wrap=True)
-            raise
+        with reporting(lambda: _left_behind(work.result, dry_run)), working_on("Sending dead letters back"):
+            result = work.run()
     if as_json:
         print_json(_redriven_as_json(result, hidden, dry_run=dry_run))
     else:
@@ -159,22 +151,13 @@ def redrive(
         raise typer.Exit(EXIT_FAILED)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise _interrupted(NOTHING_CHANGED) from None
+def _nothing() -> str:
+    return "Nothing was changed."
 
 
-def _interrupted(left_behind: str) -> typer.Exit:
-    stderr.print(f"Interrupted. {left_behind}", highlight=False, soft_wrap=True)
-    return typer.Exit(EXIT_INTERRUPTED)
-
-
-def _progress(result: Redriven, dry_run: bool) -> str:
+def _left_behind(result: Redriven, dry_run: bool) -> str:
     if dry_run:
-        return NOTHING_CHANGED
+        return _nothing()
     return (
         f"{result.sent.total():,} events were sent back, and possibly up to ten more, which may still be in the "
         "dead-letter queue as well. All others are where they were. To continue, run the same command again: events "

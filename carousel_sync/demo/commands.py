@@ -11,9 +11,9 @@ import typer
 
 from carousel_sync.command_line.console import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     interrupted_by_signals,
     readable_errors,
+    reporting,
     stderr,
     stdout,
 )
@@ -22,24 +22,16 @@ from carousel_sync.local_stack.stack import LocalStack
 
 
 def demo() -> None:
-    """Start an embedded stack, send sales through it, show what is stored, and stop the stack.
+    """Send sales through an embedded stack, and show what is stored.
 
-    The demo has a stack of its own, and does not touch one that is already running. Exit code 0 only when every sale is
-    stored exactly once.
+    The demo starts a stack of its own and stops it in the end. A stack that is already running is not touched. Exit
+    code 0 only when every sale is stored exactly once.
     """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="carousel-demo-"))
     stopped = f"The stack is stopped. Its log is in {folder}."
-    with readable_errors(), interrupted_by_signals():
-        try:
-            with LocalStack(folder) as stack:
-                success = play(stack)
-        except KeyboardInterrupt:
-            stderr.print(f"Interrupted. {stopped}", soft_wrap=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        except BaseException:
-            stderr.print(stopped, soft_wrap=True)
-            raise
+    with readable_errors(), interrupted_by_signals(), reporting(lambda: stopped), LocalStack(folder) as stack:
+        success = play(stack)
     if not success:
         stderr.print(stopped, soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)

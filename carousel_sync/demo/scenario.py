@@ -19,7 +19,7 @@ from carousel_sync.consistency import verify
 from carousel_sync.consistency.compare import Report
 from carousel_sync.dead_letters.queue import scanning
 from carousel_sync.events.event_file import read_event
-from carousel_sync.events.generate import Recipe
+from carousel_sync.events.generate import Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all
 from carousel_sync.explore.duckdb_table import open_sales
 from carousel_sync.explore.results import show
@@ -98,8 +98,8 @@ def _send(target: Target) -> _Expected:
             counts.add(*batch)
             progress.advance(task, len(batch))
     stdout.print(
-        f"Sent {EXAMPLE_EVENT.relative_to(PROJECT_ROOT)} and {counts.events} more: [bold]{counts.sales} distinct "
-        f"sales[/], {counts.duplicates} duplicates of them, {counts.invalid} invalid events.",
+        f"Sent {EXAMPLE_EVENT.relative_to(PROJECT_ROOT)} and {counts.events} more: [bold]{counts.roles[Role.SALE]} "
+        f"distinct sales[/], {counts.roles[Role.DUPLICATE]} duplicates of them, {counts.roles[Role.INVALID]} invalid.",
         highlight=False,
     )
     return _Expected(content, recipe)

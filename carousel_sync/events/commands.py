@@ -24,7 +24,7 @@ from carousel_sync.command_line.console import (
 )
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.events.event_file import read_event
-from carousel_sync.events.generate import Recipe
+from carousel_sync.events.generate import Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 
@@ -152,9 +152,9 @@ def _show(counts: Counts, recipe: Recipe) -> None:
     table = Table()
     table.add_column("Events")
     table.add_column("Number", justify="right")
-    table.add_row("Distinct valid sales", str(counts.sales), style="bold")
-    table.add_row("Duplicates of them", str(counts.duplicates))
-    table.add_row("Invalid", str(counts.invalid))
+    table.add_row("Distinct valid sales", str(counts.roles[Role.SALE]), style="bold")
+    table.add_row("Duplicates of them", str(counts.roles[Role.DUPLICATE]))
+    table.add_row("Invalid", str(counts.roles[Role.INVALID]))
     for defect, number in counts.defects.most_common():
         table.add_row(f"  {defect}", str(number), style="dim")
     stdout.print(table)

@@ -20,36 +20,31 @@ from lambda_fn.runtime.retry import Clock, SystemClock
 class Counts:
     """How many events were sent or written, by role; the invalid ones by defect, and the sales by tenant."""
 
-    sales: int = 0
-    duplicates: int = 0
-    invalid: int = 0
+    roles: Counter[Role] = field(default_factory=Counter)
     defects: Counter[str] = field(default_factory=Counter)
     tenants: Counter[str] = field(default_factory=Counter)
 
     @property
     def events(self) -> int:
         """The number of events in all."""
-        return self.sales + self.duplicates + self.invalid
+        return self.roles.total()
 
     def add(self, *events: GeneratedEvent) -> None:
         """Count these events."""
         for event in events:
+            self.roles[event.role] += 1
             if event.role is Role.SALE:
-                self.sales += 1
                 self.tenants[event.envelope["detail"]["tenantId"]] += 1
-            elif event.role is Role.DUPLICATE:
-                self.duplicates += 1
-            else:
-                self.invalid += 1
-                self.defects[str(event.defect)] += 1
+            if event.defect:
+                self.defects[event.defect] += 1
 
     def as_json(self, recipe: Recipe) -> dict[str, Any]:
         """Return the counts with the seed and the date that reproduce the events."""
         return {
             "events": self.events,
-            "sales": self.sales,
-            "duplicates": self.duplicates,
-            "invalid": self.invalid,
+            "sales": self.roles[Role.SALE],
+            "duplicates": self.roles[Role.DUPLICATE],
+            "invalid": self.roles[Role.INVALID],
             "invalid_kinds": dict(self.defects),
             "tenants": dict(self.tenants.most_common()),
             "seed": recipe.seed,

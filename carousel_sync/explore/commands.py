@@ -8,9 +8,6 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
@@ -26,7 +23,7 @@ from carousel_sync.command_line.console import (
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
-from carousel_sync.explore.results import show, write_csv, write_json
+from carousel_sync.explore.results import show, show_table, write_csv, write_json
 from carousel_sync.explore.sql import run
 from lambda_fn.aws.batch_requests import Item
 from lambda_fn.sale import EMBEDDING_SHARDS
@@ -98,10 +95,11 @@ def sales(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print sales from the projection, newest first: of a tenant, of one product, or of one embedding shard.
+    """Print sales from the projection: by tenant, by product, or by embedding shard.
 
-    The projection keeps a sale for two years; carousel-sync query finds older ones in the Iceberg table. Indexes follow
-    the table within about a second. Exit code 0: the sales, if any, were printed; 1: they can't be read.
+    The newest sale is first. The projection keeps a sale for two years; carousel-sync query finds older ones in the
+    Iceberg table. Indexes follow the table within about a second. Exit code 0: the sales, if any, were printed; 1: they
+    can't be read.
     """
     pattern = _access_pattern(tenant, product, days, shard, sold_on)
     with readable_errors():
@@ -133,13 +131,9 @@ def _show(items: Sequence[Item]) -> None:
     if not items:
         stdout.print("No sales.")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    numeric = {name for name, attribute in _COLUMNS.items() if any("N" in item.get(attribute, {}) for item in items)}
-    for name in _COLUMNS:
-        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
-    for item in items[:SALES_SHOWN]:
-        table.add_row(*(Text(_readable(item.get(attribute))) for attribute in _COLUMNS.values()))
-    stdout.print(table, highlight=False)
+    numeric = {name: any("N" in item.get(attribute, {}) for item in items) for name, attribute in _COLUMNS.items()}
+    texts = [[_readable(item.get(attribute)) for attribute in _COLUMNS.values()] for item in items[:SALES_SHOWN]]
+    show_table(numeric, texts, stdout)
     stdout.print(f"{len(items):,} sales" if len(items) != 1 else "1 sale", highlight=False)
     if len(items) > SALES_SHOWN:
         stderr.print(f"Only the newest {SALES_SHOWN} are shown. For all of them, use --json.")

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import islice
@@ -42,17 +42,16 @@ def show(result: Result, console: Console) -> None:
         _show_records(result.columns, texts, console)
     else:
         numeric = [any(_is_number(value) for value in column) for column in zip(*rows, strict=True)]
-        _show_table(result.columns, numeric, texts, console)
+        show_table(dict(zip(result.columns, numeric, strict=True)), texts, console)
     if len(rows) > ROWS_SHOWN:
         stderr.print(f"Only the first {ROWS_SHOWN} rows are shown. For all of them, use --csv or --json.")
 
 
-def _show_table(
-    columns: Sequence[str], numeric: Sequence[bool], texts: Sequence[Sequence[str]], console: Console
-) -> None:
+def show_table(columns: Mapping[str, bool], texts: Iterable[Sequence[str]], console: Console) -> None:
+    """Print a table. ``columns`` has the columns by name; those with True have numbers, aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for name, numeric in columns.items():
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in texts:
         table.add_row(*row)
     console.print(table, markup=False, highlight=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import STACK_NAME, Target
@@ -17,8 +16,7 @@ from carousel_sync.release.project_zip import CodePackage, package_code, with_co
 from lambda_fn.errors import ConfigurationError
 
 _ARTEFACT_BUCKET: Final = "carousel-sync-artefacts"
-_DEPLOY_SECONDS: Final = 120.0
-_POLL_SECONDS: Final = 0.1
+_WAITER_CONFIG: Final = {"Delay": 0.1, "MaxAttempts": 1200}
 _CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
@@ -59,13 +57,16 @@ def deploy(target: Target, deployment: Deployment) -> None:
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in deployment.parameters.items()],
         "Capabilities": list(_CAPABILITIES),
     }
-    change = client.update_stack if cloudformation.describe(target) else client.create_stack
+    change = "update" if cloudformation.describe(target) else "create"
     try:
-        change(**request)
+        getattr(client, f"{change}_stack")(**request)
+        client.get_waiter(f"stack_{change}_complete").wait(StackName=name, WaiterConfig=_WAITER_CONFIG)
+    except WaiterError as error:
+        raise ConfigurationError(f"The deployment failed: {error}\n{_reasons(target)}") from error
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
             raise ConfigurationError(f"CloudFormation refused template.yaml: {error}. Nothing was changed.") from error
-    apply_corrections(target, cloudformation.outputs(_wait(target)))
+    apply_corrections(target, cloudformation.outputs(cloudformation.describe(target)))
 
 
 def _upload(target: Target, code: CodePackage) -> str:
@@ -79,20 +80,6 @@ def _upload(target: Target, code: CodePackage) -> str:
     key = f"{code.digest}.zip"
     s3.put_object(Bucket=_ARTEFACT_BUCKET, Key=key, Body=code.content)
     return f"s3://{_ARTEFACT_BUCKET}/{key}"
-
-
-def _wait(target: Target) -> dict[str, Any]:
-    deadline = time.monotonic() + _DEPLOY_SECONDS
-    status = "unknown"
-    while time.monotonic() < deadline:
-        description = cloudformation.describe(target)
-        status = description["StackStatus"] if description else "DELETED"
-        if description and status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            return description
-        if not status.endswith("_IN_PROGRESS"):
-            raise ConfigurationError(f"The deployment failed with status {status}:\n{_reasons(target)}")
-        time.sleep(_POLL_SECONDS)
-    raise ConfigurationError(f"The deployment still has status {status} after {_DEPLOY_SECONDS:.0f} s, and continues.")
 
 
 def _reasons(target: Target) -> str:
