@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command, get_group
+from typer.main import get_group
 
 COMMANDS: Final = {
     "send": ("events.commands:send", "Put one event from a file on the event bus, and print its event id."),
@@ -58,16 +58,20 @@ COMMANDS: Final = {
 }
 """Each command's function, or Typer application with subcommands, and the line that ``--help`` prints for it."""
 
+MARKUP: Final = "markdown"
+"""Typer wraps the paragraphs of a docstring only as Markdown."""
+
 
 def load(name: str) -> Any:
     """Import a command and return it in the form that Typer runs."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"carousel_sync.{module}"), attribute)
+    parent = typer.Typer(rich_markup_mode=MARKUP)
     if isinstance(found, typer.Typer):
-        return get_group(found)
-    single = typer.Typer(add_completion=False)
-    single.command(name)(found)
-    return get_command(single)
+        parent.add_typer(found, name=name)
+    else:
+        parent.command(name)(found)
+    return get_group(parent).commands[name]
 
 
 class _LazyGroup(TyperGroup):
@@ -81,6 +85,7 @@ class _LazyGroup(TyperGroup):
 app = typer.Typer(
     name="carousel-sync",
     cls=_LazyGroup,
+    rich_markup_mode=MARKUP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

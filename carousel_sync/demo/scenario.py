@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -38,22 +37,6 @@ TIMEOUT_SECONDS: Final = 150.0
 TEXT_CHARACTERS: Final = 60
 
 
-@dataclass(frozen=True)
-class _Expected:
-    """What must be stored in the end: the sales of the example event and of the generated ones."""
-
-    example: Sale
-    recipe: Recipe
-
-    @property
-    def events(self) -> int:
-        return self.recipe.count + 1
-
-    @property
-    def sales(self) -> int:
-        return self.recipe.sales + 1
-
-
 def play(stack: LocalStack) -> bool:
     """Start the stack and run all steps. Returns whether every sale is stored exactly once."""
     _heading(1, "The stack", "An AWS emulator on this machine, with template.yaml deployed by CloudFormation.")
@@ -63,16 +46,16 @@ def play(stack: LocalStack) -> bool:
     stdout.print(f"Up at {target}: event bus, queue, function, DynamoDB tables, and the Iceberg table in S3 Tables.")
 
     _heading(2, "Events", "The example event and generated ones, some duplicates, some invalid, on the event bus.")
-    expected = _send(target)
+    example, recipe = _send(target)
 
     _heading(3, "Processing", "The function receives them from the queue in batches, each of them one Iceberg commit.")
-    drained = _wait(target, expected.events)
+    drained = _wait(target, recipe.count + 1)
 
     _heading(4, "The Iceberg table, in SQL", "The query that an analyst runs in Athena, here in DuckDB.")
-    _show_query(target, _last_full_month(expected.recipe.until))
+    _show_query(target, _last_full_month(recipe.until))
 
     _heading(5, "The projection", "The item of the example's sale in DynamoDB, read by its key.")
-    _show_item(target, expected.example)
+    _show_item(target, example)
 
     _heading(6, "Dead letters", "Events that are not valid sales, kept byte for byte, each with its reason.")
     _show_dead_letters(target)
@@ -80,10 +63,11 @@ def play(stack: LocalStack) -> bool:
     _heading(7, "Verification", "The table, the projection and the guard, compared sale by sale.")
     report = verify.verify_target(target)
     verify.show(report, stdout)
-    return _judge(report, expected, drained)
+    return _judge(report, recipe.sales + 1, drained)
 
 
-def _send(target: Target) -> _Expected:
+def _send(target: Target) -> tuple[Sale, Recipe]:
+    """Send the example and generated events. Returns the example's sale and the recipe of the others."""
     bus = EventBus(target.client("events"), bus_of(target))
     content = parse_message("example", EXAMPLE_EVENT.read_text(encoding="utf-8"), "").content
     if not isinstance(content, Sale):
@@ -102,7 +86,7 @@ def _send(target: Target) -> _Expected:
         f"distinct sales[/], {counts.roles[Role.DUPLICATE]} duplicates of them, {counts.roles[Role.INVALID]} invalid.",
         highlight=False,
     )
-    return _Expected(content, recipe)
+    return content, recipe
 
 
 def _wait(target: Target, events: int) -> bool:
@@ -171,10 +155,10 @@ def _show_dead_letters(target: Target) -> None:
     stdout.print(table, markup=False, highlight=False)
 
 
-def _judge(report: Report, expected: _Expected, drained: bool) -> bool:
-    success = report.rows == expected.sales and report.consistent
+def _judge(report: Report, sales: int, drained: bool) -> bool:
+    success = report.rows == sales and report.consistent
     colour = "green" if success else "red"
-    stdout.print(f"[bold {colour}]{expected.sales} distinct sales were sent, and the table has {report.rows} rows.[/]")
+    stdout.print(f"[bold {colour}]{sales} distinct sales were sent, and the table has {report.rows} rows.[/]")
     if not success and not drained:
         stdout.print("Not all events had been processed by then; the machine may be busy. Run the demo again.")
     return success

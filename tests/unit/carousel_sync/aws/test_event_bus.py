@@ -1,16 +1,14 @@
-"""Putting events on the event bus: batches within its limits, retries, and files that keep their text."""
+"""Putting events on the event bus: batches within its limits, retries, and the bus of a stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from carousel_sync.aws.event_bus import ENTRIES_LIMIT, REQUEST_LIMIT_BYTES, BusEvent, EventBus, batches, bus_of
-from carousel_sync.events.event_file import read_event
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from tests.fakes.clock import FakeClock
 
@@ -116,29 +114,6 @@ def test_a_permanently_refused_entry_is_not_sent_again() -> None:
     with pytest.raises(ConfigurationError, match="MalformedDetail"):
         EventBus(bus, "default", FakeClock()).put([event("1")])
     assert len(bus.requests) == 1
-
-
-@pytest.mark.parametrize(
-    "detail",
-    [
-        '{"listedPrice": 450.00000000000000000001, "salePrice": 1E+2}',
-        '{"a": 1, "a": 2, "nested": {"detail": {"b": [1.50, "}"]}}}',
-        '{ "text" : "\\u00e9 \\" , } \\n" }',
-        "{}",
-    ],
-)
-def test_an_event_file_keeps_its_text(tmp_path: Path, detail: str) -> None:
-    path = tmp_path / "event.json"
-    path.write_text(f'\n{{"source": "s", "detail-type":"t" ,\n "detail" :{detail} , "resources": [{{"detail": 1}}]}}\n')
-    read = read_event(path)
-    assert (read.source, read.detail_type, read.detail) == ("s", "t", detail)
-
-
-@pytest.mark.parametrize("time", ["", "yesterday", "2025-12-30T12:00:00"])
-def test_an_invalid_time_is_left_out(tmp_path: Path, time: str) -> None:
-    path = tmp_path / "event.json"
-    path.write_text(f'{{"source": "s", "detail-type": "t", "time": "{time}", "detail": {{}}}}')
-    assert "Time" not in read_event(path).entry("default")
 
 
 def test_the_bus_is_the_one_that_the_stage_receives_from() -> None:
