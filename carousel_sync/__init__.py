@@ -1,1 +1,1 @@
-"""The operator's command line, ``carousel-sync``."""
+"""The operator's command line, ``carousel-sync``: one package per subject."""

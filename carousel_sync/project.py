@@ -1,4 +1,4 @@
-"""Where the project's own files are."""
+"""Paths of the project's own files."""
 
 from __future__ import annotations
 
@@ -7,3 +7,4 @@ from typing import Final
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[1]
 TEMPLATE: Final = PROJECT_ROOT / "template.yaml"
+EXAMPLE_EVENT: Final = PROJECT_ROOT / "examples" / "carousel-sold-event.json"

@@ -1,8 +1,8 @@
-"""Documented ``aws ...`` commands, carried out through boto3, so that a page can be tested where there is no AWS CLI.
+"""Runs documented ``aws ...`` commands through boto3, so that a page can be tested without the AWS CLI.
 
-Options are read by the service's own model, as the AWS CLI reads them: an option or an operation that does not exist,
-or a value that does not fit, is an error. Shorthand (``Name=a,Value=b``), JSON, ``file://`` and ``--query`` are known;
-the CLI's own commands, such as ``aws logs tail``, are not.
+Options are parsed by the service's own model, as the AWS CLI parses them: an unknown operation, an unknown option or a
+value of the wrong type is an error. It supports shorthand (``Name=a,Value=b``), JSON, ``file://`` and ``--query``, but
+not the commands that exist only in the AWS CLI, such as ``aws logs tail``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from carousel_sync.project import PROJECT_ROOT
 
 _BLOCK: Final = re.compile(r"^ *```[a-z]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SUBSTITUTION: Final = re.compile(r"\$\(([^()]+)\)")
-_NOT_THE_OPERATIONS: Final = frozenset({"query", "output", "region"})
+_GLOBAL_OPTIONS: Final = frozenset({"query", "output", "region"})
 
 
 def commands_of(text: str) -> list[str]:
-    """Return every command of a page's code blocks, one line each, in their order; comments are left out."""
+    """Return the commands of a page's code blocks in order, one line each, without comments."""
     commands: list[str] = []
     for block in _BLOCK.findall(text):
         lines = [line.strip() for line in block.replace("\\\n", " ").splitlines()]
@@ -36,7 +36,7 @@ def commands_of(text: str) -> list[str]:
 
 
 def expanded(target: Target, command: str) -> str:
-    """Carry out what stands in ``$(...)``, which is an aws command that prints one text, or date."""
+    """Replace each ``$(...)`` with its output. It must be an aws command that prints one text, or ``date``."""
 
     def printed(match: re.Match[str]) -> str:
         if match[1].startswith("aws "):
@@ -48,7 +48,7 @@ def expanded(target: Target, command: str) -> str:
 
 
 def request_of(target: Target, command: str) -> tuple[Any, str, dict[str, Any], dict[str, str]]:
-    """Return the client, its operation's name in the API, the request, and the options that are the CLI's own."""
+    """Return the client, the API operation, its parameters, and the AWS CLI's global options."""
     program, service, operation, *arguments = shlex.split(command)
     assert program == "aws", command
     client = target.client(service)
@@ -57,10 +57,10 @@ def request_of(target: Target, command: str) -> tuple[Any, str, dict[str, Any], 
     shape = client.meta.service_model.operation_model(names[operation]).input_shape
     members = {xform_name(name, "-"): (name, member) for name, member in (shape.members if shape else {}).items()}
     request: dict[str, Any] = {}
-    own: dict[str, str] = {}
+    options: dict[str, str] = {}
     for option, values in _options(arguments):
-        if option in _NOT_THE_OPERATIONS:
-            (own[option],) = values
+        if option in _GLOBAL_OPTIONS:
+            (options[option],) = values
         elif option not in members and option.startswith("no-"):
             name, member = members[option.removeprefix("no-")]
             assert member.type_name == "boolean"
@@ -70,18 +70,18 @@ def request_of(target: Target, command: str) -> tuple[Any, str, dict[str, Any], 
             assert option in members, f"{service} {operation} has no option --{option}: {command}"
             name, member = members[option]
             request[name] = _value(member, values)
-    return client, names[operation], request, own
+    return client, names[operation], request, options
 
 
 def run_aws(target: Target, command: str) -> Any:
-    """Carry a command out, every page of it, and return what the CLI prints as JSON (after ``--query``)."""
-    client, name, request, own = request_of(target, expanded(target, command))
+    """Run a command with all its pages, and return what the AWS CLI prints as JSON (after ``--query``)."""
+    client, name, request, options = request_of(target, expanded(target, command))
     method = xform_name(name)
     if client.can_paginate(method):
-        answer = client.get_paginator(method).paginate(**request).build_full_result()
+        response = client.get_paginator(method).paginate(**request).build_full_result()
     else:
-        answer = getattr(client, method)(**request)
-    return jmespath.search(own["query"], answer) if "query" in own else answer
+        response = getattr(client, method)(**request)
+    return jmespath.search(options["query"], response) if "query" in options else response
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -93,7 +93,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if option:
             yield option, values
         else:
-            assert not values, f"what is {values}?"
+            assert not values, f"{values} do not belong to an option"
         option, values = argument[2:], []
 
 

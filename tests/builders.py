@@ -1,4 +1,4 @@
-"""Events and sales for tests: valid as they are, and changed where a test says so."""
+"""Builders of events and sales for tests: valid by default, with the changes that a test asks for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lambda_fn.ports import Rejection
 from lambda_fn.sale import Sale
 
 ABSENT: Final = object()
-"""Given for a field: the event has no such field."""
+"""As the value of a field: the event does not have the field."""
 
 EVENT_TIME: Final = "2026-03-15T10:00:00Z"
 FIRST_SEEN: Final = "2026-03-15T10:00:01.000Z"
@@ -47,10 +47,10 @@ _SALE: Final = Sale(
 
 
 def event(**detail_changes: object) -> dict[str, Any]:
-    """Return an EventBridge event: a valid sale with the required fields and a saleId, and these changes.
+    """Return an EventBridge event of a valid sale with the required fields and a saleId, and with these changes.
 
-    Changes carry the event's own names (``salePrice=1``); ``ABSENT`` leaves a field out. For a change of the envelope
-    write ``event() | {"time": ...}``.
+    Changes have the names of the event's fields (``salePrice=1``); ``ABSENT`` leaves a field out. To change the
+    envelope, write ``event() | {"time": ...}``.
     """
     detail = {name: value for name, value in {**_DETAIL, **detail_changes}.items() if value is not ABSENT}
     return {
@@ -67,25 +67,25 @@ def event(**detail_changes: object) -> dict[str, Any]:
 
 
 def body(**detail_changes: object) -> str:
-    """Return an event as the text of a queue message."""
+    """Return an event as the body of a queue message."""
     return json.dumps(event(**detail_changes))
 
 
 def sale(**changes: Any) -> Sale:
-    """Return a sale, the same as ``event()`` reports, with these changes."""
+    """Return the sale of ``event()``, with these changes."""
     return replace(_SALE, **changes)
 
 
 def embedding(dimension: int = 1024, seed: int = 1) -> Vector:
-    """Return a vector of length about 1, the same for the same seed; no two of its numbers are alike."""
+    """Return a vector of about length 1 that depends on the seed. All its numbers differ."""
     return array("f", [math.sin(seed * 7919 + 1.618 * n) * math.sqrt(2 / dimension) for n in range(dimension)])
 
 
 def read(document: object) -> Sale | Rejection:
-    """Return what a directly delivered event is read as."""
+    """Parse a directly delivered event."""
     return parse_event("direct", document, json.dumps(document), FIRST_SEEN).content
 
 
 def read_text(text: str) -> Sale | Rejection:
-    """Return what a queue message's text is read as."""
+    """Parse the body of a queue message."""
     return parse_message("message-1", text, FIRST_SEEN).content

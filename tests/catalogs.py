@@ -1,4 +1,4 @@
-"""Catalogs that lose, delay or refuse the answer to a commit: wrapped around any real catalog."""
+"""Wrappers around a catalog whose commits fail, or whose responses are lost or late."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Fault = Callable[[Commit], Any]
 
 
 def answered(commit: Commit) -> Any:
-    """Nothing goes wrong."""
+    """No fault: the commit is sent and answered."""
     return commit()
 
 
 def answer_lost(commit: Commit) -> Any:
-    """The commit takes effect, and its answer never arrives."""
+    """The commit takes effect, and its response is lost."""
     commit()
-    raise ReadTimeout("the answer was lost")
+    raise ReadTimeout("the response was lost")
 
 
 def never_sent(commit: Commit) -> Any:
@@ -34,23 +34,23 @@ def never_sent(commit: Commit) -> Any:
 
 
 class Held:
-    """Keeps a request on the wire: the sender sees a time-out, and the request is delivered when told so."""
+    """Holds a request back: the sender sees a time-out, and ``deliver`` sends the request later."""
 
     def __init__(self) -> None:
         self._commit: Commit | None = None
 
     def __call__(self, commit: Commit) -> Any:
         self._commit = commit
-        raise ReadTimeout("no answer in time")
+        raise ReadTimeout("no response in time")
 
     def deliver(self) -> Any:
-        """Let the request arrive now."""
+        """Send the request now."""
         assert self._commit is not None, "no request was sent"
         return self._commit()
 
 
 def first_do(action: Callable[[], object]) -> Fault:
-    """Return a fault in which somebody else acts just before the request arrives."""
+    """Return a fault in which ``action`` runs just before the request arrives."""
 
     def fault(commit: Commit) -> Any:
         action()
@@ -60,7 +60,7 @@ def first_do(action: Callable[[], object]) -> Fault:
 
 
 class FaultyCatalog:
-    """A catalog whose commits meet the given faults, one after the other; after the last, nothing goes wrong."""
+    """A catalog whose commits meet the given faults in turn, and succeed after the last one."""
 
     def __init__(self, inner: Catalog, faults: list[Fault]) -> None:
         self._inner = inner
@@ -75,15 +75,15 @@ class FaultyCatalog:
 
 
 def faulty(*faults: Fault) -> Callable[[Catalog], Catalog]:
-    """Return what wraps a catalog so that its commits meet the faults in turn."""
+    """Return a function that wraps a catalog so that its commits meet the faults in turn."""
     remaining = list(faults)
     return lambda catalog: FaultyCatalog(catalog, remaining)  # type: ignore[return-value]
 
 
 class Files:
-    """Wraps a catalog so that its tables' uploads take a while on a clock, or fail at first.
+    """Wraps a catalog so that uploads of its tables' files take ``seconds``, and the first ``failing`` ones fail.
 
-    ``uploaded`` are the moments at which files were stored, on the monotonic clock; ``read`` the files that were read.
+    ``uploaded`` has the times of the uploads on the monotonic clock, and ``read`` the locations of the files read.
     """
 
     def __init__(self, clock: FakeClock, seconds: float = 0.0, failing: int = 0) -> None:
@@ -97,7 +97,7 @@ class Files:
         return _CatalogWithFiles(catalog, self)  # type: ignore[return-value]
 
     def upload(self) -> None:
-        """Meet the fate of one upload."""
+        """Fail, or take the time of an upload."""
         if self.failing:
             self.failing -= 1
             raise RequestConnectionError("connection refused")

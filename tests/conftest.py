@@ -1,4 +1,4 @@
-"""What every test relies on: dummy credentials, no endpoint or region of the machine's, and the shared fixtures."""
+"""Setup of all tests: dummy credentials, none of the machine's AWS settings, and the shared fixtures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Fixtures: the embedded stack, deployed once for each test process that asks for it, in each delivery mode.
+"""Fixtures: the embedded stack in each delivery mode, deployed once in each test process that uses it.
 
-A pytest plugin module; tests/conftest.py names it. Every process has its own emulator on its own port, with its state
-in its own temporary folder, so that tests run side by side.
+A pytest plugin, which tests/conftest.py names. Each process has its own emulator with its own port and temporary state
+folder, so that tests can run in parallel.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The system with queue delivery: LocalStack.target() has clients, environment, settings and the table."""
+    """The stack with queue delivery."""
     yield from _deployed(tmp_path_factory, DeliveryMode.QUEUE)
 
 
 @pytest.fixture(scope="session")
 def direct_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The system with direct delivery, on an emulator of its own."""
+    """The stack with direct delivery, on an emulator of its own."""
     yield from _deployed(tmp_path_factory, DeliveryMode.DIRECT)
 
 

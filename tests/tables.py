@@ -1,4 +1,4 @@
-"""Iceberg tables of sales for tests, behind each kind of catalog, every one with a namespace of its own."""
+"""Iceberg tables of sales for tests, in each type of catalog. Each table has a namespace of its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Wrap = Callable[[Catalog], Catalog]
 
 @dataclass(frozen=True)
 class TableUnderTest:
-    """A provisioned, empty table, and ways to write and to read it."""
+    """A provisioned, empty table, which can be written and read."""
 
     config: CatalogConfig
     namespace: str
@@ -61,7 +61,7 @@ class TableUnderTest:
         return IcebergSalesTable(self.store(wrap), retry)
 
     def alter(self, *operations: Operation) -> None:
-        """Change the table's schema, spec, order or properties, one commit each, whatever its version is."""
+        """Apply operations to the table, one commit each, regardless of its version."""
         catalog = self.catalog()
         for operation in operations:
             loaded = catalog.load_table(self.identifier)
@@ -69,39 +69,39 @@ class TableUnderTest:
             catalog.commit_table(loaded, requirements(before), change_between(before, operation.apply(before)).updates)
 
     def sale_ids(self) -> list[str]:
-        """Return the sale ids of all rows, sorted, repeats included."""
+        """Return the sale ids of all rows, sorted, with repeats."""
         return sorted(self.load().scan(selected_fields=("sale_id",)).to_arrow()["sale_id"].to_pylist())
 
 
 def provisioned(config: CatalogConfig, to: int | None = None) -> TableUnderTest:
-    """Make an empty table in a namespace that no other test uses, at a version of its schema."""
+    """Create an empty table in a new namespace, at a version of its schema (default: the newest)."""
     table = TableUnderTest(config, f"n{uuid.uuid4().hex[:12]}")
     ensure_table(table.catalog(), *table.identifier, to)
     return table
 
 
 def sqlite_config(folder: Path) -> CatalogConfig:
-    """Return a catalog in a SQLite file, with its tables in a folder."""
+    """Return a catalog in a SQLite file with its tables in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return CatalogConfig(CatalogKind.LOCAL, REGION, f"file://{folder}/tables", f"sqlite:///{folder}/catalog.db")
 
 
 def s3_tables_config(endpoint: str, bucket: str) -> CatalogConfig:
-    """Return a new table bucket of the emulator's S3 Tables."""
+    """Create a table bucket in the emulator's S3 Tables, and return it as a catalog."""
     client = boto3.client("s3tables", endpoint_url=endpoint, region_name=REGION)
     arn = client.create_table_bucket(name=bucket)["arn"]
     return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint)
 
 
 def rest_config(server: IcebergRestServer) -> CatalogConfig:
-    """Return the REST reference server."""
+    """Return the REST reference server as a catalog."""
     return CatalogConfig(
         CatalogKind.REST,
         REGION,
         server.warehouse,
         server.uri,
         endpoint_url=server.s3_endpoint,
-        # A Java server answers its first requests slowly on a busy machine.
+        # On a busy machine a Java server responds slowly to its first requests.
         read_timeout_seconds=60.0,
     )
 
@@ -120,7 +120,7 @@ def s3_table(emulator_endpoint: str) -> TableUnderTest:
 
 @pytest.fixture
 def rest_table(iceberg_rest_server: IcebergRestServer) -> TableUnderTest:
-    """An empty table behind Apache Iceberg's REST reference server."""
+    """An empty table in Apache Iceberg's REST reference server."""
     return provisioned(rest_config(iceberg_rest_server))
 
 
@@ -129,6 +129,6 @@ def rest_table(iceberg_rest_server: IcebergRestServer) -> TableUnderTest:
     ids=["sqlite", "s3-tables", "rest"],
 )
 def table(request: pytest.FixtureRequest) -> TableUnderTest:
-    """An empty table, behind each kind of catalog in turn."""
+    """An empty table in each type of catalog in turn."""
     found: TableUnderTest = request.getfixturevalue(request.param)
     return found

@@ -1,4 +1,4 @@
-"""Waiting for something that happens elsewhere: looked for again and again, up to a bound."""
+"""Waiting until a condition holds, with a time limit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 BOUND_SECONDS: Final = 60.0
-"""Only for the day on which it never happens."""
+"""Long enough for any condition that holds at all, even on a busy machine."""
 _POLL_SECONDS: Final = 0.02
 
 
 def holds_within(condition: Callable[[], object], seconds: float) -> bool:
-    """Wait for a condition; return whether it held before the time was over."""
+    """Wait for a condition, and return whether it held in time."""
     end = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():
@@ -24,5 +24,5 @@ def holds_within(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """Wait for a condition, and fail when it never holds."""
-    assert holds_within(condition, BOUND_SECONDS), f"nothing came of it within {BOUND_SECONDS:.0f} seconds"
+    """Wait for a condition, and fail when it does not hold in time."""
+    assert holds_within(condition, BOUND_SECONDS), f"the condition did not hold within {BOUND_SECONDS:.0f} seconds"

@@ -1,4 +1,4 @@
-"""Puts events on the event bus, within the limits of PutEvents, and until the bus has taken every one of them."""
+"""Putting events on the event bus, within the limits of PutEvents."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from more_itertools import constrained_batches
 
+from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import STACK_NAME, Target
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from lambda_fn.runtime.retry import Clock, Deadline, Retry, SystemClock
@@ -24,33 +24,30 @@ TIME_BYTES: Final = 14
 RETRY_SECONDS: Final = 30.0
 _TRANSIENT_CODES: Final = frozenset({"InternalFailure", "InternalException", "ThrottlingException"})
 
-BusOption = Annotated[
-    str | None, typer.Option("--bus", help="Name of the event bus. Default: the one that the stage listens to.")
-]
-
 Event = TypeVar("Event")
 
 
 def bus_of(target: Target) -> str:
-    """Return the event bus that a stage listens to: the deployed stack's parameter EventBusName.
+    """Return the name of the event bus that a stage receives events from: the stack's parameter EventBusName.
 
-    Raises ConfigurationError when the stack is not there or can't be read.
+    Raises ConfigurationError when the stack does not exist or can't be read.
     """
-    stack = STACK_NAME.format(stage=target.stage)
+    name = STACK_NAME.format(stage=target.stage)
+    advice = "Nothing was sent. Check --stage and the region (AWS_REGION), or name the event bus: --bus NAME."
     try:
-        (found,) = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        parameters = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
-        return str(parameters["EventBusName"])
-    except (ClientError, BotoCoreError, KeyError, ValueError) as error:
+        bus = cloudformation.parameters(cloudformation.describe(target)).get("EventBusName")
+    except (ClientError, BotoCoreError) as error:
         raise ConfigurationError(
-            f"Which event bus stage {target.stage!r} listens to can't be read from stack {stack} at {target}: {error}. "
-            "Nothing was sent. Check --stage and the region (AWS_REGION), or name the bus: --bus NAME."
+            f"Stack {name} at {target} can't be read to find the event bus of stage {target.stage!r}: {error}. {advice}"
         ) from error
+    if bus is None:
+        raise ConfigurationError(f"There is no stack {name} with a parameter EventBusName at {target}. {advice}")
+    return bus
 
 
 @dataclass(frozen=True)
 class BusEvent:
-    """An event as the bus takes it: ``detail`` is JSON text, and the bus makes the envelope."""
+    """An event as PutEvents accepts it. ``detail`` is JSON text. The bus adds the envelope."""
 
     source: str
     detail_type: str
@@ -59,12 +56,12 @@ class BusEvent:
 
     @property
     def size_bytes(self) -> int:
-        """Size by PutEvents' own rule."""
+        """The size that counts towards the limit of a request."""
         texts = (self.source, self.detail_type, self.detail)
         return sum(len(text.encode()) for text in texts) + (TIME_BYTES if self.time else 0)
 
     def entry(self, bus: str) -> dict[str, Any]:
-        """Return the event in PutEvents' notation."""
+        """Return the event as an entry of a PutEvents request."""
         entry: dict[str, Any] = {
             "EventBusName": bus,
             "Source": self.source,
@@ -75,16 +72,17 @@ class BusEvent:
 
 
 def batches(events: Iterable[Event], size_bytes: Callable[[Event], int]) -> Iterator[tuple[Event, ...]]:
-    """Group events so that each group fits into one request.
+    """Group events into batches that each fit into one request.
 
-    Raises ConfigurationError for an event that is too large for any request; the groups before it were yielded.
+    Raises ConfigurationError for an event that is too large for a request.
     """
 
     def checked_size(event: Event) -> int:
         size = size_bytes(event)
         if size > REQUEST_LIMIT_BYTES:
             raise ConfigurationError(
-                f"An event of {size:,} bytes is too large for the event bus: {REQUEST_LIMIT_BYTES:,} at most."
+                f"An event has {size:,} bytes, and the event bus accepts {REQUEST_LIMIT_BYTES:,} at most. The event "
+                "was not sent."
             )
         return size
 
@@ -92,7 +90,7 @@ def batches(events: Iterable[Event], size_bytes: Callable[[Event], int]) -> Iter
 
 
 class EventBus:
-    """An event bus, by its name."""
+    """An event bus, given by its name."""
 
     def __init__(self, client: Any, name: str, clock: Clock | None = None) -> None:
         self._client = client
@@ -101,43 +99,46 @@ class EventBus:
         self._retry = Retry(self._clock, random.Random())  # noqa: S311 - spreads retries, keeps no secret
 
     def put(self, batch: Sequence[BusEvent]) -> list[str]:
-        """Put one group of events (see :func:`batches`) and return the ids that the bus gave them, in their order.
+        """Put one batch of events (see :func:`batches`) and return the event ids, in the order of the batch.
 
-        Entries that the bus could not take are sent again, for at most half a minute. Raises StoreUnavailable when
-        some are left then, and ConfigurationError when the bus refuses one for good; the others are on the bus.
+        Retries the entries that fail for a transient reason, for 30 seconds at most. Raises StoreUnavailable when some
+        still fail then, and ConfigurationError when the bus refuses an event permanently. Either way, the other events
+        of the batch may be on the bus.
         """
         ids: list[str] = [""] * len(batch)
         pending = list(range(len(batch)))
-        answer = "no answer"
+        failure = "no response"
         for _ in self._retry.tries(Deadline.after(self._clock, RETRY_SECONDS), 0.0):
             entries = self._put_once([batch[position] for position in pending])
-            refused: list[int] = []
+            failed: list[int] = []
             for position, entry in zip(pending, entries, strict=True):
                 if "EventId" in entry:
                     ids[position] = entry["EventId"]
                     continue
-                answer = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
+                failure = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
                 if entry.get("ErrorCode") not in _TRANSIENT_CODES:
-                    raise ConfigurationError(f"Event bus {self._name!r} refuses an event: {answer}")
-                refused.append(position)
-            pending = refused
+                    raise ConfigurationError(f"Event bus {self._name!r} refused an event: {failure}")
+                failed.append(position)
+            pending = failed
             if not pending:
                 return ids
         raise StoreUnavailable(
-            f"Event bus {self._name!r} did not take {len(pending)} of {len(batch)} events in {RETRY_SECONDS:.0f} s "
-            f"(last answer: {answer})."
+            f"Event bus {self._name!r} did not accept {len(pending)} of {len(batch)} events within "
+            f"{RETRY_SECONDS:.0f} s (last error: {failure})."
         )
 
     def _put_once(self, events: Sequence[BusEvent]) -> list[dict[str, Any]]:
         try:
-            answer = self._client.put_events(Entries=[event.entry(self._name) for event in events])
+            response = self._client.put_events(Entries=[event.entry(self._name) for event in events])
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnavailable(f"Event bus {self._name!r} can't be reached or refuses: {error}") from error
-        return list(answer["Entries"])
+            raise StoreUnavailable(
+                f"Event bus {self._name!r} can't be reached, or refused the request: {error}"
+            ) from error
+        return list(response["Entries"])
 
 
 def instant_of(text: object) -> datetime | None:
-    """Read an envelope's time; None when it is no ISO 8601 instant, and the bus puts the present one."""
+    """Parse an ISO 8601 time with an offset. Returns None for anything else; the bus then sets the current time."""
     if not isinstance(text, str):
         return None
     try:

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import resolve
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.backfill.landing import (
     Backfill,
     BackfillReport,

@@ -1,4 +1,4 @@
-"""What every command prints with: results on standard output, progress and errors on standard error."""
+"""Shared options and output: results go to standard output, progress and errors to standard error."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from lambda_fn.errors import CarouselSyncError
 
 DEFAULT_STAGE: Final = "dev"
 EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+"""128 plus the number of SIGINT, as shells report it."""
 
 stdout: Final = Console()
-"""Results: what a pipe or a file should receive."""
+"""For results: what a pipe or a file should receive."""
 stderr: Final = Console(stderr=True)
-"""Progress and errors."""
+"""For progress and errors."""
 
 StageOption = Annotated[
     str, typer.Option("--stage", envvar="STAGE", help="Deployment stage, such as dev or prod.", show_envvar=False)
 ]
 LocalOption = Annotated[
-    bool, typer.Option("--local", help="Talk to the embedded stack (carousel-sync local up) instead of AWS.")
+    bool, typer.Option("--local", help="Use the embedded stack (carousel-sync local up) instead of AWS.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on standard output, without colours or line folding."""
+    """Print one JSON document on standard output, without colours or wrapped lines."""
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
 def progress_bar() -> Progress:
-    """Return a progress bar for a known number of steps; use it as a context manager."""
+    """Return a progress bar for a known number of steps, to be used as a context manager."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=stderr
     )
@@ -49,7 +50,7 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def working_on(description: str) -> Iterator[None]:
-    """Show a spinner with a clock while something of unknown length runs."""
+    """Show a spinner and the elapsed time while something of unknown length runs."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         progress.add_task(description, total=None)
@@ -58,9 +59,9 @@ def working_on(description: str) -> Iterator[None]:
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turn errors that were raised on purpose, and those of the AWS SDK, into one message and exit code 1.
+    """Print this project's errors and the AWS SDK's as one message, and exit with code 1.
 
-    Anything else is a defect of this program and keeps its traceback.
+    Every other exception is a defect of this program and keeps its traceback.
     """
     try:
         yield
@@ -71,19 +72,28 @@ def readable_errors() -> Iterator[None]:
 
 
 @contextmanager
+def reporting(left_behind: Callable[[], str]) -> Iterator[None]:
+    """Print what is left behind when the block ends early. Ctrl-C then exits with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr.print(f"Interrupted. {left_behind()}", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except Exception:
+        stderr.print(left_behind(), highlight=False, soft_wrap=True)
+        raise
+
+
+@contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Let a hang-up or a polite kill end the command as Ctrl-C does, so that what it has started is stopped."""
-    names = (signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that the command stops whatever it has started."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-EXIT_INTERRUPTED: Final = 130
-"""What a shell reports for a program that Ctrl-C ended: 128 plus the number of SIGINT."""
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.aws.target import Target, resolve
+from carousel_sync.aws.target import Target
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,

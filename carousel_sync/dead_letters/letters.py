@@ -1,9 +1,11 @@
-"""What is in the dead-letter queue: letters of four origins, each told by what it carries.
+"""Dead letters: where a message of the dead-letter queue comes from, its reason, and its event.
 
-* the function rejected the event: it says why in the message's attributes;
-* the buffer queue delivered the event again and again, and the function gave it back every time;
-* the event bus could not deliver the event (the rule's own dead-letter setting);
-* the Lambda service gave up on an asynchronous invocation (direct delivery), and wraps the event in an envelope.
+There are four origins:
+
+* The function rejected the event. The message's attributes say why.
+* The buffer queue delivered the event several times, and the function returned it every time.
+* The event bus could not deliver the event (the dead-letter queue of the rule's target).
+* The Lambda service gave up on an asynchronous invocation (direct delivery). It wraps the event in an envelope.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ NO_REASON: Final = "NO_REASON"
 
 @dataclass(frozen=True)
 class Letter:
-    """One message of the dead-letter queue. ``attributes`` are the sender's, ``system`` those of SQS."""
+    """A message of the dead-letter queue. ``attributes`` are the sender's, ``system`` those that SQS sets."""
 
     message_id: str
     receipt_handle: str
@@ -52,7 +54,7 @@ class Letter:
 
     @property
     def reason(self) -> str:
-        """The function's reason code, or what tells where the letter comes from."""
+        """The function's reason code, or one of this module's for the other origins."""
         if "reason" in self.attributes:
             return self.attributes["reason"]
         if "RULE_ARN" in self.attributes or "ERROR_CODE" in self.attributes:
@@ -63,7 +65,7 @@ class Letter:
 
     @property
     def detail(self) -> str:
-        """What more is known of the reason."""
+        """A description of the reason."""
         if "detail" in self.attributes:
             return self.attributes["detail"]
         reason = self.reason
@@ -74,36 +76,39 @@ class Letter:
         if reason == FUNCTION_FAILED:
             return self._failure()
         if reason == GAVE_UP:
-            return "the function gave it back at every delivery; its log says why"
-        return "no attributes: an event too large to carry them, or a message that somebody sent by hand"
+            return "the function returned the event at every delivery; the function's log has the cause"
+        return "no attributes: the event is too large to carry them, or the message was sent by hand"
 
     @property
     def sent_at(self) -> float:
-        """When it was sent, by SQS's clock, in epoch seconds: to this queue, or to the buffer queue if SQS moved it."""
+        """When the message was sent, in epoch seconds of SQS's clock.
+
+        For a message that SQS moved here it is when the message was sent to the buffer queue.
+        """
         return int(self.system.get("SentTimestamp", "0")) / 1000
 
     @property
     def first_seen(self) -> str:
-        """When the event was seen first, as ISO 8601."""
+        """When the event was first seen, in ISO 8601."""
         sent = datetime.fromtimestamp(self.sent_at, UTC).isoformat(timespec="milliseconds")
         return self.attributes.get("firstSeen") or sent.replace("+00:00", "Z")
 
     @property
     def event(self) -> str | None:
-        """The original event, letter by letter; None when an envelope does not hold it."""
+        """The original text of the event, or None when the envelope does not contain it."""
         return member_as_written(self.body, "requestPayload") if self.is_wrapped else self.body
 
     def _failure(self) -> str:
         envelope = self._envelope or {}
         parts = [envelope["requestContext"].get("condition")]
-        answer = envelope.get("responsePayload")
-        if isinstance(answer, dict):
-            parts += [answer.get("errorType"), answer.get("errorMessage")]
+        payload = envelope.get("responsePayload")
+        if isinstance(payload, dict):
+            parts += [payload.get("errorType"), payload.get("errorMessage")]
         return ": ".join(str(part) for part in parts if part)
 
 
 def letter_of(message: Mapping[str, Any]) -> Letter:
-    """Read a message as ReceiveMessage gives it."""
+    """Convert a message of a ReceiveMessage response."""
     attributes = message.get("MessageAttributes", {})
     return Letter(
         message_id=message["MessageId"],

@@ -1,0 +1,1 @@
+"""A guided run of the whole system on this machine."""

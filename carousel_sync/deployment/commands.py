@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from carousel_sync.aws.target import STACK_NAME, Target, resolve
+from carousel_sync.aws.target import STACK_NAME, Target
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -24,6 +24,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.deployment import artefact_bucket, change_set, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.deployment.data_protection import (

@@ -1,0 +1,1 @@
+"""Sale events to send: read from a file, or generated."""

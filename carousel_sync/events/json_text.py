@@ -1,4 +1,4 @@
-"""Parts of a JSON text as they are written: decoding and encoding would change numbers, order and white space."""
+"""Parts of a JSON text, character by character: decoding and encoding would change numbers, order and white space."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _BETWEEN_MEMBERS: Final = re.compile(r"[\s,:]*")
 
 
 def member_as_written(text: str, name: str) -> str | None:
-    """Return the text of a member of a JSON object; None when it has no such member.
+    """Return the text of a member's value in a JSON object, or None when there is no such member.
 
-    The text is known to be a JSON object; of repeated members the last one counts, as in ``json``.
+    ``text`` must be a valid JSON object. If the name is repeated, the last member counts, as in :mod:`json`.
     """
     decoder = json.JSONDecoder()
     written: str | None = None

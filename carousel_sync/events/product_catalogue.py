@@ -1,4 +1,4 @@
-"""What the generated sales are about: the categories, brands and price ranges of a second-hand luxury shop."""
+"""The products of the generated sales: categories, brands and price ranges of a second-hand luxury shop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Category:
-    """A category with its brands, the usual range of listed prices, and words for descriptions."""
+    """A category: its brands, the range of listed prices, and the models that descriptions name."""
 
     name: str
     brands: tuple[str, ...]
@@ -77,5 +77,5 @@ TENANTS: Final = (
 
 
 def tenant_names(count: int) -> list[str]:
-    """Return so many tenants' ids; the first are names, the rest are numbered."""
+    """Return ``count`` tenant ids: the names above, then numbered ones."""
     return [TENANTS[index] if index < len(TENANTS) else f"tenant-{index + 1:03}" for index in range(count)]

@@ -1,0 +1,1 @@
+"""Reading what is stored: SQL over the Iceberg table, and queries on the projection."""

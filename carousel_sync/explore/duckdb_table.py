@@ -1,4 +1,4 @@
-"""The Iceberg table of sales inside DuckDB: extensions without a network, and no trace in anybody's home folder."""
+"""The Iceberg table in DuckDB. Nothing is downloaded, and nothing is written to the home folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lambda_fn.errors import ConfigurationError, StoreUnavailable
 
 VIEW: Final = "sales_history"
 
-# Iceberg's manifests are Avro: that extension has to be there before the iceberg one asks for it.
+# The iceberg extension needs the avro one, because Iceberg's manifests are Avro files.
 _EXTENSIONS: Final = ("avro", "httpfs", "iceberg")
 
 
 @dataclass(frozen=True)
 class S3Access:
-    """How DuckDB reads from S3. ``endpoint_url`` None is Amazon's own."""
+    """How DuckDB reads from S3. Without ``endpoint_url`` it is Amazon S3 itself."""
 
     region: str
     access_key_id: str
@@ -32,9 +32,9 @@ class S3Access:
 
 
 def open_sales(target: Target) -> DuckDBPyConnection:
-    """Open the target's table at its present head, see :func:`open_table`.
+    """Open the current version of the target's table with :func:`open_table`.
 
-    Raises what :meth:`Target.load_table` does, and ConfigurationError when there are no credentials.
+    Also raises what :meth:`Target.load_table` raises, and ConfigurationError when there are no credentials.
     """
     location = target.load_table().metadata_location
     return open_table(location, _s3_access(target) if location.startswith("s3://") else None)
@@ -43,10 +43,9 @@ def open_sales(target: Target) -> DuckDBPyConnection:
 def open_table(metadata_location: str, s3: S3Access | None = None) -> DuckDBPyConnection:
     """Return an in-memory database with the table as the view ``sales_history``.
 
-    Raises ConfigurationError when DuckDB's extensions are not installed, StoreUnavailable when the table's files can't
-    be read.
+    Raises ConfigurationError when DuckDB's extensions are not installed, and StoreUnavailable when the table's files
+    can't be read.
     """
-    # Nothing is ever downloaded or installed: what is needed is loaded from the Python packages, right below.
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     try:
         for name in _EXTENSIONS:
@@ -66,13 +65,13 @@ def _extension_file(name: str) -> str:
         package = importlib.import_module(f"duckdb_extension_{name}")
     except ImportError as error:
         raise ConfigurationError(
-            f"The Python package duckdb-extension-{name} is not installed. Install the dependency group 'ops': uv sync"
+            f"The Python package duckdb-extension-{name} is not installed. Install it: uv sync --group ops"
         ) from error
     file = resources.files(package) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not file.is_file():
         raise ConfigurationError(
-            f"The Python package duckdb-extension-{name} does not fit DuckDB {duckdb.__version__}. Install the "
-            "versions that belong together: uv sync"
+            f"The Python package duckdb-extension-{name} is for another version of DuckDB than {duckdb.__version__}. "
+            "Install matching versions: uv sync --group ops"
         )
     return str(file)
 
@@ -81,7 +80,7 @@ def _s3_access(target: Target) -> S3Access:
     credentials = target.session.get_credentials()
     if credentials is None:
         raise ConfigurationError(
-            f"There are no AWS credentials to read the table's files at {target} with. Sign in (aws sso login) or set "
+            f"There are no AWS credentials for reading the table's files at {target}. Sign in (aws sso login) or set "
             "AWS_PROFILE, or use --local for the embedded stack."
         )
     frozen = credentials.get_frozen_credentials()

@@ -1,1 +1,1 @@
-"""The embedded stack: an emulator of AWS on this machine, onto which the very template.yaml is deployed."""
+"""The embedded stack: an AWS emulator on this machine, with template.yaml deployed to it."""

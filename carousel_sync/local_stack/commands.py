@@ -1,4 +1,4 @@
-"""``carousel-sync local``: the embedded stack from the command line."""
+"""``carousel-sync local``: start, inspect and stop the embedded stack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
+    EXIT_FAILED,
     JsonOption,
     StageOption,
     print_json,
@@ -21,14 +22,14 @@ from carousel_sync.command_line.console import (
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack, StackStatus, UpOutcome
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 
-app = typer.Typer(
-    no_args_is_help=True, help="The embedded stack: the whole system on this machine, without an AWS account."
-)
+app = typer.Typer(no_args_is_help=True, help="Run the whole system on this machine, without an AWS account.")
 
 StateDirOption = Annotated[
     Path | None,
     typer.Option(
-        "--state-dir", envvar=STATE_DIR_VARIABLE, help="Folder of the stack's state and data; two folders, two stacks."
+        "--state-dir",
+        envvar=STATE_DIR_VARIABLE,
+        help="Folder of the stack's state and data. Each one has its own stack.",
     ),
 ]
 
@@ -37,19 +38,21 @@ StateDirOption = Annotated[
 def up(
     delivery_mode: Annotated[
         DeliveryMode | None,
-        typer.Option(help="How events reach the function. Left out: as deployed, or queue.", show_default=False),
+        typer.Option(help="How events reach the function. Default: as deployed, or queue.", show_default=False),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port. Left out: 4566, or a free one if it is taken.", show_default=False),
+        typer.Option(
+            min=1, max=65535, help="Port. Default: 4566, or another free port if it is taken.", show_default=False
+        ),
     ] = None,
     stage: StageOption = DEFAULT_STAGE,
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the emulator, deploy template.yaml onto it, and create the Iceberg table.
+    """Start the emulator, deploy template.yaml to it, and create the Iceberg table.
 
-    Repeat it after a change of template or code: it deploys what has changed.
+    Run it again after a change of the template or the code to deploy the change.
     """
     with readable_errors():
         stack = LocalStack(state_dir, stage)
@@ -59,45 +62,46 @@ def up(
     if as_json:
         print_json({"outcome": outcome.value, **asdict(status)})
         return
-    words = {
-        UpOutcome.STARTED: "The embedded stack is up",
-        UpOutcome.UPDATED: "The embedded stack was up; template and code were deployed anew",
-        UpOutcome.UNCHANGED: "The embedded stack is up already, and nothing has changed",
+    messages = {
+        UpOutcome.STARTED: "The embedded stack is running",
+        UpOutcome.UPDATED: "The embedded stack is running; template and code were deployed again",
+        UpOutcome.UNCHANGED: "The embedded stack is already running, and nothing has changed",
     }
-    stdout.print(f"{words[outcome]}: stage {status.stage}, {status.delivery_mode} delivery, {status.endpoint}")
+    stdout.print(f"{messages[outcome]}: stage {status.stage}, {status.delivery_mode} delivery, {status.endpoint}")
 
 
 @app.command()
 def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """Stop the stack with everything in it. Nothing keeps running, and its data is gone."""
+    """Stop the stack and delete its data. No process keeps running."""
     with readable_errors(), working_on("Stopping the embedded stack"):
         stopped = LocalStack(state_dir).down()
     if as_json:
         print_json({"stopped": stopped})
     else:
-        stdout.print("The embedded stack is down." if stopped else "The embedded stack was not up.")
+        stdout.print("The embedded stack is stopped." if stopped else "The embedded stack was not running.")
 
 
 @app.command()
 def status(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """Show where the stack is, and what waits in it. Exit code 1 when it is down."""
+    """Show the endpoint, the queues and the table of the stack. Exit code 1 when it is not running."""
     with readable_errors():
-        found = LocalStack(state_dir).status()
+        stack = LocalStack(state_dir)
+        found = stack.status()
     if as_json:
         print_json(asdict(found))
     elif found.up:
         stdout.print(_as_table(found))
     else:
-        stdout.print("The embedded stack is down. Start it: carousel-sync local up")
+        stdout.print(f"The embedded stack is not running. Start it: {stack.start_command}", soft_wrap=True)
     if not found.up:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
 def env(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """Print the deployed function's environment, as shell exports: eval "$(carousel-sync local env)".
+    """Print the deployed function's environment as shell exports: eval "$(carousel-sync local env)".
 
-    With it, lambda_fn.handler.handler can be called in any Python process.
+    In this environment any Python process can call lambda_fn.handler.handler.
     """
     with readable_errors():
         environment = dict(sorted(LocalStack(state_dir).target().environment.items()))
@@ -109,7 +113,7 @@ def env(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
 
 
 def _quoted(value: str) -> str:
-    """Quote for a shell, in single quotes whether it needs them or not."""
+    """Quote for a shell, always in single quotes."""
     escaped = value.replace("'", "'\"'\"'")
     return f"'{escaped}'"
 
@@ -128,5 +132,5 @@ def _as_table(found: StackStatus) -> Table:
         f"Rows of {found.table}" if found.table else "Iceberg table": found.table_rows,
     }
     for name, value in rows.items():
-        table.add_row(name, "not there" if value is None else str(value))
+        table.add_row(name, "-" if value is None else str(value))
     return table

@@ -1,7 +1,6 @@
-"""What ministack 1.5.33's CloudFormation leaves out of the template, set through the services' own interfaces.
+"""Settings of template.yaml that ministack 1.5.33's CloudFormation ignores, made through the services' own APIs.
 
-Each of these is in template.yaml and needs nothing of this on AWS. They are found by describing what was deployed, and
-are safe to repeat.
+AWS needs none of this. Every correction is safe to repeat.
 """
 
 from __future__ import annotations
@@ -16,25 +15,28 @@ _TABLE_OUTPUTS: Final = ("GuardTableName", PROJECTION_OUTPUT)
 
 
 def apply_corrections(target: Target, outputs: dict[str, str]) -> None:
-    """Set what the emulator's CloudFormation did not. Raises botocore's errors; what was set until then stays set."""
+    """Make the settings that the emulator's CloudFormation ignored.
+
+    Raises botocore's errors; the settings made before stay.
+    """
     _enable_time_to_live(target, outputs)
     _enable_point_in_time_recovery(target, outputs)
     _limit_concurrency(target)
 
 
 def _enable_time_to_live(target: Target, outputs: dict[str, str]) -> None:
-    """Switch TTL on: TimeToLiveSpecification is accepted and ignored."""
+    """Enable TTL: CloudFormation accepts TimeToLiveSpecification and ignores it."""
     client = target.client("dynamodb")
     for table in (outputs[name] for name in _TABLE_OUTPUTS):
-        present = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-        if present["TimeToLiveStatus"] != "ENABLED":
+        current = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        if current["TimeToLiveStatus"] != "ENABLED":
             client.update_time_to_live(
                 TableName=table, TimeToLiveSpecification={"AttributeName": TTL_ATTRIBUTE, "Enabled": True}
             )
 
 
 def _enable_point_in_time_recovery(target: Target, outputs: dict[str, str]) -> None:
-    """Switch it on: PointInTimeRecoverySpecification is accepted and ignored."""
+    """Enable point-in-time recovery: CloudFormation accepts PointInTimeRecoverySpecification and ignores it."""
     target.client("dynamodb").update_continuous_backups(
         TableName=outputs[PROJECTION_OUTPUT],
         PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
@@ -42,7 +44,7 @@ def _enable_point_in_time_recovery(target: Target, outputs: dict[str, str]) -> N
 
 
 def _limit_concurrency(target: Target) -> None:
-    """Turn the limit into a number: there it stays the parameter's text, and the poller stops at comparing it."""
+    """Convert the limit to a number: CloudFormation keeps the parameter's text, which the poller fails to compare."""
     client = target.client("lambda")
     mappings = client.list_event_source_mappings(FunctionName=function_name(target.stage))["EventSourceMappings"]
     for mapping in mappings:

@@ -1,29 +1,28 @@
-"""Deploy template.yaml onto the emulator through CloudFormation, the way it is deployed to AWS."""
+"""Deploying template.yaml to the emulator through CloudFormation, as it is deployed to AWS."""
 
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
+from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import STACK_NAME, Target
 from carousel_sync.local_stack.corrections import apply_corrections
 from carousel_sync.release.project_zip import CodePackage, package_code, with_code_uri
 from lambda_fn.errors import ConfigurationError
 
 _ARTEFACT_BUCKET: Final = "carousel-sync-artefacts"
-_DEPLOY_SECONDS: Final = 120.0
-_POLL_SECONDS: Final = 0.1
+_WAITER_CONFIG: Final = {"Delay": 0.1, "MaxAttempts": 1200}
 _CAPABILITIES: Final = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is to be deployed: the template with its code, and its parameters. ``digest`` changes with any of them."""
+    """A template to deploy, with its code and its parameters."""
 
     template: str
     code: CodePackage
@@ -31,23 +30,23 @@ class Deployment:
 
     @property
     def digest(self) -> str:
-        """A fingerprint of the whole."""
+        """A fingerprint, which changes with the template, the code and the parameters."""
         parts = (self.template, self.code.digest, repr(sorted(self.parameters.items())))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def prepare(root: Path, parameters: dict[str, str]) -> Deployment:
-    """Read the template and pack the code. Raises ConfigurationError when ``root`` is not a checkout."""
+    """Read the template and package the code. Raises ConfigurationError when ``root`` is not a checkout."""
     path = root / "template.yaml"
     if not path.is_file():
-        raise ConfigurationError(f"{path} is not there: the stack is deployed from a checkout of this project.")
+        raise ConfigurationError(f"{path} does not exist. The embedded stack needs a checkout of this project.")
     return Deployment(path.read_text(), package_code(root), parameters)
 
 
 def deploy(target: Target, deployment: Deployment) -> None:
-    """Create the stack, or update it, and wait until that is done.
+    """Create or update the stack, and wait until CloudFormation is done.
 
-    Raises ConfigurationError with CloudFormation's reasons when it fails; the emulator keeps running as it is then.
+    Raises ConfigurationError with CloudFormation's reasons when it fails. The emulator keeps running.
     """
     template = with_code_uri(deployment.template, _upload(target, deployment.code))
     name = STACK_NAME.format(stage=target.stage)
@@ -58,39 +57,20 @@ def deploy(target: Target, deployment: Deployment) -> None:
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in deployment.parameters.items()],
         "Capabilities": list(_CAPABILITIES),
     }
-    exists = describe(target) is not None
+    change = "update" if cloudformation.describe(target) else "create"
     try:
-        if exists:
-            client.update_stack(**request)
-        else:
-            client.create_stack(**request)
+        getattr(client, f"{change}_stack")(**request)
+        client.get_waiter(f"stack_{change}_complete").wait(StackName=name, WaiterConfig=_WAITER_CONFIG)
+    except WaiterError as error:
+        raise ConfigurationError(f"The deployment failed: {error}\n{_reasons(target)}") from error
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
-            raise ConfigurationError(
-                f"CloudFormation refuses template.yaml: {error}. The emulator keeps running as it was before."
-            ) from error
-    apply_corrections(target, outputs(_wait(target)))
-
-
-def describe(target: Target) -> dict[str, Any] | None:
-    """Return CloudFormation's description of the stack, or None when there is none."""
-    try:
-        name = STACK_NAME.format(stage=target.stage)
-        stacks: list[dict[str, Any]] = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
-    return stacks[0] if stacks else None
-
-
-def outputs(description: dict[str, Any]) -> dict[str, str]:
-    """Return the stack's outputs by name."""
-    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+            raise ConfigurationError(f"CloudFormation refused template.yaml: {error}. Nothing was changed.") from error
+    apply_corrections(target, cloudformation.outputs(cloudformation.describe(target)))
 
 
 def _upload(target: Target, code: CodePackage) -> str:
-    """Put the code where CloudFormation finds it, under a name that changes with it."""
+    """Upload the code for CloudFormation under a key that changes with it, and return its URL."""
     s3 = target.client("s3")
     try:
         s3.create_bucket(Bucket=_ARTEFACT_BUCKET, CreateBucketConfiguration={"LocationConstraint": target.region})
@@ -100,26 +80,6 @@ def _upload(target: Target, code: CodePackage) -> str:
     key = f"{code.digest}.zip"
     s3.put_object(Bucket=_ARTEFACT_BUCKET, Key=key, Body=code.content)
     return f"s3://{_ARTEFACT_BUCKET}/{key}"
-
-
-def _wait(target: Target) -> dict[str, Any]:
-    deadline = time.monotonic() + _DEPLOY_SECONDS
-    status = "unknown"
-    while time.monotonic() < deadline:
-        description = describe(target)
-        status = description["StackStatus"] if description else "DELETED"
-        if description and status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            return description
-        if not status.endswith("_IN_PROGRESS"):
-            raise ConfigurationError(
-                f"The deployment ended as {status}:\n{_reasons(target)}\nThe emulator keeps running for a look at it "
-                "(carousel-sync local env); start afresh with: carousel-sync local down"
-            )
-        time.sleep(_POLL_SECONDS)
-    raise ConfigurationError(
-        f"The deployment is still {status} after {_DEPLOY_SECONDS:.0f} s. It goes on by itself; look again with "
-        "carousel-sync local status, or start afresh with: carousel-sync local down"
-    )
 
 
 def _reasons(target: Target) -> str:

@@ -1,4 +1,4 @@
-"""The emulator's process: start it detached on a free port, ask it how it is, and stop it with all its workers."""
+"""The emulator's process: starting it on a free port, checking its health, and stopping it with its workers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from carousel_sync.local_stack.state import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, is_alive
 from lambda_fn.errors import ConfigurationError
 
-USUAL_PORT: Final = 4566
+DEFAULT_PORT: Final = 4566
 LOG_FILE: Final = "emulator.log"
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 60.0
@@ -27,7 +26,7 @@ _FOLDERS: Final = ("tmp", "s3", "persisted")
 _TERMINATION_SECONDS: Final = ((signal.SIGTERM, 1.0), (signal.SIGKILL, 10.0))
 _POLL_SECONDS: Final = 0.05
 _LOG_TAIL_LINES: Final = 15
-# An allow-list: a proxy, a profile, PYTHONWARNINGS or PYTHONPATH of this shell must not reach the deployed function.
+# Nothing else is inherited: the shell's proxy, AWS profile or PYTHONPATH must not reach the deployed function.
 _INHERITED: Final = (
     "PATH",
     "HOME",
@@ -39,48 +38,45 @@ _INHERITED: Final = (
     "DYLD_LIBRARY_PATH",
     "SYSTEMROOT",
 )
-# Only the emulator on this machine is asked, whatever proxy the shell names.
+# The emulator is on this machine: the shell's proxy does not apply.
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class PortTaken(Exception):
-    """The emulator could not have the port: somebody took it since it was seen to be free."""
+    """The emulator could not bind its port, because another process has taken it meanwhile."""
 
 
 def require_installed() -> None:
-    """Raise ConfigurationError, with the command that installs it, when the emulator is not in this environment."""
+    """Raise ConfigurationError when the emulator is not installed in this Python environment."""
     for module in ("ministack", "samtranslator"):
         if importlib.util.find_spec(module) is None:
             raise ConfigurationError(
-                f"The embedded stack needs the Python package {module!r}, which {sys.executable} does not have. "
-                "Install it: make install"
+                f"The embedded stack needs the Python package {module!r}, which is not installed for {sys.executable}. "
+                "Nothing was started. Install it: make install"
             )
 
 
 def choose_port(port: int | None) -> int:
-    """Return the port if one is asked for; otherwise the usual one, or any free one when that is taken.
+    """Return the given port; without one, the default port, or another free one when that is taken.
 
-    Raises ConfigurationError when a port that was asked for is taken.
+    Raises ConfigurationError when the given port is taken.
     """
-    if port is not None and not _is_free(port):
-        raise ConfigurationError(
-            f"Port {port} is taken. Nothing was started. Leave --port out to have a free one chosen."
-        )
     if port is not None:
+        if not _is_free(port):
+            raise ConfigurationError(f"Port {port} is taken. Nothing was started. Omit --port to use any free port.")
         return port
-    if _is_free(USUAL_PORT):
-        return USUAL_PORT
+    if _is_free(DEFAULT_PORT):
+        return DEFAULT_PORT
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def start(directory: Path, port: int, token: str, *, enforce_rights: bool = False) -> int:
-    """Start the emulator in its own session and return its process id at once.
+    """Start the emulator in a session of its own, and return its process id without waiting.
 
-    Everything that it writes is below ``directory``. The caller waits with :func:`wait_until_healthy`. With
-    ``enforce_rights`` it checks signatures and IAM policies of everybody but the stack's own key pair; the function
-    then runs as its role.
+    It writes only below ``directory``. Wait for it with :func:`wait_until_healthy`. With ``enforce_rights`` the
+    emulator checks signatures and IAM policies, except for the stack's own key pair, and the function runs as its role.
     """
     folders = {name: directory / name for name in _FOLDERS}
     for folder in folders.values():
@@ -93,7 +89,7 @@ def start(directory: Path, port: int, token: str, *, enforce_rights: bool = Fals
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_EC2_METADATA_DISABLED": "true",
-        # Its health check repeats this text.
+        # The health check returns this text.
         "MINISTACK_EDITION": token,
         "TMPDIR": str(folders["tmp"]),
         "S3_DATA_DIR": str(folders["s3"]),
@@ -102,7 +98,7 @@ def start(directory: Path, port: int, token: str, *, enforce_rights: bool = Fals
         "AUTH": "true" if enforce_rights else "false",
     }
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    # posix_spawn and not subprocess: the process outlives this one on purpose, and nobody holds an object for it.
+    # Not subprocess, whose objects warn when their process outlives them, as this one does on purpose.
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", "ministack"],
@@ -117,29 +113,31 @@ def start(directory: Path, port: int, token: str, *, enforce_rights: bool = Fals
 
 
 def wait_until_healthy(directory: Path, pid: int, port: int, token: str) -> None:
-    """Wait until the emulator answers.
+    """Wait until the emulator is healthy.
 
-    Raises PortTaken when it stopped because of its port, and ConfigurationError, with the end of its log, when it
-    stopped for another reason or is not up within a minute. The process, if any, is left to the caller.
+    Raises PortTaken when it stopped because its port is taken, and ConfigurationError with the end of its log when it
+    stopped for another reason or is not healthy in time. The caller has to stop the process.
     """
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if answers(port, token):
+        if is_healthy(port, token):
             return
         if not is_running(pid):
             log = log_tail(directory)
             if "already in use" in log:
                 raise PortTaken(str(port))
-            raise ConfigurationError(f"The emulator stopped while starting. The end of {directory / LOG_FILE}:\n{log}")
+            raise ConfigurationError(
+                f"The emulator stopped during its start. The end of {directory / LOG_FILE}:\n{log}"
+            )
         time.sleep(_POLL_SECONDS)
     raise ConfigurationError(
-        f"The emulator did not answer on port {port} within {_START_SECONDS:.0f} s; it was stopped. The end of "
+        f"The emulator did not respond on port {port} within {_START_SECONDS:.0f} s, and was stopped. The end of "
         f"{directory / LOG_FILE}:\n{log_tail(directory)}"
     )
 
 
-def answers(port: int, token: str) -> bool:
-    """Tell whether this very emulator answers on the port."""
+def is_healthy(port: int, token: str) -> bool:
+    """Return whether the emulator with this token responds on the port."""
     try:
         with _DIRECT.open(f"http://{_HOST}:{port}/_ministack/health", timeout=2) as response:
             return bool(json.load(response).get("edition") == token)
@@ -148,26 +146,26 @@ def answers(port: int, token: str) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether the process runs, and collect it when it was this process's child and has ended."""
+    """Return whether the process is running, and reap it if it is a child of this process and has ended."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     return is_alive(pid)
 
 
 def is_emulator(pid: int) -> bool:
-    """Tell whether the process is an emulator: a process id of last week may be anybody's today."""
+    """Return whether the process is an emulator. Process ids are reused, so it may be another program by now."""
     if not is_running(pid):
         return False
     try:
         return b"ministack" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return True  # no /proc, as on macOS: the process id is all there is to go by
+        return True  # no /proc, as on macOS, so only the process id can be checked
 
 
 def stop(pid: int) -> None:
-    """Stop the emulator and its workers, and return when none is left.
+    """Stop the emulator and its workers, and wait until all have ended. Does nothing when it is not running.
 
-    Does nothing when it is not running. Raises ConfigurationError when a process survives, which names the group.
+    Raises ConfigurationError when a process survives.
     """
     if not _group_exists(pid) or (is_running(pid) and not is_emulator(pid)):
         return
@@ -176,13 +174,19 @@ def stop(pid: int) -> None:
             os.killpg(pid, signal_number)
         except ProcessLookupError:
             return
-        if _wait(lambda: not _group_exists(pid), seconds):
-            return
-    raise ConfigurationError(f"Processes of the emulator survive. Look: ps -o pid,args -g {pid}; stop: kill -9 -{pid}")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _group_exists(pid):
+                return
+            time.sleep(_POLL_SECONDS)
+    raise ConfigurationError(
+        f"Processes of the emulator are still running. To list them: ps -o pid,args -g {pid}. To kill them: "
+        f"kill -9 -{pid}"
+    )
 
 
 def remove_data(directory: Path) -> None:
-    """Delete what a stopped emulator wrote below the directory; its log stays."""
+    """Delete what a stopped emulator wrote below the directory, except its log."""
     for name in _FOLDERS:
         shutil.rmtree(directory / name, ignore_errors=True)
 
@@ -197,28 +201,17 @@ def log_tail(directory: Path) -> str:
 
 
 def _group_exists(group: int) -> bool:
-    is_running(group)  # a zombie of ours would keep the group alive
+    is_running(group)  # reaps the process: as a zombie it would keep the group alive
     try:
         os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+    except (ProcessLookupError, PermissionError):
         return False
     return True
 
 
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(_POLL_SECONDS)
-    return condition()
-
-
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # Without it, a port whose last connections have just been closed would look taken.
+        # Otherwise a port with recently closed connections would seem taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))

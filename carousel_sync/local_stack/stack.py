@@ -1,19 +1,23 @@
-"""The embedded stack as one thing: up, status, down."""
+"""The embedded stack: starting it, its status, and stopping it."""
 
 from __future__ import annotations
 
 import fcntl
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-from carousel_sync.aws.target import Target, target_of
+from carousel_sync.aws import cloudformation
+from carousel_sync.aws.buffer_queue import QueueDepth, depth
+from carousel_sync.aws.target import Target
 from carousel_sync.local_stack import deployment, emulator, state
+from carousel_sync.local_stack.connection import not_running, target_of
 from carousel_sync.local_stack.state import StackState
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.table.apply import apply_to
@@ -23,14 +27,14 @@ _PORT_ATTEMPTS: Final = 3
 
 
 class DeliveryMode(StrEnum):
-    """The template's parameter of that name."""
+    """The values of the template's parameter DeliveryMode."""
 
     QUEUE = "queue"
     DIRECT = "direct"
 
 
 class UpOutcome(StrEnum):
-    """What ``up`` found to do."""
+    """What ``up`` did."""
 
     STARTED = "started"
     UPDATED = "updated"
@@ -39,7 +43,7 @@ class UpOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class StackStatus:
-    """How the stack stands. Everything but ``up`` is None when it is down, or when that part is not there."""
+    """The status of the stack. Everything but ``up`` is None when the stack, or that part of it, does not exist."""
 
     up: bool
     endpoint: str | None = None
@@ -55,24 +59,25 @@ class StackStatus:
 
 
 class LocalStack:
-    """An emulator with template.yaml deployed on it, whose state lives in a folder.
+    """An emulator with template.yaml deployed to it. Each state folder has a stack of its own.
 
-    Two folders are two stacks. As a context manager it is brought down at the end, whatever happened; entering it does
-    not bring it up. ``enforce_rights`` has an emulator that it starts check IAM policies.
+    As a context manager it stops the stack at the end; entering it does not start the stack. ``enforce_rights`` makes
+    an emulator that it starts check IAM policies.
     """
 
     def __init__(self, state_dir: Path | None = None, stage: str = "dev", *, enforce_rights: bool = False) -> None:
         self.directory = state.state_directory(state_dir)
-        self._enforce_rights = enforce_rights
         self.stage = stage
+        self._enforce_rights = enforce_rights
+        self._flags = f" --state-dir {shlex.quote(str(state_dir))}" if state_dir else ""
 
     def up(
         self, delivery_mode: DeliveryMode | str | None = None, port: int | None = None, root: Path = PROJECT_ROOT
     ) -> UpOutcome:
-        """Start the emulator if it is down, deploy what has changed, and create the Iceberg table.
+        """Start the emulator unless it is running, deploy template and code if they changed, and create the table.
 
-        ``delivery_mode`` left out keeps what is deployed, or means queue. Raises ConfigurationError; an emulator that
-        does not start is stopped, one whose deployment fails keeps running.
+        ``delivery_mode`` defaults to the deployed one, and to queue for a new stack. Raises ConfigurationError. An
+        emulator that does not start is stopped; one whose deployment fails keeps running.
         """
         emulator.require_installed()
         with self._locked():
@@ -81,29 +86,21 @@ class LocalStack:
             if running is None:
                 running, outcome = self._start(port), UpOutcome.STARTED
             elif port not in (None, running.port):
-                raise ConfigurationError(
-                    f"The stack is up on port {running.port} already. Nothing was changed. To move it: carousel-sync "
-                    f"local down, then carousel-sync local up --port {port}"
-                )
+                raise self._already_running(f"on port {running.port}", f" --port {port}")
             elif running.stage != self.stage:
-                raise ConfigurationError(
-                    f"The stack is up with stage {running.stage!r} already. Nothing was changed. To start the "
-                    f"other: carousel-sync local down, then carousel-sync local up --stage {self.stage}"
-                )
+                raise self._already_running(f"with stage {running.stage!r}")
             mode = DeliveryMode(delivery_mode or running.delivery_mode)
             # The emulator has no schema registry.
             parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
-                target = target_of(running)
-                deployment.deploy(target, wanted)
-                apply_to(target)
+                self._deploy(target_of(running), wanted)
                 state.save(self.directory, replace(running, delivery_mode=mode.value, deployed_digest=wanted.digest))
                 outcome = outcome if outcome is UpOutcome.STARTED else UpOutcome.UPDATED
             return outcome
 
     def down(self) -> bool:
-        """Stop every process of the stack and forget its data. Returns whether there was anything to stop."""
+        """Stop every process of the stack and delete its data. Returns whether there was a stack."""
         with self._locked():
             known = state.load(self.directory)
             if known is None:
@@ -114,24 +111,22 @@ class LocalStack:
             return True
 
     def target(self) -> Target:
-        """Return the stack as a target for commands. Raises ConfigurationError when it is not up."""
+        """Return the stack as a target for commands. Raises ConfigurationError when it is not running."""
         running = self._running()
         if running is None:
-            raise ConfigurationError(
-                f"The embedded stack is not up (looked in {self.directory}). Start it: carousel-sync local up"
-            )
+            raise not_running(self.directory, self.start_command)
         return target_of(running)
 
     def status(self) -> StackStatus:
-        """Look at the stack. A part that is not there is None, not an error."""
+        """Return the status of the stack. A part that does not exist is None, not an error."""
         running = self._running()
         if running is None:
             return StackStatus(up=False)
         target = target_of(running)
-        description = deployment.describe(target)
-        outputs = deployment.outputs(description) if description else {}
-        buffer = _queue(target, outputs.get("BufferQueueUrl"))
-        dead = _queue(target, outputs.get("DeadLetterQueueUrl"))
+        description = cloudformation.describe(target)
+        outputs = cloudformation.outputs(description)
+        buffer = _depth(target, outputs.get("BufferQueueUrl"))
+        dead = _depth(target, outputs.get("DeadLetterQueueUrl"))
         return StackStatus(
             up=True,
             endpoint=running.endpoint_url,
@@ -139,9 +134,9 @@ class LocalStack:
             stage=running.stage,
             delivery_mode=outputs.get("DeliveryMode"),
             stack_status=description["StackStatus"] if description else None,
-            queue_waiting=_depth(buffer, "ApproximateNumberOfMessages"),
-            queue_in_flight=_depth(buffer, "ApproximateNumberOfMessagesNotVisible"),
-            dead_letters=_depth(dead, "ApproximateNumberOfMessages"),
+            queue_waiting=buffer.waiting if buffer else None,
+            queue_in_flight=buffer.in_flight if buffer else None,
+            dead_letters=dead.waiting if dead else None,
             table=outputs.get("IcebergTable"),
             table_rows=_rows(target) if outputs else None,
         )
@@ -150,13 +145,34 @@ class LocalStack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
 
+    @property
+    def start_command(self) -> str:
+        """The command that starts this stack, for hints."""
+        return f"carousel-sync local up{self._flags} --stage {self.stage}"
+
+    def _already_running(self, how: str, port_flag: str = "") -> ConfigurationError:
+        return ConfigurationError(
+            f"The embedded stack is already running {how}. Nothing was changed. To replace it, which deletes its data: "
+            f"carousel-sync local down{self._flags}, then {self.start_command}{port_flag}"
+        )
+
+    def _deploy(self, target: Target, wanted: deployment.Deployment) -> None:
+        try:
+            deployment.deploy(target, wanted)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{error}\nThe emulator keeps running. To see what it has: carousel-sync local status{self._flags}. To "
+                f"start over: carousel-sync local down{self._flags}, then {self.start_command}"
+            ) from error
+        apply_to(target)
+
     def _running(self) -> StackState | None:
         known = state.load(self.directory)
-        if known is None or not emulator.is_emulator(known.pid) or not emulator.answers(known.port, known.token):
+        if known is None or not emulator.is_emulator(known.pid) or not emulator.is_healthy(known.port, known.token):
             return None
         return known
 
@@ -171,8 +187,8 @@ class LocalStack:
             except emulator.PortTaken as taken:
                 if attempt == _PORT_ATTEMPTS:
                     raise ConfigurationError(
-                        f"No port could be had in {attempt} attempts (the last was {taken}). Nothing is left running. "
-                        "Name a free one: carousel-sync local up --port NUMBER"
+                        f"The emulator found no free port in {attempt} attempts (the last one was {taken}). Nothing is "
+                        f"running. Name a free port: {self.start_command} --port PORT"
                     ) from taken
         raise AssertionError("unreachable")
 
@@ -180,7 +196,7 @@ class LocalStack:
         token = f"carousel-{secrets.token_hex(8)}"
         pid = emulator.start(self.directory, port, token, enforce_rights=self._enforce_rights)
         started = StackState(pid=pid, port=port, token=token, stage=self.stage)
-        # Saved before it answers: whatever interrupts the wait, down finds the process.
+        # Saved before the wait, so that down finds the process even if the wait is interrupted.
         state.save(self.directory, started)
         try:
             emulator.wait_until_healthy(self.directory, pid, port, token)
@@ -192,23 +208,15 @@ class LocalStack:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one command at a time change the stack; a second one waits."""
+        """Allow one command at a time to change the stack. Others wait."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
-def _queue(target: Target, url: str | None) -> dict[str, Any]:
-    if url is None:
-        return {}
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    attributes: dict[str, Any] = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
-    return dict(attributes.get("Attributes", {}))
-
-
-def _depth(attributes: dict[str, Any], name: str) -> int | None:
-    return int(attributes[name]) if name in attributes else None
+def _depth(target: Target, url: str | None) -> QueueDepth | None:
+    return depth(target, url) if url else None
 
 
 def _rows(target: Target) -> int | None:

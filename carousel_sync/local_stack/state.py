@@ -1,4 +1,4 @@
-"""What is remembered of a running embedded stack, so that another command finds it."""
+"""The state file of a running embedded stack, through which other commands find it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lambda_fn.errors import ConfigurationError
 
 STATE_DIR_VARIABLE: Final = "CAROUSEL_STATE_DIR"
 REGION: Final = "eu-west-1"
-# The emulator takes any key pair; a twelve-digit key would be read as an account number.
+# The emulator accepts any key pair, but takes a twelve-digit access key for an account number.
 ACCESS_KEY_ID: Final = "test"
 SECRET_ACCESS_KEY: Final = "test"  # noqa: S105
 _FILE: Final = "stack.json"
@@ -21,9 +21,10 @@ _FILE: Final = "stack.json"
 
 @dataclass(frozen=True)
 class StackState:
-    """A stack that was brought up. ``pid`` is also the emulator's process group.
+    """A stack that was started. ``pid`` is the emulator's process and process group.
 
-    ``token`` is what the emulator answers to a health check, so that no other one on that port passes for it.
+    The emulator repeats ``token`` in its health check, so that another one on the same port is not mistaken for it.
+    ``deployed_digest`` is the fingerprint of the deployed template, code and parameters; None: not deployed yet.
     """
 
     pid: int
@@ -33,11 +34,10 @@ class StackState:
     region: str = REGION
     delivery_mode: str = "queue"
     deployed_digest: str | None = None
-    """Of template, code and parameters, once they are deployed."""
 
     @property
     def endpoint_url(self) -> str:
-        """Where every AWS service of the stack answers."""
+        """The endpoint of all AWS services of the stack."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -47,16 +47,16 @@ class StackState:
 
 
 def state_directory(explicit: Path | None = None) -> Path:
-    """Return where the stack's state lives: the given folder, $CAROUSEL_STATE_DIR, or .local in the project."""
+    """Return the folder of the stack's state: the given one, else $CAROUSEL_STATE_DIR, else .local in the project."""
     if explicit is not None:
         return explicit.resolve()
     return Path(os.environ.get(STATE_DIR_VARIABLE) or PROJECT_ROOT / ".local").resolve()
 
 
 def load(directory: Path) -> StackState | None:
-    """Read the state, or None when no stack was brought up.
+    """Read the state file. Returns None when it does not exist.
 
-    Raises ConfigurationError when the file is there and can't be understood; it is left as it is.
+    Raises ConfigurationError when the file is not a valid state file; it is not changed.
     """
     path = directory / _FILE
     try:
@@ -66,13 +66,13 @@ def load(directory: Path) -> StackState | None:
         return None
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"The embedded stack's state file {path} can't be read ({error}). If no emulator is running any more "
-            f"(ps aux | grep ministack), remove that file, then run: carousel-sync local up"
+            f"The embedded stack's state file {path} is not valid ({error}). Nothing was changed. If no emulator is "
+            "running (ps aux | grep ministack), delete the file, and run: carousel-sync local up"
         ) from error
 
 
 def save(directory: Path, state: StackState) -> None:
-    """Write the state in one step: a reader sees the old file or the new one."""
+    """Replace the state file atomically."""
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / f"{_FILE}.{os.getpid()}"
     temporary.write_text(json.dumps(asdict(state), indent=2) + "\n")
@@ -80,12 +80,12 @@ def save(directory: Path, state: StackState) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Forget the stack."""
+    """Delete the state file."""
     (directory / _FILE).unlink(missing_ok=True)
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether the process runs; a zombie that nobody has waited for does not."""
+    """Return whether the process is running. A zombie is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

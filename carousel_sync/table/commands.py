@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from carousel_sync.aws.target import Target, resolve
+from carousel_sync.aws.target import Target
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,

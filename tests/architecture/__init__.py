@@ -1,0 +1,1 @@
+"""The rules of the code's layout and imports, as tests."""

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, who may look at the environment, and that importing connects nothing."""
+"""Who may import what, who may read the environment, and that an import opens no connection."""
 
 from __future__ import annotations
 
@@ -6,145 +6,151 @@ import ast
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 
 from carousel_sync.project import PROJECT_ROOT
+from tests.architecture.source import (
+    INSTALLED,
+    imports_of,
+    modules,
+    modules_of,
+    names_imported,
+    reachable_from,
+    top,
+    tree,
+)
 
-ROOT = PROJECT_ROOT
-PACKAGES = ["lambda_fn", "schemas", "catalog_config", "carousel_sync"]
-CORE = ["event", "sale", "sync_sales", "ports", "process_deliveries", "runtime.retry"]
+CORE = ["event", "sale", "fields", "sync_sales", "ports", "process_deliveries", "runtime.retry"]
 INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_sqs", "mypy_boto3_dynamodb"}
-# The settings, whoever hands them the environment, and what stands for the SDK, whose own variables are its own.
+# Besides the settings, the code that passes the environment to them, and the AWS session, whose variables are AWS's.
 MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring", "catalog_config.aws"}
+SUBJECTS = sorted({".".join(name.split(".")[:2]) for name in modules() if name.startswith("carousel_sync.")})
+"""The packages and modules directly below ``carousel_sync``."""
 
 
-@cache
-def modules() -> dict[str, Path]:
-    """Return every module of the project by its dotted name."""
-    found: dict[str, Path] = {}
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+def is_command_module(name: str) -> bool:
+    return name == "carousel_sync.cli" or name.endswith(".commands")
 
 
-def names_imported(source: str) -> Iterator[str]:
-    """Yield what a source imports, at any depth, for the type checker too; ``from a import b`` is a and a.b."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports are absolute here"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def may_import_typer(name: str) -> bool:
+    return is_command_module(name) or name.startswith("carousel_sync.command_line")
 
 
-def imports_of(module: str) -> set[str]:
-    return set(names_imported(modules()[module].read_text()))
+def may_import_local_stack(name: str) -> bool:
+    subjects = ("local_stack", "command_line", "demo", "bench")
+    return is_command_module(name) or name.startswith(tuple(f"carousel_sync.{subject}" for subject in subjects))
 
 
-def reachable_from(module: str) -> set[str]:
-    """Return every module of the project that importing this one imports, parents included."""
-    reached: set[str] = set()
-    pending = [module]
-    while pending:
-        current = pending.pop()
-        if current in reached or current not in modules():
-            continue
-        reached.add(current)
-        pending.extend(imports_of(current))
-        pending.append(current.rpartition(".")[0])
-    return reached
+def private_names(module: str) -> list[str]:
+    """Return the private names of other modules that a module imports, and private attributes of other objects."""
+    imported = [name for name in imports_of(module) if is_private(name.rpartition(".")[2])]
+    attributes = [
+        ast.unparse(node)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in {"self", "cls"}
+    ]
+    return sorted(imported + attributes)
 
 
-def top(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def modules_of(package: str) -> list[str]:
-    return sorted(name for name in modules() if top(name) == package)
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def reads_environment(source: str) -> bool:
-    """Whether a source names one of the ways in which Python tells the environment."""
-    telling = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+    """Return whether a source uses one of Python's functions or mappings for the environment."""
+    names = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
     return any(
-        (isinstance(node, ast.Attribute) and node.attr in telling)
-        or (isinstance(node, ast.ImportFrom) and node.module == "os" and telling & {a.name for a in node.names})
+        (isinstance(node, ast.Attribute) and node.attr in names)
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and names & {a.name for a in node.names})
         for node in ast.walk(ast.parse(source))
     )
 
 
-def test_the_modules_are_found() -> None:
-    assert {f"lambda_fn.{name}" for name in CORE} <= modules().keys()
-    assert all(modules_of(package) for package in PACKAGES)
-
-
-def test_imports_are_seen_wherever_they_stand() -> None:
-    source = """
-    import a.b, c as d
-    from e.f import g
-    if TYPE_CHECKING:
-        from h import i
-    def function():
-        import j
-    """
-    assert set(names_imported(textwrap.dedent(source))) == {"a.b", "c", "e.f", "e.f.g", "h", "h.i", "j"}
-    assert "lambda_fn.dead_letters.dead_letter_queue" in reachable_from("lambda_fn.handler")
+# --- who may import what ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CORE)
-def test_the_core_knows_no_infrastructure(name: str) -> None:
+def test_the_core_imports_no_infrastructure(name: str) -> None:
+    assert f"lambda_fn.{name}" in modules()
     for module in reachable_from(f"lambda_fn.{name}"):
         assert not {top(imported) for imported in imports_of(module)} & INFRASTRUCTURE, module
 
 
-def test_the_core_loads_no_infrastructure() -> None:
-    imports = ", ".join(f"lambda_fn.{name}" for name in CORE)
-    script = f"import sys, {imports}; print(*sorted({INFRASTRUCTURE!r} & sys.modules.keys()))"
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_loads_no_infrastructure(name: str) -> None:
+    script = f"import sys, lambda_fn.{name}; print(*sorted({INFRASTRUCTURE!r} & sys.modules.keys()))"
     assert run(script).strip() == ""
 
 
-@pytest.mark.parametrize("package", ["schemas", "catalog_config"])
-def test_what_outlives_the_function_does_not_import_it(package: str) -> None:
-    for module in modules_of(package):
-        assert not {top(imported) for imported in imports_of(module)} & {"lambda_fn", "carousel_sync", "tests"}, module
-
-
-def test_the_function_imports_no_command_line_and_no_tests() -> None:
-    for module in modules_of("lambda_fn"):
-        assert not {top(imported) for imported in imports_of(module)} & {"carousel_sync", "tests", "benchmarks"}, module
-
-
-def test_no_package_imports_tests() -> None:
-    for module in modules():
-        assert "tests" not in {top(imported) for imported in imports_of(module)}, module
-
-
-def test_only_the_settings_look_at_the_environment() -> None:
-    reading = {
-        module
-        for module in modules()
-        if top(module) != "carousel_sync" and reads_environment(modules()[module].read_text())
-    }
-    assert reading <= MAY_READ_THE_ENVIRONMENT
-    assert reading, "somebody has to read it"
-
-
 @pytest.mark.parametrize(
-    "source", ["import os\nos.environ['A']", "import os as o\no.getenv('A')", "from os import environ", "os.environb"]
+    ("package", "forbidden"),
+    [
+        ("schemas", {"lambda_fn", "carousel_sync", "benchmarks", "tests"}),
+        ("catalog_config", {"lambda_fn", "carousel_sync", "benchmarks", "tests"}),
+        ("lambda_fn", {"carousel_sync", "benchmarks", "tests"}),
+        ("carousel_sync", {"benchmarks", "tests"}),
+        ("benchmarks", {"tests"}),
+    ],
 )
-def test_a_look_at_the_environment_is_noticed(source: str) -> None:
-    assert reads_environment(source)
-    assert not reads_environment("environment = {}; settings(environment)['A']")
+def test_a_package_does_not_import_the_packages_that_build_on_it(package: str, forbidden: set[str]) -> None:
+    offenders = {
+        module: found
+        for module in modules_of(package)
+        if (found := {name for name in imports_of(module) if top(name) in forbidden})
+    }
+    assert offenders == {}
 
 
-def test_importing_any_module_opens_no_connection() -> None:
+@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks"])
+def test_only_the_command_line_imports_typer(subject: str) -> None:
+    importing = [name for name in modules_of(subject) if "typer" in {top(imported) for imported in imports_of(name)}]
+    assert [name for name in importing if not may_import_typer(name)] == []
+
+
+@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks"])
+def test_no_module_imports_a_command_module(subject: str) -> None:
+    """``carousel_sync.cli`` names the command modules, and imports them when a command runs."""
+    importing = {
+        name: found
+        for name in modules_of(subject)
+        if (
+            found := [
+                imported for imported in imports_of(name) if imported in modules() and is_command_module(imported)
+            ]
+        )
+    }
+    assert importing == {}
+
+
+@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config"])
+def test_code_that_works_on_aws_does_not_import_the_local_stack(subject: str) -> None:
+    for name in modules_of(subject):
+        if not may_import_local_stack(name):
+            assert [found for found in reachable_from(name) if found.startswith("carousel_sync.local_stack")] == [], (
+                name
+            )
+
+
+@pytest.mark.parametrize("module", modules_of("benchmarks"))
+def test_benchmarks_use_no_private_names_of_other_modules(module: str) -> None:
+    assert private_names(module) == []
+
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", [package for package in INSTALLED if package != "carousel_sync"])
+def test_only_the_settings_read_the_environment(package: str) -> None:
+    reading = {name for name in modules_of(package) if reads_environment(modules()[name].read_text())}
+    assert reading <= MAY_READ_THE_ENVIRONMENT
+
+
+# --- connections -----------------------------------------------------------------------------------------------------
+
+
+def test_importing_a_module_opens_no_connection() -> None:
+    installed = [name for name in modules() if top(name) in INSTALLED]
     script = f"""
     import importlib, socket
 
@@ -156,7 +162,7 @@ def test_importing_any_module_opens_no_connection() -> None:
     for name in ("getaddrinfo", "gethostbyname", "create_connection"):
         setattr(socket, name, refuse)
 
-    for name in {sorted(modules())!r}:
+    for name in {installed!r}:
         importlib.import_module(name)
 
     import http.client
@@ -169,9 +175,40 @@ def test_importing_any_module_opens_no_connection() -> None:
 
 
 def run(script: str) -> str:
-    """Run a script in a fresh interpreter, at the project's root, and return what it printed."""
+    """Run a script in a new interpreter in the project's root, and return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+# --- these tests notice violations -----------------------------------------------------------------------------------
+
+
+def test_imports_are_found_anywhere_in_a_source() -> None:
+    source = """
+    import a.b, c as d
+    from e.f import g
+    if TYPE_CHECKING:
+        from h import i
+    def function():
+        import j
+    """
+    assert set(names_imported(textwrap.dedent(source))) == {"a.b", "c", "e.f", "e.f.g", "h", "h.i", "j"}
+    assert "lambda_fn.dead_letters.dead_letter_queue" in reachable_from("lambda_fn.handler")
+
+
+@pytest.mark.parametrize(
+    "source", ["import os\nos.environ['A']", "import os as o\no.getenv('A')", "from os import environ", "os.environb"]
+)
+def test_reading_the_environment_is_noticed(source: str) -> None:
+    assert reads_environment(source)
+    assert not reads_environment("environment = {}; settings(environment)['A']")
+    assert reads_environment(modules()["lambda_fn.wiring"].read_text())
+
+
+def test_the_exceptions_to_the_rules_are_used() -> None:
+    assert "typer" in imports_of("carousel_sync.cli")
+    assert "carousel_sync.local_stack.state" in reachable_from("carousel_sync.command_line.stage")
+    assert private_names("tests.integration.carousel_sync.dead_letters.test_dlq") == ["target._clients"] * 2

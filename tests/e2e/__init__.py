@@ -1,0 +1,1 @@
+"""Tests of the whole system, as its users see it."""

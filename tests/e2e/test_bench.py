@@ -1,4 +1,4 @@
-"""``carousel-sync bench local`` as it is run: a stack of its own, figures, a report, and nothing left behind."""
+"""``carousel-sync bench local`` in a process of its own: its figures, its report, and that it leaves nothing behind."""
 
 from __future__ import annotations
 

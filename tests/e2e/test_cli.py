@@ -1,4 +1,4 @@
-"""``carousel-sync`` as its users run it: a process of its own, against the deployed template."""
+"""``carousel-sync`` as users run it: in a process of its own, with the deployed template."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
 
 EXAMPLE = PROJECT_ROOT / "examples" / "carousel-sold-event.json"
-# Fixed for the whole run, should it go on over midnight.
+# Fixed, in case the run passes midnight.
 UNTIL = datetime.now(UTC).date().isoformat()
 SIMULATION = (
     *("simulate", "--count", "30", "--duplicates", "0", "--invalid", "0.1", "--embedding", "64"),
@@ -45,7 +45,7 @@ def run_in(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other test writes to: ``verify`` looks at everything that is there."""
+    """A stack that no other test writes to, because ``verify`` examines everything that is stored."""
     with LocalStack(tmp_path_factory.mktemp("stack-cli")) as stack:
         stack.up()
         yield stack
@@ -53,7 +53,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def filled(own_stack: LocalStack) -> LocalStack:
-    """The stack with the example and generated sales, all of them processed."""
+    """The stack after it has processed the example and generated sales."""
     directory = own_stack.directory
     sent = run_in(directory, "send", str(EXAMPLE), "--local", "--json")
     assert sent.returncode == 0, sent.stderr
@@ -115,7 +115,7 @@ def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
     }
 
 
-def test_verify_tells_people(run: Run) -> None:
+def test_verify_prints_text(run: Run) -> None:
     assert "Consistent: every sale has one row" in succeeded(run("verify"))
 
 
@@ -126,7 +126,7 @@ def test_the_same_simulation_again_stores_nothing_new(run: Run, filled: LocalSta
     assert json.loads(succeeded(run("verify", "--json"))) == before
 
 
-def test_sql_over_what_was_sent(run: Run) -> None:
+def test_query_finds_what_was_sent(run: Run) -> None:
     sql = "SELECT sale_id, sold_price, len(embedding_vector) AS n FROM sales_history WHERE product_id = 'PROD-LV-12345'"
     rows = json.loads(succeeded(run("query", sql, "--json")))
     assert rows == [{"sale_id": "SALE-1767052800000-8d874118", "sold_price": 450, "n": 1024}]
@@ -135,29 +135,29 @@ def test_sql_over_what_was_sent(run: Run) -> None:
     assert printed == [["sale_id", "sold_price", "n"], ["SALE-1767052800000-8d874118", "450.0000", "1024"]]
 
 
-def test_a_mistake_in_the_sql(run: Run) -> None:
+def test_query_reports_a_mistake_in_the_sql(run: Run) -> None:
     assert "Parser Error" in failed(run("query", "SELEC 1"))
 
 
-def test_two_forms_of_output_at_once(run: Run) -> None:
+def test_query_refuses_two_output_formats(run: Run) -> None:
     assert "choose one of --json and --csv" in failed(run("query", "SELECT 1", "--json", "--csv"), exit_code=2)
 
 
-def test_rejected_events_are_in_the_dead_letter_queue_and_stay_there(run: Run) -> None:
+def test_listing_leaves_the_dead_letters_in_the_queue(run: Run) -> None:
     first, second = (json.loads(succeeded(run("dlq", "list", "--json"))) for _ in range(2))
     assert first["total"] >= 3
     assert "INVALID_FIELD" in {reason["reason"] for reason in first["reasons"]}
     assert second == first
 
 
-def test_dead_letters_are_counted_shown_and_sent_back(run: Run, filled: LocalStack) -> None:
+def test_dead_letters_are_listed_shown_and_sent_back(run: Run, filled: LocalStack) -> None:
     before = json.loads(succeeded(run("dlq", "list", "--json")))
     assert before["total"] >= 3
     assert before["complete"]
     assert "INVALID_FIELD" in {reason["reason"] for reason in before["reasons"]}
-    (letter, *_) = (one for one in before["letters"] if one["reason"] == "INVALID_FIELD")
+    (letter, *_) = (letter for letter in before["letters"] if letter["reason"] == "INVALID_FIELD")
     assert '"detail-type": "carousel.product.sold"' in succeeded(run("dlq", "show", letter["id"]))
-    number = next(one["count"] for one in before["reasons"] if one["reason"] == "INVALID_FIELD")
+    number = next(reason["count"] for reason in before["reasons"] if reason["reason"] == "INVALID_FIELD")
     planned = json.loads(succeeded(run("dlq", "redrive", "--reason", "invalid_field", "--dry-run", "--json")))
     assert planned["sent"] == number
     sent = json.loads(succeeded(run("dlq", "redrive", "--reason", "invalid_field", "--json")))
@@ -166,21 +166,21 @@ def test_dead_letters_are_counted_shown_and_sent_back(run: Run, filled: LocalSta
     assert json.loads(succeeded(run("dlq", "list", "--json")))["total"] == before["total"]
 
 
-def test_verify_repairs_an_item_that_is_gone(run: Run, filled: LocalStack) -> None:
-    with changed_item(filled) as (client, where):
-        before = client.get_item(**where)["Item"]
-        client.delete_item(**where)
+def test_verify_repairs_a_missing_item(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, address):
+        before = client.get_item(**address)["Item"]
+        client.delete_item(**address)
         found = run("verify", "--repair")
         assert found.returncode == 1
         assert "carousel-sync verify --repair --yes --local" in found.stdout
-        assert "Item" not in client.get_item(**where)
+        assert "Item" not in client.get_item(**address)
         done = json.loads(succeeded(run("verify", "--repair", "--yes", "--json")))
         assert done["repair"]["items_written"] == ["carousel-labs/SALE-1767052800000-8d874118"]
         assert done["after"]["consistent"] is True
-        assert client.get_item(**where)["Item"] == before
+        assert client.get_item(**address)["Item"] == before
 
 
-def test_yes_alone_is_a_mistake(run: Run) -> None:
+def test_yes_without_repair_is_a_usage_error(run: Run) -> None:
     assert "--yes belongs to --repair" in failed(run("verify", "--yes"), exit_code=2)
 
 
@@ -189,9 +189,9 @@ def test_a_sale_with_one_row_needs_no_dedupe(run: Run) -> None:
     assert "0 rows of the sale" in succeeded(run("dedupe", "carousel-labs", "nobody"))
 
 
-def test_verify_finds_an_item_that_is_gone(run: Run, filled: LocalStack) -> None:
-    with changed_item(filled) as (client, where):
-        client.delete_item(**where)
+def test_verify_finds_a_missing_item(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, address):
+        client.delete_item(**address)
         done = run("verify", "--json")
         assert done.returncode == 1
         report = json.loads(done.stdout)
@@ -201,15 +201,15 @@ def test_verify_finds_an_item_that_is_gone(run: Run, filled: LocalStack) -> None
     succeeded(run("verify"))
 
 
-def test_verify_finds_an_item_that_was_changed(run: Run, filled: LocalStack) -> None:
-    with changed_item(filled) as (client, where):
+def test_verify_finds_a_changed_item(run: Run, filled: LocalStack) -> None:
+    with changed_item(filled) as (client, address):
         client.update_item(
-            **where, UpdateExpression="SET salePrice = :p", ExpressionAttributeValues={":p": {"N": "449.99"}}
+            **address, UpdateExpression="SET salePrice = :p", ExpressionAttributeValues={":p": {"N": "449.99"}}
         )
         assert json.loads(run("verify", "--json").stdout)["divergent"] == ["carousel-labs/SALE-1767052800000-8d874118"]
 
 
-def test_verify_finds_a_claim_that_was_left_open(run: Run, filled: LocalStack) -> None:
+def test_verify_finds_an_open_claim(run: Run, filled: LocalStack) -> None:
     target = filled.target()
     client, table = target.client("dynamodb"), target.settings.guard_table
     sale = example_sale()
@@ -227,29 +227,29 @@ def test_verify_finds_a_claim_that_was_left_open(run: Run, filled: LocalStack) -
 
 
 class changed_item:  # noqa: N801 - used as a context manager
-    """The example's look-up item, put back at the end."""
+    """The item of the example in the projection, restored at the end."""
 
     def __init__(self, stack: LocalStack) -> None:
         target = stack.target()
         partition, sort = projection_key(example_sale())
         self._client: Any = target.client("dynamodb")
-        self._where = {
+        self._address = {
             "TableName": target.settings.projection_table,
             "Key": {"PK": {"S": partition}, "SK": {"S": sort}},
         }
-        self._item = self._client.get_item(**self._where)["Item"]
+        self._item = self._client.get_item(**self._address)["Item"]
 
     def __enter__(self) -> tuple[Any, Mapping[str, Any]]:
-        return self._client, self._where
+        return self._client, self._address
 
     def __exit__(self, *_: object) -> None:
-        self._client.put_item(TableName=self._where["TableName"], Item=self._item)
+        self._client.put_item(TableName=self._address["TableName"], Item=self._item)
 
 
 # --- without a stack -------------------------------------------------------------------------------------------------
 
 
-def test_events_written_to_a_file_are_whole_and_reproducible(tmp_path: Path) -> None:
+def test_events_written_to_a_file_are_complete_and_reproducible(tmp_path: Path) -> None:
     written = []
     for name in ("one.jsonl", "two.jsonl"):
         out = tmp_path / name
@@ -263,34 +263,34 @@ def test_events_written_to_a_file_are_whole_and_reproducible(tmp_path: Path) -> 
     assert {"version", "id", "source", "account", "time", "region", "resources", "detail"} <= envelopes[0].keys()
 
 
-def test_simulate_tells_people_what_it_wrote(tmp_path: Path) -> None:
+def test_simulate_prints_what_it_wrote(tmp_path: Path) -> None:
     text = succeeded(run_in(tmp_path, *SIMULATION, "--out", str(tmp_path / "events.jsonl")))
     assert "Distinct valid sales" in text
     assert "--seed 5" in text
 
 
-def test_simulate_refuses_shares_that_make_no_sense(tmp_path: Path) -> None:
+def test_simulate_refuses_shares_out_of_range(tmp_path: Path) -> None:
     done = run_in(tmp_path, "simulate", "--duplicates", "10", "--out", str(tmp_path / "events.jsonl"))
     assert "Nothing was generated" in failed(done)
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "problem"),
     [
         (None, "it can't be read"),
         (b"\xff\xfe{", "it is not UTF-8 text"),
-        (b"{not json", "it is not JSON"),
-        (b"[]", "it is not an object"),
+        (b"{not json", "it is not valid JSON"),
+        (b"[]", "it is not a JSON object"),
         (b'{"source": "s", "detail": {}}', "'detail-type' is missing"),
         (b'{"source": "s", "detail-type": "t", "detail": "text"}', "'detail' is missing or not an object"),
     ],
 )
-def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+def test_send_says_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, problem: str) -> None:
     path = tmp_path / "event.json"
     if content is not None:
         path.write_bytes(content)
     message = failed(run_in(tmp_path, "send", str(path), "--local"))
-    assert complaint in message
+    assert problem in message
     assert "Nothing was sent" in message
 
 
@@ -309,5 +309,7 @@ def test_send_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | N
         ("doctor",),
     ],
 )
-def test_without_a_stack_the_command_that_starts_one_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_without_a_stack_every_command_names_the_command_that_starts_one(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     assert "carousel-sync local up" in failed(run_in(tmp_path, *arguments, "--local"))

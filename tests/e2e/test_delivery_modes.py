@@ -1,4 +1,4 @@
-"""The deployed template end to end, in both delivery modes: from the bus to a row, an item or a dead letter."""
+"""The deployed template end to end, in both delivery modes: from the event bus to a row, an item or a dead letter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 def today() -> str:
-    """Return a date whose items do not expire while the test looks at them."""
+    """Return a date whose items do not expire during the test."""
     return datetime.now(UTC).date().isoformat()
 
 
@@ -49,7 +49,7 @@ def items_of(target: Target, tenant: str) -> list[dict[str, Any]]:
 
 
 def dead_letter(target: Target, marker: str) -> dict[str, Any] | None:
-    """Return the dead letter whose body holds the marker. It stays in the queue."""
+    """Return the dead letter whose body contains the marker. It stays in the queue."""
     answer = target.client("sqs").receive_message(
         QueueUrl=target.settings.dead_letter_queue_url,
         MaxNumberOfMessages=10,
@@ -70,7 +70,7 @@ def test_a_sale_becomes_one_row_and_one_item(target: Target) -> None:
     assert sorted(item["saleId"]["S"] for item in items_of(target, tenant)) == ["another", "sale-1"]
 
 
-def test_what_can_not_be_a_sale_is_kept_with_its_reason(target: Target) -> None:
+def test_an_invalid_event_is_kept_with_its_reason(target: Target) -> None:
     marker = uuid.uuid4().hex
     put(target, event(productId=marker, listedPrice=-1))
     eventually(lambda: dead_letter(target, marker))

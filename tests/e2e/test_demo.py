@@ -1,4 +1,4 @@
-"""``make demo``'s command: it succeeds, and leaves nothing behind, also when it is interrupted."""
+"""``carousel-sync demo``: it succeeds, and leaves nothing running, even when it is interrupted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def assert_stopped(endpoint: str) -> None:
 def test_the_demo_stores_every_sale_once(tmp_path: Path) -> None:
     done = subprocess.run([PROGRAM, "demo"], env=environment(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "171 distinct sales were sent, and 171 rows are there." in done.stdout
+    assert "171 distinct sales were sent, and the table has 171 rows." in done.stdout
     assert "avg_price" in done.stdout
     assert "TENANT#carousel-labs#PRODUCT#PROD-LV-12345" in done.stdout
     assert {"INVALID_FIELD", "CONFLICTING_DUPLICATE", "ITEM_TOO_LARGE"} <= set(

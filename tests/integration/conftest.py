@@ -1,4 +1,4 @@
-"""Fixtures: a stack of its own for each module that looks at everything that is there."""
+"""Fixtures: a stack for each test module that examines everything that is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.carousel_sync.consistency.damage import Stores
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that no other module's tests write to."""
+    """A stack that only this module's tests write to."""
     with LocalStack(tmp_path_factory.mktemp("own-stack")) as stack:
         stack.up()
         yield stack
@@ -21,7 +21,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture
 def stores(own_stack: LocalStack) -> Iterator[Stores]:
-    """The stack's stores, which have to agree when the test is over."""
+    """The stack's stores, which must agree when the test is over."""
     found = Stores(own_stack)
     yield found
     assert verify_target(found.target).consistent

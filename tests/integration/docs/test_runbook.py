@@ -15,7 +15,7 @@ from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.target import FUNCTION_ALIAS, Target, function_name
 from carousel_sync.cli import app
 from carousel_sync.dead_letters import letters
-from carousel_sync.dead_letters.queue import looking_through
+from carousel_sync.dead_letters.queue import scanning
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 from carousel_sync.project import PROJECT_ROOT
@@ -113,8 +113,8 @@ def placeholder(target: Target, name: str) -> str:
         return str(target.client("lambda").get_alias(**alias)["FunctionVersion"])
     # What an earlier command has sent back is rejected again, and is a letter again.
     assert buffer_queue.wait_until_empty(target, buffer_queue.buffer_queue_url(target), DRAIN_SECONDS)
-    with looking_through(target) as look:
-        letters = [letter.message_id for group in look.groups() for letter in group]
+    with scanning(target) as scan:
+        letters = [letter.message_id for batch in scan.batches() for letter in batch]
     return letters[0]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from carousel_sync.consistency.table_rows import SMALL_FILE_BYTES, Row, read_by_field_ids, read_by_scan, read_rows
-from carousel_sync.events.generate import Kind, Recipe, generate
+from carousel_sync.events.generate import Recipe, Role, generate
 from lambda_fn.event import parse_event
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.sale import Sale
@@ -19,7 +19,7 @@ from tests.tables import TableUnderTest
 def generated(count: int, embedding: int = 16) -> list[Sale]:
     recipe = Recipe(count=count, seed=3, until=date(2026, 1, 1), duplicates=0.0, invalid=0.0, embedding=embedding)
     contents = [
-        parse_event("id", event.envelope, "", "").content for event in generate(recipe) if event.kind is Kind.SALE
+        parse_event("id", event.envelope, "", "").content for event in generate(recipe) if event.role is Role.SALE
     ]
     return [content for content in contents if isinstance(content, Sale)]
 

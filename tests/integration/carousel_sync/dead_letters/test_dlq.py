@@ -1,4 +1,4 @@
-"""Dead letters on the embedded stack: from every origin, back through the queue, and stored exactly once."""
+"""Dead letters on the embedded stack: from every origin, sent back, and stored exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.target import Target
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.dead_letters.letters import Letter
-from carousel_sync.dead_letters.queue import Redrive, Redriven, Wanted, looking_through
+from carousel_sync.dead_letters.queue import scanning
+from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 from carousel_sync.local_stack.stack import LocalStack
 from lambda_fn.guard.items import guard_key
 from lambda_fn.sale import Sale
@@ -35,14 +36,14 @@ def target(own_stack: LocalStack) -> Iterator[Target]:
 
 
 def new_sale() -> tuple[str, Sale]:
-    """Return an event of a tenant of its own, and its sale."""
+    """Return an event of a new tenant, and its sale."""
     text = body(tenantId=f"tenant-{uuid.uuid4().hex[:12]}")
     content = read_text(text)
     assert isinstance(content, Sale)
     return text, content
 
 
-def bury(target: Target, text: str, attributes: Mapping[str, str] | None = None) -> None:
+def add_letter(target: Target, text: str, attributes: Mapping[str, str] | None = None) -> None:
     target.client("sqs").send_message(
         QueueUrl=target.settings.dead_letter_queue_url,
         MessageBody=text,
@@ -62,12 +63,12 @@ def drain(target: Target) -> None:
 
 
 def redriven(target: Target, *reasons: str) -> Redriven:
-    return Redrive(target, Wanted(frozenset(reasons))).run()
+    return Redrive(target, Selection(frozenset(reasons))).run()
 
 
 def letters(target: Target) -> list[Letter]:
-    with looking_through(target) as look:
-        return [letter for group in look.groups() for letter in group]
+    with scanning(target) as scan:
+        return [letter for batch in scan.batches() for letter in batch]
 
 
 def rows_of(target: Target, sale: Sale) -> int:
@@ -79,7 +80,7 @@ def claim_of(target: Target, sale: Sale) -> dict[str, Any]:
     return {"TableName": target.settings.guard_table, "Key": {"pk": {"S": partition}, "sk": {"S": sort}}}
 
 
-def test_a_letter_of_every_origin_is_told_and_lands(target: Target) -> None:
+def test_a_letter_of_every_origin_is_recognised_and_stored(target: Target) -> None:
     sales: dict[str, Sale] = {}
     for reason, attributes in (
         ("CONFLICTING_DUPLICATE", {"reason": "CONFLICTING_DUPLICATE", "detail": "other facts"}),
@@ -87,9 +88,9 @@ def test_a_letter_of_every_origin_is_told_and_lands(target: Target) -> None:
         ("NO_REASON", {}),
     ):
         text, sales[reason] = new_sale()
-        bury(target, text, attributes)
+        add_letter(target, text, attributes)
     text, sales["FUNCTION_FAILED"] = new_sale()
-    bury(target, wrapped(text))
+    add_letter(target, wrapped(text))
     assert sorted(letter.reason for letter in letters(target)) == sorted(sales)
     assert redriven(target).sent == dict.fromkeys(sales, 1)
     assert letters(target) == []
@@ -97,8 +98,8 @@ def test_a_letter_of_every_origin_is_told_and_lands(target: Target) -> None:
     assert [rows_of(target, sale) for sale in sales.values()] == [1, 1, 1, 1]
 
 
-def test_a_message_that_the_queue_gave_up_on(target: Target) -> None:
-    """SQS itself moves it, once it was received too often."""
+def test_a_message_that_sqs_moved_is_stored(target: Target) -> None:
+    """SQS moves a message that was received too often."""
     sqs = target.client("sqs")
     url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}")["QueueUrl"]
     dead = target.settings.dead_letter_queue_url
@@ -116,11 +117,11 @@ def test_a_message_that_the_queue_gave_up_on(target: Target) -> None:
     assert rows_of(target, sale) == 1
 
 
-def test_a_sale_that_had_landed_is_a_duplicate(target: Target) -> None:
+def test_a_stored_sale_is_a_duplicate(target: Target) -> None:
     text, sale = new_sale()
     send(target, text)
     for _ in range(3):
-        bury(target, text)
+        add_letter(target, text)
     assert redriven(target).sent.total() == 3
     drain(target)
     assert rows_of(target, sale) == 1
@@ -128,7 +129,7 @@ def test_a_sale_that_had_landed_is_a_duplicate(target: Target) -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["expired", "deleted"])
-def test_a_sale_that_had_landed_is_a_duplicate_after_the_guard_has_forgotten_it(target: Target, deleted: bool) -> None:
+def test_a_stored_sale_is_a_duplicate_after_its_claim_is_gone(target: Target, deleted: bool) -> None:
     text, sale = new_sale()
     send(target, text)
     client, claim = target.client("dynamodb"), claim_of(target, sale)
@@ -141,7 +142,7 @@ def test_a_sale_that_had_landed_is_a_duplicate_after_the_guard_has_forgotten_it(
             ExpressionAttributeNames={"#ttl": "ttl"},
             ExpressionAttributeValues={":past": {"N": str(int(time.time()) - DAY_SECONDS)}},
         )
-    bury(target, text)
+    add_letter(target, text)
     assert redriven(target).sent.total() == 1
     drain(target)
     assert rows_of(target, sale) == 1
@@ -150,7 +151,7 @@ def test_a_sale_that_had_landed_is_a_duplicate_after_the_guard_has_forgotten_it(
     assert int(item["ttl"]["N"]) > time.time()
 
 
-def test_a_letter_that_is_rejected_again_comes_back_once(target: Target) -> None:
+def test_an_event_that_is_rejected_again_comes_back_once(target: Target) -> None:
     bad = json.dumps(event(salePrice="450"))
     send(target, bad)
     (before,) = letters(target)
@@ -162,10 +163,10 @@ def test_a_letter_that_is_rejected_again_comes_back_once(target: Target) -> None
     assert after.message_id != before.message_id
 
 
-def test_interrupted_between_sending_and_deleting(target: Target) -> None:
-    """The event is in both queues then; it is processed, and the letter is sent once more."""
+def test_an_interruption_between_sending_and_deleting(target: Target) -> None:
+    """The event is then in both queues. It is processed, and the letter is sent again."""
     text, sale = new_sale()
-    bury(target, text)
+    add_letter(target, text)
     sqs = target.client("sqs")
 
     class Interrupted:

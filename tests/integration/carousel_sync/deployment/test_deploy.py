@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from carousel_sync.aws.target import FUNCTION_ALIAS, function_name, resolve
+from carousel_sync.aws.target import FUNCTION_ALIAS, function_name
 from carousel_sync.cli import app
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.deployment import change_set, commands, stored_data
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.project import PROJECT_ROOT

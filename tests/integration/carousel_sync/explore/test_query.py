@@ -1,4 +1,4 @@
-"""SQL over a real Iceberg table: a local catalog, a folder, and DuckDB."""
+"""SQL over an Iceberg table in a folder, with a local catalog and DuckDB."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from pyiceberg.table import Table
 from rich.console import Console
 
 from carousel_sync.explore.duckdb_table import open_table
-from carousel_sync.explore.query import QueryFailed, Result, run, show, write_csv, write_json
+from carousel_sync.explore.results import show, write_csv, write_json
+from carousel_sync.explore.sql import QueryFailed, Result, run
 from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.fields import Vector
@@ -65,7 +66,7 @@ def sales(table: Table) -> Iterator[DuckDBPyConnection]:
         yield connection
 
 
-def test_the_analysts_query(sales: DuckDBPyConnection) -> None:
+def test_an_analysts_query(sales: DuckDBPyConnection) -> None:
     result = run(sales, ATHENA_QUERY)
     assert result.columns == ["category", "brand", "avg_price", "sale_count"]
     assert list(result.rows) == [
@@ -79,7 +80,7 @@ def test_a_table_without_a_snapshot_has_no_rows(table: Table) -> None:
         assert list(run(connection, "SELECT sale_id, embedding_vector FROM sales_history").rows) == []
 
 
-def test_every_type_survives(sales: DuckDBPyConnection) -> None:
+def test_every_type_keeps_its_value(sales: DuckDBPyConnection) -> None:
     columns = "sold_price, sold_date, discount_percent, embedding_vector, description, ingestion_timestamp"
     (row,) = run(sales, f"SELECT {columns} FROM sales_history WHERE sale_id = 'SALE-1'").rows  # noqa: S608
     assert row[:2] == (Decimal("401.1000"), date(2025, 12, 2))
@@ -107,7 +108,7 @@ def test_json_of_no_rows_is_an_empty_list(sales: DuckDBPyConnection, capsys: pyt
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_json_keeps_what_a_number_cannot_carry_as_text(
+def test_json_has_inexact_numbers_and_bytes_as_strings(
     sales: DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_json(
@@ -135,7 +136,7 @@ def test_the_table_for_people_shortens_lists(sales: DuckDBPyConnection) -> None:
     assert "… 4 values" in text
 
 
-def test_rows_that_are_too_wide_for_a_table_are_printed_as_records(sales: DuckDBPyConnection) -> None:
+def test_rows_that_are_too_wide_for_the_console_are_printed_as_records(sales: DuckDBPyConnection) -> None:
     console = Console(file=io.StringIO(), width=80)
     show(run(sales, "SELECT * FROM sales_history WHERE sale_id = 'SALE-1'"), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -143,27 +144,27 @@ def test_rows_that_are_too_wide_for_a_table_are_printed_as_records(sales: DuckDB
     assert "  tenant_id            carousel-labs\n" in text
 
 
-def test_no_rows_are_told(sales: DuckDBPyConnection) -> None:
+def test_an_empty_result_names_its_columns(sales: DuckDBPyConnection) -> None:
     console = Console(file=io.StringIO(), width=80)
     show(run(sales, "SELECT sale_id, brand FROM sales_history WHERE false"), console)
     assert console.file.getvalue() == "No rows. Columns: sale_id, brand\n"  # type: ignore[attr-defined]
 
 
-def test_text_that_looks_like_markup_is_printed_as_it_is() -> None:
+def test_text_that_resembles_markup_is_printed_unchanged() -> None:
     console = Console(file=io.StringIO(), width=120)
     show(Result(columns=["[red]name"], rows=iter([("[bold]text[/nothing]",)])), console)
     assert "[bold]text[/nothing]" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM sales_history", "SELECT 'x'::INT", ""])
-def test_a_mistake_in_the_sql_is_one_message(sales: DuckDBPyConnection, sql: str) -> None:
+def test_a_mistake_in_the_sql_is_reported_by_one_message(sales: DuckDBPyConnection, sql: str) -> None:
     with pytest.raises(QueryFailed) as caught:
         list(run(sales, sql).rows)
     assert str(caught.value)
     assert "Traceback" not in str(caught.value)
 
 
-def test_metadata_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_metadata_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"v9\.metadata\.json"):
         open_table(str(tmp_path / "v9.metadata.json"))
 

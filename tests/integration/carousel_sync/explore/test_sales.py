@@ -1,4 +1,4 @@
-"""The projection's access patterns on the embedded stack: the command, and the page of plain AWS commands."""
+"""The projection's access patterns on the embedded stack: ``carousel-sync sales``, and queries/dynamodb.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ import pytest
 from boto3.dynamodb.conditions import Key
 
 from carousel_sync.aws.target import Target
-from carousel_sync.explore.sales import Access, as_document, by_product, by_shard, by_tenant, read
+from carousel_sync.explore.projection_queries import (
+    AccessPattern,
+    as_document,
+    by_product,
+    by_shard,
+    by_tenant,
+    read,
+)
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 from carousel_sync.project import PROJECT_ROOT
@@ -45,7 +52,7 @@ def days_ago(days: int) -> date:
 
 PRODUCT = "product-of-five"
 SALES = [
-    # Five of one product and one day: the index has one and the same key for all of them.
+    # Five sales of the same product and day, which have the same key in the index.
     *(
         sale(
             tenant_id="tenant-sales",
@@ -65,11 +72,11 @@ SHARD = SALES[0].embedding_shard
 
 @pytest.fixture(scope="module")
 def target(stack: LocalStack) -> Iterator[Target]:
-    """The stack, with sales in its projection, and the example's claim in its guard."""
+    """The stack with sales in its projection and the example's claim in its guard."""
     found = stack.target()
     client, settings = found.client("dynamodb"), found.settings
-    items = [item_of(one) for one in (example_sale(), *SALES)]
-    # As of now: the emulator deletes what has expired.
+    items = [item_of(stored) for stored in (example_sale(), *SALES)]
+    # Claimed now, because the emulator deletes expired items.
     claim = claimed_item(example_sale().key, example_sale().payload_hash, 7, -1, time.time(), lease_seconds=60)
     written = [(settings.projection_table, item, ("PK", "SK")) for item in items]
     written.append((settings.guard_table, claim, ("pk", "sk")))
@@ -100,7 +107,7 @@ FIVE = {f"five-{number}" for number in range(5)}
     ],
 )
 def test_every_page_of_each_access_pattern(
-    target: Target, access: Access, expected: set[str], page_size: int | None
+    target: Target, access: AccessPattern, expected: set[str], page_size: int | None
 ) -> None:
     found = sale_ids(read(target, access, page_size))
     assert sorted(found) == sorted(expected)
@@ -120,9 +127,9 @@ def test_a_document_has_exact_numbers_and_the_embedding_as_numbers(target: Targe
     assert as_document({"salePrice": {"N": "12345678901234.5678"}}) == {"salePrice": "12345678901234.5678"}
 
 
-def test_an_index_that_is_not_there_is_named(target: Target) -> None:
+def test_a_missing_index_is_named(target: Target) -> None:
     with pytest.raises(ConfigurationError, match=r"index GSI9 of DynamoDB table .* carousel-sync doctor"):
-        list(read(target, Access("GSI9", Key("GSI9PK").eq({"S": "TENANT#x"}))))
+        list(read(target, AccessPattern("GSI9", Key("GSI9PK").eq({"S": "TENANT#x"}))))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -145,7 +152,7 @@ def test_the_command_prints_a_table_and_json(stack: LocalStack) -> None:
     assert "450.5" in shown.stdout
     printed = run(stack, "--tenant", "tenant-sales", "--shard", str(SHARD), "--date", str(days_ago(3)), "--json")
     assert printed.returncode == 0, printed.stderr
-    assert {one["saleId"] for one in json.loads(printed.stdout)} == FIVE
+    assert {document["saleId"] for document in json.loads(printed.stdout)} == FIVE
     nothing = run(stack, "--tenant", "tenant-sales", "--product", "no-such-product", "--json")
     assert (nothing.returncode, json.loads(nothing.stdout)) == (0, [])
 
@@ -161,7 +168,7 @@ def test_the_command_prints_a_table_and_json(stack: LocalStack) -> None:
         ("--days", "0"),
     ],
 )
-def test_options_that_make_no_sense_are_exit_code_2(stack: LocalStack, arguments: tuple[str, ...]) -> None:
+def test_options_that_cannot_be_combined_are_usage_errors(stack: LocalStack, arguments: tuple[str, ...]) -> None:
     refused = run(stack, "--tenant", "t", *arguments)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
@@ -192,7 +199,7 @@ def with_plain_condition(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**parameters, "KeyConditionExpression": condition[1:-1] if condition.startswith("(") else condition}
 
 
-def test_the_page_asks_what_the_command_asks(target: Target) -> None:
+def test_the_page_has_the_queries_of_the_command(target: Target) -> None:
     table = target.settings.projection_table
     asked = [request_of(target, command)[2] for command in commands() if " query " in command]
     assert [with_plain_condition(parameters) for parameters in asked] == [
@@ -205,7 +212,7 @@ def test_the_page_asks_what_the_command_asks(target: Target) -> None:
     ]
 
 
-def test_the_page_names_every_option_of_the_command() -> None:
+def test_the_page_names_the_options_of_the_command() -> None:
     named = re.findall(r"`carousel-sync sales ([^`]+)`", PAGE.read_text())
     assert [re.sub(r"(--[a-z]+) \S+", r"\1", options) for options in named] == [
         "--tenant --days",
@@ -214,7 +221,7 @@ def test_the_page_names_every_option_of_the_command() -> None:
     ]
 
 
-def test_a_command_with_a_mistake_in_it_is_noticed(target: Target) -> None:
+def test_a_mistake_in_a_command_is_noticed(target: Target) -> None:
     good = commands()[0]
     with pytest.raises(AssertionError, match="no option"):
         run_aws(target, good.replace("--index-name", "--index"))

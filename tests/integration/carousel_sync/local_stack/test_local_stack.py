@@ -1,4 +1,4 @@
-"""``carousel-sync local`` as its user runs it: a command in a shell, in a folder of its own."""
+"""``carousel-sync local`` as a user runs it: a command in a shell, with its own state folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from carousel_sync.local_stack import state
-from carousel_sync.local_stack.emulator import USUAL_PORT, is_emulator
+from carousel_sync.local_stack.emulator import DEFAULT_PORT, is_emulator
 from carousel_sync.local_stack.stack import LocalStack
 from tests.waiting import holds_within
 
@@ -40,7 +40,7 @@ def run(folder: Path) -> Run:
 
 @pytest.fixture
 def up(run: Run) -> dict[str, Any]:
-    """What ``local up`` printed, whether it had anything to do or not."""
+    """The stack is running: the document that ``local up`` printed."""
     return document(run("local", "up", "--delivery-mode", "queue", "--json"))
 
 
@@ -51,7 +51,7 @@ def document(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Emulators and function workers: both have the folder in their environment."""
+    """Return the emulators and function workers of a stack. Both have its folder in their environment."""
     needle = str(folder).encode()
     found = []
     for process in Path("/proc").iterdir():
@@ -79,7 +79,7 @@ def test_up_twice_changes_nothing(up: dict[str, Any], run: Run) -> None:
     assert again["pid"] == up["pid"]
 
 
-def test_status_for_people_and_for_programs(up: dict[str, Any], run: Run) -> None:
+def test_status_prints_a_table_or_json(up: dict[str, Any], run: Run) -> None:
     shown = document(run("local", "status", "--json"))
     assert {**shown, "outcome": up["outcome"]} == up
     text = run("local", "status")
@@ -88,7 +88,7 @@ def test_status_for_people_and_for_programs(up: dict[str, Any], run: Run) -> Non
     assert "CREATE_COMPLETE" in text.stdout or "UPDATE_COMPLETE" in text.stdout
 
 
-def test_env_is_the_deployed_environment(up: dict[str, Any], run: Run) -> None:
+def test_env_prints_the_deployed_environment(up: dict[str, Any], run: Run) -> None:
     environment = document(run("local", "env", "--json"))
     assert environment == {
         "AWS_ACCESS_KEY_ID": "test",
@@ -108,7 +108,7 @@ def test_env_is_the_deployed_environment(up: dict[str, Any], run: Run) -> None:
     assert environment["DEAD_LETTER_QUEUE_URL"].endswith("/carousel-sync-dlq-dev")
 
 
-def test_env_is_what_a_shell_can_read(up: dict[str, Any], run: Run) -> None:
+def test_a_shell_can_evaluate_env(up: dict[str, Any], run: Run) -> None:
     exports = run("local", "env").stdout
     assert f"export AWS_ENDPOINT_URL='{up['endpoint']}'\n" in exports
     shell = subprocess.run(
@@ -118,18 +118,18 @@ def test_env_is_what_a_shell_can_read(up: dict[str, Any], run: Run) -> None:
 
 
 @pytest.mark.usefixtures("up")
-def test_evolve_apply_finds_nothing_left_to_do(run: Run) -> None:
+def test_evolve_apply_has_nothing_left_to_do(run: Run) -> None:
     assert document(run("evolve", "apply", "--local", "--json"))["changed"] is False
     assert "up to date" in run("evolve", "apply", "--local").stdout
 
 
-def test_commands_reach_the_stack_by_its_endpoint_too(up: dict[str, Any], run: Run) -> None:
+def test_commands_reach_the_stack_through_its_endpoint(up: dict[str, Any], run: Run) -> None:
     environment = document(run("local", "env", "--json"))
     assert document(run("evolve", "apply", "--json", **environment))["changed"] is False
     assert environment["AWS_ENDPOINT_URL"] == up["endpoint"]
 
 
-def test_the_delivery_mode_can_be_changed_and_is_kept(up: dict[str, Any], run: Run) -> None:
+def test_the_delivery_mode_can_be_changed_and_persists(up: dict[str, Any], run: Run) -> None:
     direct = document(run("local", "up", "--delivery-mode", "direct", "--json"))
     assert (direct["outcome"], direct["delivery_mode"], direct["pid"]) == ("updated", "direct", up["pid"])
     kept = document(run("local", "up", "--json"))
@@ -137,7 +137,7 @@ def test_the_delivery_mode_can_be_changed_and_is_kept(up: dict[str, Any], run: R
 
 
 @pytest.mark.usefixtures("up")
-def test_what_the_emulator_leaves_out_of_the_template_is_there(folder: Path) -> None:
+def test_settings_that_the_emulator_ignores_are_made(folder: Path) -> None:
     target = LocalStack(folder).target()
     dynamodb = target.client("dynamodb")
     for table in (target.settings.guard_table, target.settings.projection_table):
@@ -148,7 +148,7 @@ def test_what_the_emulator_leaves_out_of_the_template_is_there(folder: Path) -> 
 
 
 @pytest.mark.usefixtures("up")
-def test_another_port_or_stage_is_refused_while_it_is_up(run: Run) -> None:
+def test_another_port_or_stage_is_refused_while_the_stack_is_running(run: Run) -> None:
     for arguments in (("--port", "1"), ("--stage", "other")):
         refused = run("local", "up", *arguments)
         assert refused.returncode == 1
@@ -161,7 +161,7 @@ def test_another_port_or_stage_is_refused_while_it_is_up(run: Run) -> None:
 
 def test_down_leaves_no_process_and_can_be_repeated(up: dict[str, Any], run: Run, folder: Path) -> None:
     target = LocalStack(folder).target()
-    # A function that has run has a worker process of its own.
+    # The emulator keeps a worker process for a function that has run.
     target.client("lambda").invoke(FunctionName="bg-remover-dev-carouselToS3TablesSync", Payload=b"{}")
     assert processes_of(folder)
     assert document(run("local", "down", "--json")) == {"stopped": True}
@@ -171,7 +171,7 @@ def test_down_leaves_no_process_and_can_be_repeated(up: dict[str, Any], run: Run
     assert document(run("local", "down", "--json")) == {"stopped": False}
 
 
-def test_commands_say_how_to_bring_it_up(run: Run) -> None:
+def test_commands_say_how_to_start_the_stack(run: Run) -> None:
     run("local", "down")
     for arguments in (("local", "env"), ("local", "status"), ("evolve", "apply", "--local")):
         result = run(*arguments)
@@ -191,38 +191,38 @@ def test_an_emulator_that_died_is_replaced(run: Run, folder: Path) -> None:
     run("local", "down")
 
 
-def test_a_taken_port_is_avoided_and_an_explicit_one_refused(run: Run) -> None:
+def test_a_taken_default_port_is_avoided_and_a_taken_given_port_is_refused(run: Run) -> None:
     run("local", "down")
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            squatter.bind(("127.0.0.1", USUAL_PORT))
+            squatter.bind(("127.0.0.1", DEFAULT_PORT))
             squatter.listen()
         except OSError:
-            pass  # somebody has it already, which serves as well
-        refused = run("local", "up", "--port", str(USUAL_PORT))
+            pass  # another process has the port already, which serves as well
+        refused = run("local", "up", "--port", str(DEFAULT_PORT))
         assert refused.returncode == 1
-        assert f"Port {USUAL_PORT} is taken" in refused.stderr
+        assert f"Port {DEFAULT_PORT} is taken" in refused.stderr
         started = document(run("local", "up", "--json"))
-        assert not started["endpoint"].endswith(f":{USUAL_PORT}")
+        assert not started["endpoint"].endswith(f":{DEFAULT_PORT}")
     run("local", "down")
 
 
-def test_two_folders_are_two_stacks(up: dict[str, Any], tmp_path: Path) -> None:
+def test_each_folder_has_its_own_stack(up: dict[str, Any], tmp_path: Path) -> None:
     with LocalStack(tmp_path) as other:
         other.up()
         assert other.status().endpoint != up["endpoint"]
     assert processes_of(tmp_path) == []
 
 
-def test_a_state_file_that_is_not_ours_is_reported(run: Run, tmp_path: Path) -> None:
+def test_an_invalid_state_file_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text("{")
     result = run("local", "status", CAROUSEL_STATE_DIR=str(tmp_path))
     assert result.returncode == 1
-    assert "remove that file" in " ".join(result.stderr.split())
+    assert "delete the file" in " ".join(result.stderr.split())
 
 
-def test_wrong_usage_is_exit_code_2(run: Run) -> None:
+def test_a_usage_error_is_exit_code_2(run: Run) -> None:
     assert run("local", "up", "--delivery-mode", "pigeon").returncode == 2
     assert run("local", "sideways").returncode == 2
     assert run("--version").stdout.strip()

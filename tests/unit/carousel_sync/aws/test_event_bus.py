@@ -1,16 +1,14 @@
-"""Events on their way to the bus: groups within its limits, entries sent again, files sent as they are written."""
+"""Putting events on the event bus: batches within its limits, retries, and the bus of a stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from carousel_sync.aws.event_bus import ENTRIES_LIMIT, REQUEST_LIMIT_BYTES, BusEvent, EventBus, batches, bus_of
-from carousel_sync.events.send import read_event
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
 from tests.fakes.clock import FakeClock
 
@@ -18,7 +16,7 @@ Answer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class StackOnly:
-    """A stage whose stack has these parameters; None: there is no such stack."""
+    """A stage whose stack has these parameters. None: the stack does not exist."""
 
     stage = "dev"
 
@@ -39,7 +37,7 @@ class StackOnly:
 
 
 class Bus:
-    """Answers requests in turn; the last answer is for all that follow."""
+    """Gives these answers in turn, and the last one to every further request."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
@@ -51,16 +49,16 @@ class Bus:
         return {"Entries": answer(Entries)}
 
 
-def taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def accepted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"EventId": f"id of {entry['Detail']}"} for entry in entries]
 
 
-def only_first_taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def only_first_accepted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     throttled = {"ErrorCode": "ThrottlingException", "ErrorMessage": "slower"}
-    return [*taken(entries[:1]), *[throttled for _ in entries[1:]]]
+    return [*accepted(entries[:1]), *[throttled for _ in entries[1:]]]
 
 
-def none_taken(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def none_accepted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"ErrorCode": "InternalFailure", "ErrorMessage": "try later"} for _ in entries]
 
 
@@ -73,73 +71,52 @@ def event(detail: str) -> BusEvent:
 
 
 def sizes(details: list[str]) -> list[int]:
-    return [len(batch) for batch in batches([event(detail) for detail in details], lambda one: one.size_bytes)]
+    return [len(batch) for batch in batches([event(detail) for detail in details], lambda event: event.size_bytes)]
 
 
-def test_groups_of_ten() -> None:
+def test_a_batch_has_at_most_ten_events() -> None:
     assert sizes(["{}"] * 23) == [ENTRIES_LIMIT, ENTRIES_LIMIT, 3]
     assert sizes([]) == []
 
 
-def test_groups_stay_within_a_request() -> None:
+def test_a_batch_fits_into_one_request() -> None:
     assert sizes(["x" * 400_000] * 5) == [2, 2, 1]
     assert sizes(["{}", "x" * (REQUEST_LIMIT_BYTES - 38), "{}"]) == [1, 1, 1]
 
 
-def test_size_is_counted_in_bytes() -> None:
+def test_the_size_is_measured_in_bytes() -> None:
     assert sizes(["é" * 300_000] * 2) == [1, 1]
 
 
-def test_an_event_that_fits_into_no_request_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="too large for the event bus"):
+def test_an_event_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="accepts 1,000,000 at most"):
         sizes(["x" * REQUEST_LIMIT_BYTES])
 
 
-def test_entries_that_were_not_taken_are_sent_again() -> None:
-    bus = Bus(only_first_taken, none_taken, taken)
+def test_failed_entries_are_sent_again() -> None:
+    bus = Bus(only_first_accepted, none_accepted, accepted)
     ids = EventBus(bus, "default", FakeClock()).put([event("1"), event("2"), event("3")])
     assert ids == ["id of 1", "id of 2", "id of 3"]
     assert bus.requests == [["1", "2", "3"], ["2", "3"], ["2", "3"]]
 
 
-def test_sending_again_is_bounded() -> None:
-    bus = Bus(only_first_taken, none_taken)
-    with pytest.raises(StoreUnavailable, match=r"did not take 1 of 2 events in 30 s .*InternalFailure: try later"):
+def test_retries_are_limited() -> None:
+    bus = Bus(only_first_accepted, none_accepted)
+    with pytest.raises(
+        StoreUnavailable, match=r"did not accept 1 of 2 events within 30 s .*InternalFailure: try later"
+    ):
         EventBus(bus, "default", FakeClock()).put([event("1"), event("2")])
     assert len(bus.requests) < 100
 
 
-def test_an_entry_that_is_refused_for_good_is_not_sent_again() -> None:
+def test_a_permanently_refused_entry_is_not_sent_again() -> None:
     bus = Bus(malformed)
     with pytest.raises(ConfigurationError, match="MalformedDetail"):
         EventBus(bus, "default", FakeClock()).put([event("1")])
     assert len(bus.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "detail",
-    [
-        '{"listedPrice": 450.00000000000000000001, "salePrice": 1E+2}',
-        '{"a": 1, "a": 2, "nested": {"detail": {"b": [1.50, "}"]}}}',
-        '{ "text" : "\\u00e9 \\" , } \\n" }',
-        "{}",
-    ],
-)
-def test_a_file_is_sent_as_it_is_written(tmp_path: Path, detail: str) -> None:
-    path = tmp_path / "event.json"
-    path.write_text(f'\n{{"source": "s", "detail-type":"t" ,\n "detail" :{detail} , "resources": [{{"detail": 1}}]}}\n')
-    read = read_event(path)
-    assert (read.source, read.detail_type, read.detail) == ("s", "t", detail)
-
-
-@pytest.mark.parametrize("time", ["", "yesterday", "2025-12-30T12:00:00"])
-def test_a_time_that_the_bus_cannot_take_is_left_out(tmp_path: Path, time: str) -> None:
-    path = tmp_path / "event.json"
-    path.write_text(f'{{"source": "s", "detail-type": "t", "time": "{time}", "detail": {{}}}}')
-    assert "Time" not in read_event(path).entry("default")
-
-
-def test_the_bus_is_the_one_that_the_stage_listens_to() -> None:
+def test_the_bus_is_the_one_that_the_stage_receives_from() -> None:
     target = StackOnly({"Stage": "dev", "EventBusName": "sales"})
     assert bus_of(target) == "sales"  # type: ignore[arg-type]
     assert target.asked == [("cloudformation", ""), ("describe_stacks", "carousel-sync-dev")]

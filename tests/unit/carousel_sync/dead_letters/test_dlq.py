@@ -1,4 +1,4 @@
-"""The dead-letter commands over queues in memory: what a letter tells, what goes back, what an interruption leaves."""
+"""The dead-letter commands with queues in memory: reading, sending back, and interruptions of both."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from carousel_sync.aws.target import Target
-from carousel_sync.dead_letters import commands, queue
-from carousel_sync.dead_letters.queue import HIDDEN_SECONDS, Redrive, Redriven, Wanted, looking_through
+from carousel_sync.command_line.console import EXIT_INTERRUPTED
+from carousel_sync.dead_letters import commands
+from carousel_sync.dead_letters import redrive as redriving
+from carousel_sync.dead_letters.formatting import pretty
+from carousel_sync.dead_letters.queue import HIDDEN_SECONDS, scanning
+from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 from tests.builders import body
 from tests.fakes.sqs import FakeSQS, client_error
 from tests.unit.carousel_sync.dead_letters.test_letters import wrapped
@@ -23,7 +27,9 @@ BUFFER = "https://sqs/buffer"
 
 
 class Deployed:
-    """A target of queues alone."""
+    """A target that has queues and nothing else."""
+
+    flags = "--stage test"
 
     def __init__(self, queues: FakeSQS) -> None:
         self._queues = queues
@@ -45,13 +51,13 @@ def queues() -> FakeSQS:
 @pytest.fixture
 def target(queues: FakeSQS, monkeypatch: pytest.MonkeyPatch) -> Target:
     found = cast("Target", Deployed(queues))
-    monkeypatch.setattr(queue, "buffer_queue_url", lambda _: BUFFER)
+    monkeypatch.setattr(redriving, "buffer_queue_url", lambda _: BUFFER)
     monkeypatch.setattr(commands, "resolve", lambda *_: found)
     return found
 
 
 def redriven(target: Target, *reasons: str, limit: int | None = None, dry_run: bool = False) -> Redriven:
-    return Redrive(target, Wanted(frozenset(reasons), limit, dry_run)).run()
+    return Redrive(target, Selection(frozenset(reasons), limit, dry_run)).run()
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -59,19 +65,19 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, (result.stdout + result.stderr).strip()
 
 
-# --- looking ---------------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_look_shows_every_letter_once_and_leaves_all_of_them(target: Target, queues: FakeSQS) -> None:
+def test_a_scan_reads_every_letter_once_and_leaves_them_visible(target: Target, queues: FakeSQS) -> None:
     ids = [queues.add(DEAD, body(), reason="INVALID_FIELD") for _ in range(25)]
-    with looking_through(target) as look:
-        seen = [one.message_id for group in look.groups() for one in group]
-        assert look.complete
+    with scanning(target) as scan:
+        seen = [letter.message_id for batch in scan.batches() for letter in batch]
+        assert scan.complete
         assert queues.visible(DEAD) == []
     assert seen == queues.visible(DEAD) == ids
 
 
-def test_an_interrupted_look_leaves_every_letter(target: Target, queues: FakeSQS) -> None:
+def test_an_interrupted_scan_leaves_every_letter_visible(target: Target, queues: FakeSQS) -> None:
     ids = [queues.add(DEAD, body()) for _ in range(25)]
     calls = iter(range(3))
 
@@ -80,31 +86,31 @@ def test_an_interrupted_look_leaves_every_letter(target: Target, queues: FakeSQS
             raise KeyboardInterrupt
 
     queues.before = before
-    with pytest.raises(KeyboardInterrupt), looking_through(target) as look:
-        list(look.groups())
+    with pytest.raises(KeyboardInterrupt), scanning(target) as scan:
+        list(scan.batches())
     assert queues.visible(DEAD) == ids
 
 
-def test_letters_that_cannot_be_shown_again_come_back_by_themselves(target: Target, queues: FakeSQS) -> None:
+def test_letters_that_cannot_be_released_become_visible_by_themselves(target: Target, queues: FakeSQS) -> None:
     ids = [queues.add(DEAD, body()) for _ in range(25)]
     queues.before = failing("change")
-    with looking_through(target) as look:
-        assert sum(map(len, look.groups())) == 25
+    with scanning(target) as scan:
+        assert sum(map(len, scan.batches())) == 25
     assert queues.visible(DEAD) == []
     queues.now += HIDDEN_SECONDS
     assert queues.visible(DEAD) == ids
 
 
-def test_a_look_ends_before_what_it_saw_comes_back(
+def test_a_scan_ends_before_its_first_letters_become_visible_again(
     target: Target, queues: FakeSQS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(25):
         queues.add(DEAD, body())
     times = iter([0.0, 1.0, HIDDEN_SECONDS + 1.0])
     monkeypatch.setattr("carousel_sync.dead_letters.queue.time", SimpleNamespace(monotonic=lambda: next(times)))
-    with looking_through(target) as look:
-        assert sum(map(len, look.groups())) == 10
-    assert not look.complete
+    with scanning(target) as scan:
+        assert sum(map(len, scan.batches())) == 10
+    assert not scan.complete
 
 
 def failing(name: str, error: Callable[[], BaseException] = lambda: client_error("ServiceUnavailable")) -> Any:
@@ -118,7 +124,7 @@ def failing(name: str, error: Callable[[], BaseException] = lambda: client_error
 # --- sending back ----------------------------------------------------------------------------------------------------
 
 
-def test_everything_goes_back_as_it_came(target: Target, queues: FakeSQS) -> None:
+def test_redrive_sends_every_event_back_unchanged(target: Target, queues: FakeSQS) -> None:
     bodies = [body(saleId=f"sale-{number}") for number in range(23)]
     for text in bodies:
         queues.add(DEAD, text, reason="INVALID_FIELD")
@@ -131,7 +137,7 @@ def test_everything_goes_back_as_it_came(target: Target, queues: FakeSQS) -> Non
     assert all(not message.attributes for message in queues.queues[BUFFER])
 
 
-def test_only_of_some_reasons(target: Target, queues: FakeSQS) -> None:
+def test_redrive_sends_only_the_selected_reasons(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "1", reason="INVALID_FIELD")
     kept = queues.add(DEAD, "2", reason="NOT_A_SALE")
     queues.add(DEAD, "3", DeadLetterQueueSourceArn="arn")
@@ -143,7 +149,7 @@ def test_only_of_some_reasons(target: Target, queues: FakeSQS) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 9, 10, 11, 24, 25, 26])
-def test_no_more_than_the_limit(target: Target, queues: FakeSQS, limit: int) -> None:
+def test_redrive_sends_at_most_the_limit(target: Target, queues: FakeSQS, limit: int) -> None:
     for number in range(25):
         queues.add(DEAD, str(number), reason="INVALID_FIELD")
     assert redriven(target, limit=limit).sent.total() == min(limit, 25)
@@ -158,7 +164,7 @@ def test_a_dry_run_changes_nothing(target: Target, queues: FakeSQS) -> None:
     assert queues.bodies(BUFFER) == []
 
 
-def test_what_is_rejected_again_does_not_go_round(target: Target, queues: FakeSQS) -> None:
+def test_an_event_that_is_rejected_again_is_not_sent_again(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "bad", reason="INVALID_FIELD")
 
     def function_rejects(request: str) -> None:
@@ -173,7 +179,7 @@ def test_what_is_rejected_again_does_not_go_round(target: Target, queues: FakeSQ
     assert len(queues.visible(DEAD)) == 1
 
 
-def test_what_is_rejected_again_within_the_same_second_does_not_go_round(target: Target, queues: FakeSQS) -> None:
+def test_what_is_rejected_again_within_the_same_second_is_not_sent_again(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "bad", reason="INVALID_FIELD")
 
     def function_rejects(request: str) -> None:
@@ -188,14 +194,14 @@ def test_what_is_rejected_again_within_the_same_second_does_not_go_round(target:
     assert queues.bodies(DEAD) == []
 
 
-def test_large_events_go_one_by_one(target: Target, queues: FakeSQS) -> None:
+def test_large_events_are_sent_one_by_one(target: Target, queues: FakeSQS) -> None:
     for number in range(4):
         queues.add(DEAD, str(number) + "x" * 600_000)
     assert redriven(target).sent.total() == 4
     assert len(queues.bodies(BUFFER)) == 4
 
 
-def test_what_the_queue_refuses_stays(target: Target, queues: FakeSQS) -> None:
+def test_a_refused_event_stays_in_the_dead_letter_queue(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "good")
     refused = queues.add(DEAD, "REFUSE")
     hollow = queues.add(DEAD, json.dumps({"requestContext": {}, "responseContext": {}}))
@@ -205,7 +211,7 @@ def test_what_the_queue_refuses_stays(target: Target, queues: FakeSQS) -> None:
     assert queues.visible(DEAD) == [refused, hollow]
 
 
-def test_an_event_is_deleted_only_once_the_queue_has_it(target: Target, queues: FakeSQS) -> None:
+def test_an_event_is_deleted_only_after_the_buffer_queue_has_accepted_it(target: Target, queues: FakeSQS) -> None:
     ids = [queues.add(DEAD, body()) for _ in range(3)]
     queues.before = failing("send")
     with pytest.raises(Exception, match="ServiceUnavailable"):
@@ -214,10 +220,10 @@ def test_an_event_is_deleted_only_once_the_queue_has_it(target: Target, queues: 
     assert queues.bodies(BUFFER) == []
 
 
-def test_what_cannot_be_deleted_is_told_and_not_sent_for_ever(target: Target, queues: FakeSQS) -> None:
+def test_an_event_that_cannot_be_deleted_is_reported_and_sent_once(target: Target, queues: FakeSQS) -> None:
     ids = [queues.add(DEAD, "event") for _ in range(3)]
     queues.before = failing("delete")
-    assert redriven(target).stuck == ids
+    assert redriven(target).not_deleted == ids
     assert queues.bodies(BUFFER) == ["event"] * 3
     assert queues.visible(DEAD) == ids
     queues.before = lambda _: None
@@ -227,7 +233,7 @@ def test_what_cannot_be_deleted_is_told_and_not_sent_for_ever(target: Target, qu
 
 @pytest.mark.parametrize("request_name", ["receive", "send", "delete", "change"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_interrupted_at_any_request_no_event_is_lost(
+def test_no_event_is_lost_by_an_interruption_at_any_request(
     target: Target, queues: FakeSQS, request_name: str, number: int
 ) -> None:
     events = {f"event-{count}" for count in range(25)}
@@ -242,7 +248,7 @@ def test_interrupted_at_any_request_no_event_is_lost(
             raise KeyboardInterrupt
 
     queues.before = before
-    work = Redrive(target, Wanted())
+    work = Redrive(target, Selection())
     interrupted = False
     try:
         work.run()
@@ -260,12 +266,12 @@ def test_interrupted_at_any_request_no_event_is_lost(
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def test_list_of_an_empty_queue(target: Target) -> None:
+def test_list_reports_an_empty_queue(target: Target) -> None:
     assert run("list") == (0, "The dead-letter queue is empty.")
     assert json.loads(run("list", "--json")[1])["total"] == 0
 
 
-def test_list_by_reason(target: Target, queues: FakeSQS) -> None:
+def test_list_groups_letters_by_reason(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, body(), reason="INVALID_FIELD", detail="newer", firstSeen="2026-02-01T00:00:00.000Z")
     oldest = queues.add(DEAD, body(), reason="INVALID_FIELD", detail="older", firstSeen="2026-01-01T00:00:00.000Z")
     queues.add(DEAD, body(), DeadLetterQueueSourceArn="arn")
@@ -277,19 +283,19 @@ def test_list_by_reason(target: Target, queues: FakeSQS) -> None:
     assert (invalid["count"], invalid["oldest"]) == (2, "2026-01-01T00:00:00.000Z")
     assert (invalid["example"]["id"], invalid["example"]["detail"]) == (oldest, "older")
     assert "INVALID_FIELD" in run("list")[1]
-    assert run("list", "--reason", "NOT_A_SALE") == (0, "There are no such dead letters.")
+    assert run("list", "--reason", "NOT_A_SALE") == (0, "No dead letter has the reason NOT_A_SALE.")
     assert oldest in run("list", "--reason", "invalid_field")[1].replace("\n", "")
 
 
-def test_list_tells_of_hidden_letters(target: Target, queues: FakeSQS) -> None:
+def test_list_reports_hidden_letters(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, body())
-    with looking_through(target) as look:
-        list(look.groups())
+    with scanning(target) as scan:
+        list(scan.batches())
         text = run("list")[1]
-    assert "somebody else is looking" in " ".join(text.split())
+    assert "somebody else is reading the queue" in " ".join(text.split())
 
 
-def test_show(target: Target, queues: FakeSQS) -> None:
+def test_show_prints_the_attributes_and_the_body(target: Target, queues: FakeSQS) -> None:
     text = '{"detail": {"salePrice": 450.10, "embedding": [0.10, 2e-7, 3], "note": "a\\u001b[31m"}}'
     for _ in range(15):
         queues.add(DEAD, "another")
@@ -306,19 +312,19 @@ def test_show(target: Target, queues: FakeSQS) -> None:
     assert document["attributes"]["detail"] == "why \x1b[31m"
 
 
-def test_show_of_a_letter_that_is_not_there(target: Target, queues: FakeSQS) -> None:
+def test_show_reports_an_unknown_id(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "another")
     code, text = run("show", "nobody")
     assert code == 1
-    assert "carousel-sync dlq list --json" in " ".join(text.split())
+    assert "carousel-sync dlq list --json --stage test" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("text", ["not json", "[1, 2", "[" * 100_000, '{"a": "\\ud800"}'])
-def test_a_body_that_cannot_be_indented_is_shown_as_it_is(text: str) -> None:
-    assert commands.pretty(text) == text
+def test_a_body_that_cannot_be_indented_is_not_changed(text: str) -> None:
+    assert pretty(text) == text
 
 
-def test_redrive_tells_what_it_did(target: Target, queues: FakeSQS) -> None:
+def test_redrive_reports_what_it_sent(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "1", reason="INVALID_FIELD")
     queues.add(DEAD, "2", reason="NOT_A_SALE")
     code, text = run("redrive", "--reason", "invalid_field", "--dry-run")
@@ -334,10 +340,10 @@ def test_redrive_fails_when_a_letter_is_refused(target: Target, queues: FakeSQS)
     queues.add(DEAD, "REFUSE")
     code, text = run("redrive")
     assert code == 1
-    assert "was not sent and stays here: InvalidMessageContents" in " ".join(text.split())
+    assert "was not sent and stays in the dead-letter queue: InvalidMessageContents" in " ".join(text.split())
 
 
-def test_redrive_that_breaks_off_tells_how_far_it_came(target: Target, queues: FakeSQS) -> None:
+def test_a_redrive_that_fails_reports_how_many_events_it_sent(target: Target, queues: FakeSQS) -> None:
     for number in range(15):
         queues.add(DEAD, f"event-{number}")
     sent = 0
@@ -351,18 +357,18 @@ def test_redrive_that_breaks_off_tells_how_far_it_came(target: Target, queues: F
     queues.before = before
     code, text = run("redrive")
     assert code == 1
-    assert "10 events were sent back for certain" in text
+    assert "10 events were sent back" in text
     queues.before = lambda _: None
     assert run("redrive")[0] == 0
     assert len(queues.bodies(BUFFER)) == 15
 
 
-def test_redrive_that_is_interrupted(target: Target, queues: FakeSQS) -> None:
+def test_an_interrupted_redrive_says_how_to_continue(target: Target, queues: FakeSQS) -> None:
     queues.add(DEAD, "event")
     queues.before = failing("send", KeyboardInterrupt)
     code, text = run("redrive")
-    assert code == commands.EXIT_INTERRUPTED
-    assert "Run the command again to go on" in " ".join(text.split())
+    assert code == EXIT_INTERRUPTED
+    assert "To continue, run the same command again" in " ".join(text.split())
     assert queues.visible(DEAD)
 
 

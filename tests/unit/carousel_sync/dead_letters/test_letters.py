@@ -1,4 +1,4 @@
-"""What a dead letter tells of itself, by its origin."""
+"""The reason, detail and event of a dead letter, by its origin."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def wrapped(event_text: str) -> str:
     return json.dumps(ENVELOPE).replace('"HERE"', event_text)
 
 
-def test_a_rejected_event_tells_its_reason() -> None:
+def test_a_rejected_event_has_the_reason_of_its_attributes() -> None:
     found = letter(body(), reason="INVALID_FIELD", detail="detail.brand: missing", firstSeen="2026-01-01T00:00:00.000Z")
     assert (found.reason, found.detail) == ("INVALID_FIELD", "detail.brand: missing")
     assert found.first_seen == "2026-01-01T00:00:00.000Z"
     assert found.event == body()
 
 
-def test_a_message_that_sqs_moved() -> None:
+def test_a_message_moved_by_sqs() -> None:
     found = letter(body(), system={"DeadLetterQueueSourceArn": "arn:aws:sqs:eu-west-1:1:carousel-sync-dev"})
     assert found.reason == "GAVE_UP"
     assert found.first_seen == "2027-01-15T08:00:00.000Z"
@@ -52,22 +52,22 @@ def test_an_event_that_the_lambda_service_gave_up_on() -> None:
     assert found.event == body()
 
 
-def test_the_numbers_of_an_event_in_an_envelope_stay_as_they_are_written() -> None:
+def test_the_numbers_of_an_event_in_an_envelope_keep_their_text() -> None:
     text = '{"detail": {"salePrice": 12345678901234.5670, "big": 1e400, "x": "\\ud800", "a" :[1 , 2.50]}}'
     assert letter(wrapped(text)).event == text
 
 
-def test_an_envelope_without_the_event() -> None:
+def test_an_envelope_without_an_event() -> None:
     text = json.dumps({name: value for name, value in ENVELOPE.items() if name != "requestPayload"})
     assert (letter(text).reason, letter(text).event) == ("FUNCTION_FAILED", None)
 
 
 @pytest.mark.parametrize("text", ['{"requestContext": ', '["requestContext"]', body(note="requestContext"), "text"])
-def test_what_only_looks_like_an_envelope(text: str) -> None:
+def test_a_body_that_only_resembles_an_envelope(text: str) -> None:
     found = letter(text)
     assert (found.reason, found.event) == ("NO_REASON", text)
 
 
-def test_a_member_that_is_not_there() -> None:
+def test_the_text_of_a_member() -> None:
     assert member_as_written('{"a": 1}', "b") is None
     assert member_as_written(' { "a" : 1 , "a" : 2.0 } ', "a") == "2.0"

@@ -1,0 +1,166 @@
+"""``carousel-sync send`` and ``carousel-sync simulate``: events for the event bus, from a file or generated."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+
+from carousel_sync.aws.event_bus import EventBus, batches, bus_of
+from carousel_sync.command_line.console import (
+    DEFAULT_STAGE,
+    JsonOption,
+    LocalOption,
+    StageOption,
+    print_json,
+    progress_bar,
+    readable_errors,
+    stderr,
+    stdout,
+)
+from carousel_sync.command_line.stage import resolve
+from carousel_sync.events.event_file import read_event
+from carousel_sync.events.generate import Recipe, Role
+from carousel_sync.events.simulation import Counts, send_all, write_all
+from lambda_fn.errors import CarouselSyncError, StoreUnavailable
+
+SEEDS: Final = 2**31
+TENANTS_SHOWN: Final = 5
+
+BusOption = Annotated[
+    str | None, typer.Option("--bus", help="Name of the event bus. Default: the bus that the stage receives from.")
+]
+
+
+def send(
+    event: Annotated[Path, typer.Argument(help="A file with one EventBridge event: an envelope with its detail.")],
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    bus: BusOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put one event from a file on the event bus, and print its event id.
+
+    The bus creates a new envelope and keeps the source, detail-type, detail and time of the file's. The detail is sent
+    exactly as it is written, even if it breaks the contract.
+    """
+    with readable_errors():
+        bus_event = read_event(event)
+        target = resolve(stage, local)
+        bus = bus or bus_of(target)
+        (batch,) = batches([bus_event], lambda event: event.size_bytes)
+        (event_id,) = EventBus(target.client("events"), bus).put(batch)
+    if as_json:
+        print_json({"eventId": event_id, "bus": bus, "source": bus_event.source, "detailType": bus_event.detail_type})
+    else:
+        stdout.print(
+            f"Sent {event} to event bus {bus} at {target}: event id {event_id}.", highlight=False, soft_wrap=True
+        )
+
+
+def simulate(
+    count: Annotated[
+        int, typer.Option("--count", help="Number of events, duplicates and invalid ones included.")
+    ] = 100,
+    tenants: Annotated[int, typer.Option("--tenants", help="Number of tenants; the first has the most sales.")] = 3,
+    duplicates: Annotated[float, typer.Option("--duplicates", help="Share of events that repeat a sale.")] = 0.1,
+    invalid: Annotated[float, typer.Option("--invalid", help="Share of events that must be rejected.")] = 0.02,
+    embedding: Annotated[int, typer.Option("--embedding", help="Values in each embedding; 0 for none.")] = 1024,
+    seed: Annotated[int | None, typer.Option("--seed", help="Makes the sales reproducible. Default: random.")] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", formats=["%Y-%m-%d"], help="All sales are before this day. Default: today (UTC)."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=0.01, help="Average number of events per second. Default: as fast as possible."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the events to this file, one per line, instead of sending them."),
+    ] = None,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    bus: BusOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put generated sales on the event bus, and print how many were sent.
+
+    The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates.
+    """
+    with readable_errors():
+        recipe = Recipe(
+            count=count,
+            seed=secrets.randbelow(SEEDS) if seed is None else seed,
+            until=(until or datetime.now(UTC)).date(),
+            tenants=tenants,
+            duplicates=duplicates,
+            invalid=invalid,
+            embedding=embedding,
+        )
+        if out is None:
+            target = resolve(stage, local)
+            bus = bus or bus_of(target)
+            counts = _send(recipe, EventBus(target.client("events"), bus), rate)
+            result = f"sent to event bus {bus} at {target}"
+        else:
+            counts = _write(recipe, out)
+            result = f"written to {out}"
+    if as_json:
+        print_json(counts.as_json(recipe))
+    else:
+        stdout.print(f"{counts.events} events {result}", highlight=False, soft_wrap=True)
+        _show(counts, recipe)
+
+
+def _send(recipe: Recipe, bus: EventBus, rate: float | None) -> Counts:
+    counts = Counts()
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task("Sending events", total=recipe.count)
+            for batch in send_all(recipe, bus, rate):
+                counts.add(*batch)
+                progress.advance(task, len(batch))
+    except KeyboardInterrupt:
+        stderr.print(_how_to_resume(recipe, counts), highlight=False, soft_wrap=True)
+        raise
+    except CarouselSyncError as error:
+        raise StoreUnavailable(f"{error} {_how_to_resume(recipe, counts)}") from error
+    return counts
+
+
+def _write(recipe: Recipe, path: Path) -> Counts:
+    counts = Counts()
+    with progress_bar() as progress:
+        for event in progress.track(write_all(recipe, path), total=recipe.count, description="Writing events"):
+            counts.add(event)
+    return counts
+
+
+def _how_to_resume(recipe: Recipe, counts: Counts) -> str:
+    return (
+        f"At least {counts.events} of {recipe.count} events are on the bus. To send the rest, run the same command "
+        f"with --seed {recipe.seed} --until {recipe.until}: events that are sent twice are recognised as duplicates."
+    )
+
+
+def _show(counts: Counts, recipe: Recipe) -> None:
+    table = Table()
+    table.add_column("Events")
+    table.add_column("Number", justify="right")
+    table.add_row("Distinct valid sales", str(counts.roles[Role.SALE]), style="bold")
+    table.add_row("Duplicates of them", str(counts.roles[Role.DUPLICATE]))
+    table.add_row("Invalid", str(counts.roles[Role.INVALID]))
+    for defect, number in counts.defects.most_common():
+        table.add_row(f"  {defect}", str(number), style="dim")
+    stdout.print(table)
+    tenants = ", ".join(f"{name} {number}" for name, number in counts.tenants.most_common(TENANTS_SHOWN))
+    more = " ..." if len(counts.tenants) > TENANTS_SHOWN else ""
+    stdout.print(f"Sales by tenant: {tenants}{more}", highlight=False)
+    stdout.print(
+        f"To generate the same sales again: --seed {recipe.seed} --until {recipe.until}", highlight=False, style="dim"
+    )

@@ -1,0 +1,145 @@
+"""``carousel-sync query`` and ``carousel-sync sales``: SQL over the Iceberg table, and lookups in the projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final
+
+import typer
+
+from carousel_sync.command_line.console import (
+    DEFAULT_STAGE,
+    JsonOption,
+    LocalOption,
+    StageOption,
+    print_json,
+    readable_errors,
+    stderr,
+    stdout,
+    working_on,
+)
+from carousel_sync.command_line.stage import resolve
+from carousel_sync.explore.duckdb_table import VIEW, open_sales
+from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
+from carousel_sync.explore.results import show, show_table, write_csv, write_json
+from carousel_sync.explore.sql import run
+from lambda_fn.aws.batch_requests import Item
+from lambda_fn.sale import EMBEDDING_SHARDS
+
+SALES_SHOWN: Final = 500
+DEFAULT_DAYS: Final = 30
+
+_COLUMNS: Final = {
+    "Sold on": "saleDate",
+    "Product": "productId",
+    "Sale": "saleId",
+    "Category": "category",
+    "Brand": "brand",
+    "Condition": "condition",
+    "Listed": "listedPrice",
+    "Sold": "salePrice",
+    "Discount %": "discountPercent",
+    "Days to sell": "daysToSell",
+}
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help=f"SQL in DuckDB's dialect. The table's name is {VIEW}.")],
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header.")] = False,
+) -> None:
+    """Run SQL over the current version of the Iceberg table.
+
+    The default output shortens long lists; --json and --csv print every value.
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    with readable_errors():
+        target = resolve(stage, local)
+        with working_on(f"Opening the Iceberg table at {target}"):
+            connection = open_sales(target)
+        with connection:
+            with working_on("Running the query"):
+                result = run(connection, sql)
+            if as_json:
+                write_json(result)
+            elif as_csv:
+                write_csv(result)
+            else:
+                show(result, stdout)
+
+
+def sales(
+    tenant: Annotated[str, typer.Option("--tenant", help="The tenant whose sales to print.")],
+    product: Annotated[str | None, typer.Option("--product", help="Print all sales of this product.")] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days", min=1, help=f"Print the sales of the last DAYS days. Default: {DEFAULT_DAYS}.", show_default=False
+        ),
+    ] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            "--shard", min=0, max=EMBEDDING_SHARDS - 1, help="With --date: print the sales in this embedding shard."
+        ),
+    ] = None,
+    sold_on: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="With --shard: the day of the sale.")
+    ] = None,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print sales from the projection: by tenant, by product, or by embedding shard.
+
+    The newest sale is first. The projection keeps a sale for two years; carousel-sync query finds older ones in the
+    Iceberg table. Indexes follow the table within about a second. Exit code 0: the sales, if any, were printed; 1: they
+    can't be read.
+    """
+    pattern = _access_pattern(tenant, product, days, shard, sold_on)
+    with readable_errors():
+        target = resolve(stage, local)
+        with working_on(f"Reading the projection at {target}"):
+            items = list(read(target, pattern))
+    if as_json:
+        print_json([as_document(item) for item in items])
+    else:
+        _show(items)
+
+
+def _access_pattern(
+    tenant: str, product: str | None, days: int | None, shard: int | None, sold_on: datetime | None
+) -> AccessPattern:
+    """Choose the access pattern. Raises typer.BadParameter for options that can't be combined."""
+    if sum([product is not None, days is not None, shard is not None or sold_on is not None]) > 1:
+        raise typer.BadParameter("choose one of --product, --days, and --shard with --date: each reads another index")
+    if product is not None:
+        return by_product(tenant, product)
+    if shard is not None and sold_on is not None:
+        return by_shard(tenant, shard, sold_on.date())
+    if shard is not None or sold_on is not None:
+        raise typer.BadParameter("--shard and --date need each other: the index is read by shard and day")
+    return by_tenant(tenant, datetime.now(UTC).date() - timedelta(days=days or DEFAULT_DAYS))
+
+
+def _show(items: Sequence[Item]) -> None:
+    if not items:
+        stdout.print("No sales.")
+        return
+    numeric = {name: any("N" in item.get(attribute, {}) for item in items) for name, attribute in _COLUMNS.items()}
+    texts = [[_readable(item.get(attribute)) for attribute in _COLUMNS.values()] for item in items[:SALES_SHOWN]]
+    show_table(numeric, texts, stdout)
+    stdout.print(f"{len(items):,} sales" if len(items) != 1 else "1 sale", highlight=False)
+    if len(items) > SALES_SHOWN:
+        stderr.print(f"Only the newest {SALES_SHOWN} are shown. For all of them, use --json.")
+
+
+def _readable(value: Mapping[str, str] | None) -> str:
+    if value is None:
+        return ""
+    return f"{Decimal(value['N']):,}" if "N" in value else value.get("S", "")
