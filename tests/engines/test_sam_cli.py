@@ -114,6 +114,8 @@ def test_validate_build_deploy_sync_and_invoke(sam: Sam, sam_stack: LocalStack, 
 
     event = str(PROJECT_ROOT / "examples/carousel-sold-event.json")
     assert "Event processed successfully" in sam.run("remote", "invoke", "SyncFunction", "--event-file", event)
+    assert "[CarouselSync] S3 Tables write successful" in sam.run("logs")
+    assert function_name(target.stage) in sam.run("list", "stack-outputs", "--output", "json")
 
 
 def test_delete_leaves_the_data(sam: Sam, sam_stack: LocalStack) -> None:
