@@ -1,4 +1,4 @@
-"""The template as data, and the metrics that the function really emits."""
+"""Fixtures: the template as data, and the metrics that the function emits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lambda_fn.wiring import build
 from tests.builders import event
 
 Emitted = tuple[str, str, tuple[str, ...]]
-"""Namespace, metric, and the names of the dimensions under which it exists."""
+"""A metric's namespace, name and dimension names."""
 TEMPLATE = PROJECT_ROOT / "template.yaml"
 
 
@@ -44,7 +44,7 @@ def batch(*bodies: str) -> dict[str, Any]:
 
 
 def metrics_of(text: str) -> set[Emitted]:
-    """Read CloudWatch's embedded metric format."""
+    """Parse CloudWatch's embedded metric format."""
     found: set[Emitted] = set()
     for line in text.splitlines():
         for group in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
@@ -56,10 +56,10 @@ def metrics_of(text: str) -> set[Emitted]:
 
 @pytest.fixture
 def emitted(stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> set[Emitted]:
-    """Everything that the function emits for a new, a repeated and an invalid sale, and without its table."""
+    """Every metric that the function emits for a new, a repeated and an invalid sale, and without its table."""
     target = stack.target()
     queues = target.client("sqs")
-    # A queue of its own: other tests look for their letters in the stack's.
+    # A separate dead-letter queue: other tests read the stack's.
     letters = queues.create_queue(QueueName=f"letters-{uuid.uuid4().hex}")["QueueUrl"]
     settings: Settings = replace(target.settings, catalog=target.catalog_config, dead_letter_queue_url=letters)
     tenant = f"tenant-{uuid.uuid4().hex[:12]}"

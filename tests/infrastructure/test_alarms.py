@@ -1,4 +1,4 @@
-"""The alarms of template.yaml: each names a section of the runbook, and a metric that somebody really emits."""
+"""The alarms of template.yaml: each names a section of the runbook and a metric that exists."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ALARMS = {
     "MetadataSize",
     "WaitingForColumn",
 }
-# Emitted by the services themselves: namespace, metric, and the dimensions under which it exists (CloudWatch User
-# Guide, "AWS services that publish CloudWatch metrics", and each service's own page).
+# Metrics that AWS services emit (CloudWatch User Guide, "AWS services that publish CloudWatch metrics", and each
+# service's own page).
 OF_SERVICES = {
     ("AWS/Lambda", "Errors", ("FunctionName",)),
     ("AWS/Lambda", "Throttles", ("FunctionName",)),
@@ -44,32 +44,32 @@ def alarms_of(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def anchor(name: str) -> str:
-    """Return the name in kebab case: ``DynamoDBThrottling`` is ``dynamodb-throttling``."""
+    """Return the name in kebab case: ``DynamoDBThrottling`` becomes ``dynamodb-throttling``."""
     words = re.findall(r"DynamoDB|[A-Z][a-z]+", name)
     return "-".join(word.lower() for word in words)
 
 
-def test_the_alarms_are_those_of_the_runbook(resources: dict[str, Any]) -> None:
+def test_alarms_are_the_expected_ones(resources: dict[str, Any]) -> None:
     assert alarms_of(resources).keys() == ALARMS
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))
-def test_an_alarm_says_where_to_read_on_and_whom_it_tells(resources: dict[str, Any], name: str) -> None:
+def test_alarm_links_to_the_runbook_and_notifies_the_topic(resources: dict[str, Any], name: str) -> None:
     alarm = alarms_of(resources)[name]
     assert alarm["AlarmDescription"].endswith(f" Runbook: docs/runbook.md#{anchor(name)}")
     topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert alarm["AlarmActions"] == alarm["OKActions"] == topic
     assert alarm["AlarmName"] == {"Fn::Sub": "carousel-sync-${Stage}-" + name}
-    # The function is silent while no sale arrives, and SQS while a queue is idle.
+    # The function emits nothing while no sale arrives, nor does SQS while a queue is idle.
     assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_the_duration_alarm_goes_off_before_the_time_out(resources: dict[str, Any]) -> None:
-    time_out = resources["SyncFunction"]["Properties"]["Timeout"] * 1000
-    assert 0.7 * time_out <= alarms_of(resources)["FunctionDuration"]["Threshold"] <= 0.9 * time_out
+def test_duration_alarm_fires_before_the_timeout(resources: dict[str, Any]) -> None:
+    timeout = resources["SyncFunction"]["Properties"]["Timeout"] * 1000
+    assert 0.7 * timeout <= alarms_of(resources)["FunctionDuration"]["Threshold"] <= 0.9 * timeout
 
 
-def test_the_metadata_alarm_goes_off_before_the_limit(resources: dict[str, Any]) -> None:
+def test_metadata_alarm_fires_before_the_limit(resources: dict[str, Any]) -> None:
     assert alarms_of(resources)["MetadataSize"]["Threshold"] == pytest.approx(50e6, rel=0.25)
     assert alarms_of(resources)["MetadataSize"]["Threshold"] < 50e6
 
@@ -85,12 +85,12 @@ def named_by_alarms(resources: dict[str, Any]) -> set[Emitted]:
     }
 
 
-def test_every_metric_that_an_alarm_names_is_emitted(resources: dict[str, Any], emitted: set[Emitted]) -> None:
+def test_every_metric_of_an_alarm_is_emitted(resources: dict[str, Any], emitted: set[Emitted]) -> None:
     assert named_by_alarms(resources) - OF_SERVICES <= emitted
     assert {namespace for namespace, _, _ in named_by_alarms(resources) - OF_SERVICES} == {NAMESPACE}
 
 
-def test_a_metric_that_nobody_emits_would_be_noticed(resources: dict[str, Any], emitted: set[Emitted]) -> None:
+def test_metric_that_is_not_emitted_is_detected(resources: dict[str, Any], emitted: set[Emitted]) -> None:
     renamed = json.loads(json.dumps(resources))
     renamed["Takeovers"]["Properties"]["MetricName"] = "TakeOvers"
     turned = json.loads(json.dumps(resources))

@@ -1,4 +1,4 @@
-"""The dashboard of template.yaml: it can be read, and every metric that it shows is emitted by somebody."""
+"""The dashboard of template.yaml is valid, and every metric that it shows exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lambda_fn.ports import Metric, Reason
 from lambda_fn.telemetry import NAMESPACE
 from tests.infrastructure.conftest import Emitted
 
-# Emitted by the services themselves (CloudWatch User Guide, "AWS services that publish CloudWatch metrics").
+# Metrics that AWS services emit (CloudWatch User Guide, "AWS services that publish CloudWatch metrics").
 OF_SERVICES = {
     *(("AWS/Lambda", name, ("FunctionName",)) for name in ("Invocations", "Errors", "Throttles", "Duration")),
     *(
@@ -48,7 +48,7 @@ def rows_of(widgets: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def read(row: list[Any]) -> tuple[Emitted, dict[str, str]]:
-    """Return what a row of a widget names, and its dimensions with their values."""
+    """Return the metric of a widget's row, and its dimensions with their values."""
     texts = [part for part in row if isinstance(part, str)]
     dimensions = dict(zip(texts[2::2], texts[3::2], strict=True))
     return (texts[0], texts[1], tuple(sorted(dimensions))), dimensions
@@ -61,17 +61,17 @@ def test_every_metric_of_the_dashboard_is_emitted(widgets: list[dict[str, Any]],
     assert named >= OF_SERVICES
 
 
-def test_the_dashboard_shows_everything_that_the_function_measures(widgets: list[dict[str, Any]]) -> None:
+def test_dashboard_shows_every_metric_of_the_function(widgets: list[dict[str, Any]]) -> None:
     shown = {read(row)[0][1] for row in rows_of(widgets)}
     assert {metric.value for metric in Metric} <= shown
 
 
-def test_rejections_are_shown_by_every_reason(widgets: list[dict[str, Any]]) -> None:
+def test_rejections_are_shown_for_every_reason(widgets: list[dict[str, Any]]) -> None:
     reasons = [read(row)[1].get("reason") for row in rows_of(widgets)]
     assert sorted(reason for reason in reasons if reason) == sorted(reason.value for reason in Reason)
 
 
-def test_dimensions_are_those_of_this_stack(widgets: list[dict[str, Any]], resources: dict[str, Any]) -> None:
+def test_dimensions_refer_to_this_stack(widgets: list[dict[str, Any]], resources: dict[str, Any]) -> None:
     for row in rows_of(widgets):
         _, dimensions = read(row)
         for name, value in dimensions.items():
@@ -83,7 +83,7 @@ def test_dimensions_are_those_of_this_stack(widgets: list[dict[str, Any]], resou
 
 
 def test_widgets_do_not_overlap(widgets: list[dict[str, Any]]) -> None:
-    places = [(widget["x"], widget["y"]) for widget in widgets]
-    assert len(set(places)) == len(places)
+    positions = [(widget["x"], widget["y"]) for widget in widgets]
+    assert len(set(positions)) == len(positions)
     assert all((widget["width"], widget["height"]) == (12, 6) for widget in widgets)
     assert all(widget["x"] % 12 == 0 and widget["y"] % 6 == 0 and widget["x"] < 24 for widget in widgets)

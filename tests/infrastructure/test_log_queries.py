@@ -1,4 +1,4 @@
-"""The queries for CloudWatch Logs Insights: every field and text that they name is one that the function logs."""
+"""The queries for CloudWatch Logs Insights name only fields and messages that the function logs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lambda_fn.ports import LogKeys
 from lambda_fn.telemetry import SERVICE, PowertoolsTelemetry
 
 QUERIES = sorted((PROJECT_ROOT / "queries/logs").glob("*.cwli"))
-# Fields that CloudWatch Logs makes of every line and of Lambda's own (CloudWatch Logs User Guide, "Supported logs and
-# discovered fields").
+# Fields that CloudWatch Logs discovers in every line and in Lambda's own lines (CloudWatch Logs User Guide, "Supported
+# logs and discovered fields").
 DISCOVERED = {"@timestamp", "@message", "@type", "@duration", "@initDuration", "@maxMemoryUsed"}
 # CloudWatch Logs User Guide, "CloudWatch Logs Insights language query syntax".
 COMMANDS = {"fields", "filter", "stats", "sort", "limit"}
@@ -32,21 +32,21 @@ def without_comments(path: Path) -> str:
 
 
 def fields_of(query: str) -> set[str]:
-    """Return the names of a query that are fields: not its commands and functions, and not what it names itself."""
+    """Return the fields that a query names, without commands, functions and its own aliases."""
     plain = _QUOTED.sub("", query)
     named_here = set(re.findall(r"\bas\s+([a-z_0-9]+)", plain))
     plain = re.sub(r"bin\(\w+\)", "", plain)
     words = set(_WORD.findall(plain))
     functions = {word for word in words if re.search(rf"{re.escape(word)}\(", plain)}
     assert functions <= FUNCTIONS
-    # A field may be called like a function: "count" stands alone there.
+    # "count" is a field as well as a function: as a field it has no parenthesis.
     alone = {word for word in words if re.search(rf"(?<![\w@]){re.escape(word)}(?![\w(])", plain)}
     return alone - COMMANDS - WORDS - named_here
 
 
 @pytest.fixture(scope="module")
 def logged() -> set[str]:
-    """Every key of a line that carries everything that a line may carry."""
+    """Every key that a log line may contain."""
     telemetry = PowertoolsTelemetry("dev")
     telemetry.start("request-1")
     (handler,) = logging.getLogger(SERVICE).handlers
@@ -60,7 +60,7 @@ def logged() -> set[str]:
         handler.stream = before
 
 
-def test_there_are_queries() -> None:
+def test_queries_are_found() -> None:
     assert len(QUERIES) >= 9
 
 
@@ -72,24 +72,24 @@ def test_every_field_of_a_query_is_logged(path: Path, logged: set[str]) -> None:
 
 
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
-def test_every_text_of_a_query_is_logged(path: Path) -> None:
+def test_every_message_of_a_query_is_logged(path: Path) -> None:
     sources = "".join(source.read_text() for source in (PROJECT_ROOT / "lambda_fn").rglob("*.py"))
     for text in re.findall(r'message = "([^"]*)"', path.read_text()):
         assert f'"{text}"' in sources
 
 
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
-def test_a_query_says_what_it_is_for_and_begins_with_a_command(path: Path) -> None:
+def test_query_has_a_comment_and_only_known_commands(path: Path) -> None:
     assert path.read_text().startswith("# ")
     steps = [step.split()[0] for step in without_comments(path).split("|")]
     assert set(steps) <= COMMANDS
 
 
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
-def test_a_query_is_in_the_list(path: Path) -> None:
+def test_query_is_listed_in_the_index(path: Path) -> None:
     assert f"[{path.name}](logs/{path.name})" in (PROJECT_ROOT / "queries/logs.md").read_text()
 
 
-def test_a_field_that_nobody_logs_would_be_noticed(logged: set[str]) -> None:
+def test_field_that_is_not_logged_is_detected(logged: set[str]) -> None:
     wrong = 'fields @timestamp, sale_price | filter message = "x" | stats count(*) as lines by brand'
     assert fields_of(wrong) - logged - DISCOVERED == {"sale_price", "brand"}

@@ -1,4 +1,4 @@
-"""What make says when this machine lacks something."""
+"""Error messages of make when a program is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carousel_sync.project import PROJECT_ROOT
 
 
 def make_install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
-    """Run the recipe in a folder of its own, with a uv that is there and only tells that it was called."""
+    """Run the recipe in a folder of its own, with a fake uv that only reports its arguments."""
     for name in ("Makefile", "pyproject.toml", "uv.lock"):
         shutil.copy(PROJECT_ROOT / name, folder)
     (folder / ".venv").mkdir()
@@ -21,14 +21,14 @@ def make_install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_a_missing_python_is_said_though_uv_is_there(tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_even_if_uv_is_installed(tmp_path: Path) -> None:
     result = make_install(tmp_path, python="")
     assert result.returncode != 0
-    assert "No Python 3.11 or later was found" in result.stderr
+    assert "Python 3.11 or later was not found" in result.stderr
     assert "called" not in result.stdout
 
 
-def test_with_a_python_uv_installs(tmp_path: Path) -> None:
+def test_uv_installs_with_the_python_that_was_found(tmp_path: Path) -> None:
     result = make_install(tmp_path, python="/usr/bin/python3")
     assert result.returncode == 0, result.stderr
     assert "called sync --frozen --python /usr/bin/python3" in result.stdout

@@ -1,4 +1,4 @@
-"""The template's switches: what each of them changes, and that what they need comes with them."""
+"""The template's optional features: what each parameter changes, and the permissions it adds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_events_go_to_the_published_version(resources: dict[str, Any]) -> None:
-    # SnapStart takes its snapshot of a published version, and $LATEST never starts from one.
+def test_events_go_to_a_published_version(resources: dict[str, Any]) -> None:
+    # SnapStart works only on published versions, never on $LATEST.
     function = properties(resources, "SyncFunction")
     assert function["AutoPublishAlias"] == "live"
     assert function["AutoPublishAliasAllProperties"] is True
@@ -34,7 +34,7 @@ def test_events_go_to_the_published_version(resources: dict[str, Any]) -> None:
     assert target["Arn"]["Fn::If"][2] == ALIAS
 
 
-def test_switches_of_the_function(template: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_function_parameters_and_their_defaults(template: dict[str, Any], resources: dict[str, Any]) -> None:
     function = properties(resources, "SyncFunction")
     assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
     assert function["Tracing"] == {"Ref": "Tracing"}
@@ -49,7 +49,7 @@ def test_switches_of_the_function(template: dict[str, Any], resources: dict[str,
     }
 
 
-def test_the_key_encrypts_every_store_and_the_log(resources: dict[str, Any]) -> None:
+def test_key_encrypts_every_store_and_the_log(resources: dict[str, Any]) -> None:
     bucket = properties(resources, "TableBucket")["EncryptionConfiguration"]["Fn::If"]
     assert bucket == [
         "HasCustomerManagedKey",
@@ -65,7 +65,7 @@ def test_the_key_encrypts_every_store_and_the_log(resources: dict[str, Any]) -> 
     assert resources["EncryptionKey"]["Condition"] == "HasCustomerManagedKey"
 
 
-def test_the_services_may_use_the_key_and_only_for_this_stage(resources: dict[str, Any]) -> None:
+def test_services_may_use_the_key_only_for_this_stage(resources: dict[str, Any]) -> None:
     statements = properties(resources, "EncryptionKey")["KeyPolicy"]["Statement"]
     services = {
         json.dumps(statement["Principal"]["Service"]): statement
@@ -82,7 +82,7 @@ def test_the_services_may_use_the_key_and_only_for_this_stage(resources: dict[st
         assert not [action for action in statement["Action"] if "*" in action]
     for name in ("events.amazonaws.com", "maintenance.s3tables.amazonaws.com"):
         assert set(services[f'"{name}"']["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
-    # Whoever is named by "*" has to come through DynamoDB, and from this account.
+    # The principal "*" must come through DynamoDB and from this account.
     (anybody,) = (statement for statement in statements if statement["Principal"] == {"AWS": "*"})
     assert anybody["Condition"]["StringEquals"].keys() == {"kms:CallerAccount", "kms:ViaService"}
 
@@ -93,14 +93,14 @@ def test_production_is_protected_from_deletion(template: dict[str, Any], resourc
         assert properties(resources, table)["DeletionProtectionEnabled"] == {"Fn::If": ["Production", True, False]}
 
 
-def test_the_archive_keeps_what_the_rule_picks(resources: dict[str, Any]) -> None:
+def test_archive_keeps_the_events_that_the_rule_matches(resources: dict[str, Any]) -> None:
     archive = resources["SaleArchive"]
     assert archive["Condition"] == "HasArchive"
     assert archive["Properties"]["EventPattern"] == properties(resources, "SaleRule")["EventPattern"]
     assert archive["Properties"]["RetentionDays"] == {"Ref": "ArchiveDays"}
 
 
-def test_what_can_be_tagged_is_tagged(resources: dict[str, Any]) -> None:
+def test_resources_that_support_tags_are_tagged(resources: dict[str, Any]) -> None:
     tags: list[dict[str, Any]] = [
         {"Key": "project", "Value": "carousel-sync"},
         {"Key": "stage", "Value": {"Ref": "Stage"}},
@@ -110,11 +110,11 @@ def test_what_can_be_tagged_is_tagged(resources: dict[str, Any]) -> None:
     assert properties(resources, "SyncFunction")["Tags"] == {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def test_the_published_schema_is_that_of_the_function() -> None:
+def test_published_schema_matches_the_validation_rules() -> None:
     assert written_in(TEMPLATE.read_text()) == as_text(), "python -m carousel_sync.contract.registry_schema --write"
 
 
-def test_the_published_schema_is_of_the_event_that_the_rule_picks(resources: dict[str, Any]) -> None:
+def test_published_schema_describes_the_event_that_the_rule_matches(resources: dict[str, Any]) -> None:
     content = json.loads(properties(resources, "SaleSchema")["Content"])
     assert content == schema()
     assert properties(resources, "SaleSchema")["SchemaName"] == f"{EVENT_SOURCE}@{EVENT_TYPE}"
@@ -132,5 +132,5 @@ def test_the_published_schema_is_of_the_event_that_the_rule_picks(resources: dic
     assert detail["properties"]["daysToSell"]["anyOf"][0]["maximum"] == 36_500
 
 
-def test_the_embedded_stack_deploys_this_very_template() -> None:
+def test_embedded_stack_deploys_this_template() -> None:
     assert prepare(PROJECT_ROOT, {}).template == TEMPLATE.read_text()

@@ -1,4 +1,4 @@
-"""What the function may do: each allowed action, on which resource, and the code that needs it."""
+"""The function's permissions: each allowed action, its resource, and the code that needs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carousel_sync.project import PROJECT_ROOT
 
 
 class Right(NamedTuple):
-    """An action on a resource, as the template writes it."""
+    """An action on a resource, as written in the template."""
 
     action: str
     resource: str
@@ -38,19 +38,19 @@ EVERYTHING = json.dumps("*")
 
 DYNAMODB, GUARD_CODE = "lambda_fn/aws/batch_requests.py", "lambda_fn/guard/guard_table.py"
 STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "catalog_config/s3_objects.py"
-# The Lambda service acts with the function's role where no code of ours does: it polls the queue and writes the log
-# (Lambda Developer Guide, "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
+# The Lambda service itself uses the function's role to poll the queue and to write the log (Lambda Developer Guide,
+# "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
 TEMPLATE = "template.yaml"
 NEEDED = {
-    # A PartiQL statement needs its own action in a batch, too (DynamoDB Developer Guide, "IAM policies with PartiQL").
+    # A PartiQL statement needs its own action, even in a batch (DynamoDB Developer Guide, "IAM policies with PartiQL").
     Right("dynamodb:PartiQLInsert", GUARD): (GUARD_CODE, "INSERT INTO"),
     Right("dynamodb:PartiQLUpdate", GUARD): (GUARD_CODE, "UPDATE "),
     Right("dynamodb:BatchGetItem", GUARD): (GUARD_CODE, "self._batches.get("),
     Right("dynamodb:BatchWriteItem", GUARD): (GUARD_CODE, "self._batches.put("),
     Right("dynamodb:BatchGetItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.get("),
     Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.put("),
-    # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint": which operation of the
-    # catalog needs which action.
+    # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint", lists the action
+    # that each catalog operation needs.
     Right("s3tables:GetTableBucket", BUCKET): ("catalog_config/connect.py", "SigningRestCatalog("),
     Right("s3tables:GetNamespace", BUCKET): (STORE, ".load_table("),
     Right("s3tables:GetTable", TABLE): (STORE, ".load_table("),
@@ -70,7 +70,7 @@ NEEDED = {
     Right("xray:PutTraceSegments", EVERYTHING): (TEMPLATE, "Tracing: !Ref Tracing"),
     Right("xray:PutTelemetryRecords", EVERYTHING): (TEMPLATE, "Tracing: !Ref Tracing"),
 }
-# What a client of ours calls, and the action that it needs (Service Authorization Reference).
+# The methods that the code calls on SDK clients, and the actions they need (Service Authorization Reference).
 CALLS = {
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "batch_write_item": {"dynamodb:BatchWriteItem"},
@@ -81,18 +81,18 @@ CALLS = {
 
 
 def statements(resources: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Yield each statement of the role with the condition under which it is there."""
+    """Yield each statement of the role, with the condition that includes it."""
     for policy in resources["SyncRole"]["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             if "Fn::If" in statement:
-                condition, there, otherwise = statement["Fn::If"]
+                condition, included, otherwise = statement["Fn::If"]
                 assert otherwise == {"Ref": "AWS::NoValue"}
-                yield condition, there
+                yield condition, included
             else:
                 yield None, statement
 
 
-def several(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -100,22 +100,22 @@ def rights(resources: dict[str, Any]) -> list[Right]:
     return [
         Right(action, json.dumps(resource))
         for _, statement in statements(resources)
-        for action in several(statement["Action"])
-        for resource in several(statement["Resource"])
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
     ]
 
 
-def test_every_right_is_known_with_the_code_that_needs_it(resources: dict[str, Any]) -> None:
+def test_every_permission_is_listed_with_the_code_that_needs_it(resources: dict[str, Any]) -> None:
     assert sorted(rights(resources)) == sorted(NEEDED)
 
 
 @pytest.mark.parametrize("right", NEEDED, ids=lambda right: right.action)
-def test_the_code_that_needs_a_right_is_there(right: Right) -> None:
+def test_code_that_needs_the_permission_exists(right: Right) -> None:
     path, fragment = NEEDED[right]
     assert fragment in (PROJECT_ROOT / path).read_text()
 
 
-def test_every_call_of_a_client_has_its_right(resources: dict[str, Any]) -> None:
+def test_every_client_call_is_permitted(resources: dict[str, Any]) -> None:
     sources = [path.read_text() for path in (PROJECT_ROOT / "lambda_fn").rglob("*.py")]
     called = {name for source in sources for name in re.findall(r"_client\.(\w+)\(", source)}
     assert called == CALLS.keys()
@@ -123,7 +123,7 @@ def test_every_call_of_a_client_has_its_right(resources: dict[str, Any]) -> None
     assert set().union(*CALLS.values()) <= allowed
 
 
-def test_no_action_is_a_wildcard_and_nothing_is_granted_by_others(resources: dict[str, Any]) -> None:
+def test_no_wildcard_actions_and_no_other_policies(resources: dict[str, Any]) -> None:
     role = resources["SyncRole"]["Properties"]
     assert "ManagedPolicyArns" not in role
     assert "Policies" not in resources["SyncFunction"]["Properties"]
@@ -133,16 +133,16 @@ def test_no_action_is_a_wildcard_and_nothing_is_granted_by_others(resources: dic
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_resources_are_named_but_for_two(resources: dict[str, Any]) -> None:
+def test_only_two_resources_contain_wildcards(resources: dict[str, Any]) -> None:
     for condition, statement in statements(resources):
-        for resource in several(statement["Resource"]):
+        for resource in as_list(statement["Resource"]):
             if "*" not in json.dumps(resource):
                 continue
             if resource == "*":
-                # X-Ray knows no resources for these actions.
+                # X-Ray actions do not support resource ARNs.
                 assert condition == "HasTracing"
                 continue
-            # A table's ARN ends in an id that is made up after the stack; its names are held by the conditions.
+            # A table's ARN ends in an id that S3 Tables assigns later. The conditions restrict its names.
             assert json.dumps(resource) == TABLE
             assert statement["Condition"] == {
                 "StringEqualsIfExists": {
@@ -152,12 +152,12 @@ def test_resources_are_named_but_for_two(resources: dict[str, Any]) -> None:
             }
 
 
-def test_rights_of_options_come_with_the_options(resources: dict[str, Any]) -> None:
+def test_optional_permissions_have_conditions(resources: dict[str, Any]) -> None:
     optional = {statement["Sid"]: condition for condition, statement in statements(resources) if condition}
     assert optional == {"UseTheKey": "HasCustomerManagedKey", "SendTraces": "HasTracing"}
 
 
-def test_each_function_has_a_role_of_its_own(resources: dict[str, Any]) -> None:
+def test_each_function_has_its_own_role(resources: dict[str, Any]) -> None:
     roles = [
         json.dumps(resource["Properties"]["Role"])
         for resource in resources.values()

@@ -1,4 +1,4 @@
-"""template.yaml: what cfn-lint says, and the promises of docs that a reader of the template could break unawares."""
+"""template.yaml passes cfn-lint, and keeps the promises of the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from boto3.session import Session
 from tests.infrastructure.conftest import TEMPLATE
 
 STORES = {"TableBucket", "Namespace", "GuardTable", "ProjectionTable", "BufferQueue", "DeadLetterQueue"}
-# What a stage may have besides: its key, without which the stores can't be read, and the archive of its events.
+# Optional: the key, without which the stores cannot be read, and the archive of events.
 OPTIONAL = {"EncryptionKey", "SaleArchive"}
 
 
@@ -21,7 +21,7 @@ def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_cfn_lint_finds_nothing() -> None:
+def test_cfn_lint_reports_nothing() -> None:
     command = [str(Path(sys.executable).parent / "cfn-lint"), str(TEMPLATE)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -40,7 +40,7 @@ def test_the_iceberg_table_is_not_in_the_template(resources: dict[str, Any]) -> 
     assert "AWS::S3Tables::Table" not in {resource["Type"] for resource in resources.values()}
 
 
-def test_names_are_those_of_the_contract(resources: dict[str, Any]) -> None:
+def test_resource_names_match_the_contract(resources: dict[str, Any]) -> None:
     names = {
         ("TableBucket", "TableBucketName"): "carousel-${Stage}-analytics",
         ("GuardTable", "TableName"): "pricing-idempotency-${Stage}",
@@ -53,7 +53,7 @@ def test_names_are_those_of_the_contract(resources: dict[str, Any]) -> None:
         assert properties(resources, resource)[name] == {"Fn::Sub": expected}
 
 
-def test_function_is_sized_as_in_the_contract(template: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_function_size_matches_the_contract(template: dict[str, Any], resources: dict[str, Any]) -> None:
     function = properties(resources, "SyncFunction")
     assert template["Parameters"]["MemorySize"]["Default"] == 512
     assert function["Timeout"] == 60
@@ -62,8 +62,8 @@ def test_function_is_sized_as_in_the_contract(template: dict[str, Any], resource
     assert function["Handler"] == "lambda_fn.handler.handler"
 
 
-def test_environment_is_that_of_the_contract(resources: dict[str, Any]) -> None:
-    # AWS_ENDPOINT_URL is the SDKs' override and not the template's to set.
+def test_environment_matches_the_contract(resources: dict[str, Any]) -> None:
+    # AWS_ENDPOINT_URL is an override of the SDKs. The template must not set it.
     assert set(properties(resources, "SyncFunction")["Environment"]["Variables"]) == {
         "STAGE",
         "CATALOG",
@@ -82,7 +82,9 @@ def test_dead_letters_are_kept_for_fourteen_days_and_encrypted(resources: dict[s
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasCustomerManagedKey", {"Ref": "AWS::NoValue"}, True]}
 
 
-def test_buffer_queue_gives_the_function_its_time(template: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_visibility_timeout_covers_the_function_and_its_batch_window(
+    template: dict[str, Any], resources: dict[str, Any]
+) -> None:
     queue = properties(resources, "BufferQueue")
     window = template["Parameters"]["BatchWindowSeconds"]["MaxValue"]
     assert queue["VisibilityTimeout"] >= 6 * properties(resources, "SyncFunction")["Timeout"] + window
@@ -105,7 +107,7 @@ def test_both_tables_bill_per_request_and_expire_items(resources: dict[str, Any]
     assert projection["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_keys_are_those_of_the_contract(resources: dict[str, Any]) -> None:
+def test_key_schemas_match_the_contract(resources: dict[str, Any]) -> None:
     def keys(schema: list[dict[str, str]]) -> list[str]:
         return [key["AttributeName"] for key in schema]
 
@@ -116,7 +118,7 @@ def test_keys_are_those_of_the_contract(resources: dict[str, Any]) -> None:
     assert indexes == {"GSI1": ["GSI1PK", "GSI1SK"], "GSI2": ["GSI2PK", "GSI2SK"]}
 
 
-def test_tenant_index_leaves_the_embedding_out_within_the_limit_of_dynamodb(resources: dict[str, Any]) -> None:
+def test_tenant_index_omits_the_embedding_and_respects_the_attribute_limit(resources: dict[str, Any]) -> None:
     indexes = {
         index["IndexName"]: index for index in properties(resources, "ProjectionTable")["GlobalSecondaryIndexes"]
     }
@@ -127,14 +129,14 @@ def test_tenant_index_leaves_the_embedding_out_within_the_limit_of_dynamodb(reso
     assert indexes["GSI2"]["Projection"] == {"ProjectionType": "ALL"}
 
 
-def test_rule_matches_the_sales_and_nothing_else(resources: dict[str, Any]) -> None:
+def test_rule_matches_only_sales(resources: dict[str, Any]) -> None:
     assert properties(resources, "SaleRule")["EventPattern"] == {
         "source": ["carousel.products"],
         "detail-type": ["carousel.product.sold"],
     }
 
 
-def test_the_delivery_mode_moves_the_one_target(template: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_delivery_mode_redirects_the_only_target(template: dict[str, Any], resources: dict[str, Any]) -> None:
     assert template["Parameters"]["DeliveryMode"]["Default"] == "queue"
     assert template["Conditions"]["QueueMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "queue"]}
     assert template["Conditions"]["DirectMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "direct"]}
@@ -144,7 +146,7 @@ def test_the_delivery_mode_moves_the_one_target(template: dict[str, Any], resour
     }
 
 
-def test_direct_mode_has_both_failure_stores(resources: dict[str, Any]) -> None:
+def test_direct_mode_has_both_failure_destinations(resources: dict[str, Any]) -> None:
     (target,) = properties(resources, "SaleRule")["Targets"]
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
     assert set(target["RetryPolicy"]) == {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"}
@@ -155,9 +157,9 @@ def test_direct_mode_has_both_failure_stores(resources: dict[str, Any]) -> None:
     }
 
 
-def test_queue_mapping_returns_only_what_failed(resources: dict[str, Any]) -> None:
+def test_queue_mapping_reports_partial_failures(resources: dict[str, Any]) -> None:
     mapping = resources["BufferQueueMapping"]
-    # Unconditional: a change of the mode strands no message.
+    # The mapping is unconditional, so that a change of the mode strands no message.
     assert "Condition" not in mapping
     assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["Properties"]["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}

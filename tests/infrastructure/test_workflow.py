@@ -1,4 +1,4 @@
-"""The workflow file: its targets are there, it deploys only from main, and holds no account and no key."""
+"""The GitHub workflow runs existing targets, deploys only main, and contains no account number or secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def jobs() -> dict[str, Any]:
     return found
 
 
-def test_targets_are_there(jobs: dict[str, Any]) -> None:
+def test_make_targets_exist(jobs: dict[str, Any]) -> None:
     makefile = (PROJECT_ROOT / "Makefile").read_text()
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     targets = {match[1] for run in runs if (match := re.match(r"make ([a-z-]+)", run))}
@@ -27,7 +27,7 @@ def test_targets_are_there(jobs: dict[str, Any]) -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_only_main_is_deployed_and_only_after_the_tests(jobs: dict[str, Any]) -> None:
+def test_only_main_is_deployed_after_the_tests(jobs: dict[str, Any]) -> None:
     deploy = jobs["deploy"]
     assert deploy["needs"] == ["test", "engines"]
     assert deploy["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
@@ -35,12 +35,12 @@ def test_only_main_is_deployed_and_only_after_the_tests(jobs: dict[str, Any]) ->
     assert deploy["strategy"]["max-parallel"] == 1
 
 
-def test_only_the_deployment_gets_a_token(jobs: dict[str, Any]) -> None:
+def test_only_the_deployment_job_gets_a_token(jobs: dict[str, Any]) -> None:
     assert [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})] == ["deploy"]
     assert yaml.safe_load(WORKFLOW.read_text())["permissions"] == {"contents": "read"}
 
 
-def test_no_account_and_no_secret_is_written_down() -> None:
+def test_workflow_contains_no_account_number_or_secret() -> None:
     text = WORKFLOW.read_text()
     assert not re.search(r"\d{12}", text)
     assert "secrets." not in text
