@@ -22,7 +22,8 @@ from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from schemas.evolution.migration import Operation
 from schemas.evolution.shape import change, requirements, shape_of
-from tests.engines.fixtures import REGION, IcebergRestServer
+from testbed.emulator import REGION
+from tests.engines.fixtures import IcebergRestServer
 
 TABLE = "sales_history"
 REQUEST_SECONDS = 6.0

@@ -1,4 +1,4 @@
-"""``carousel-sync bench local`` as it is run: a stack of its own, figures, a report, and nothing left behind."""
+"""``carousel-sync bench local`` prints figures, writes a report, and leaves nothing else behind."""
 
 from __future__ import annotations
 

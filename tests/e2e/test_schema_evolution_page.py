@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.evolution_picture import PICTURE, draw
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 from carousel_sync.project import PROJECT_ROOT
 
@@ -106,7 +105,3 @@ def migration_of_the_page() -> str:
     (script,) = (block for language, block in BLOCKS if language == "python")
     assert f"`{MIGRATION}`" in PAGE
     return str(script)
-
-
-def test_the_picture_is_what_its_script_draws() -> None:
-    assert PICTURE.read_text() == draw()

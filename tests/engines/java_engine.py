@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.engines.server_process import ServerProcess, free_port, running
+from testbed.server_process import ServerProcess, free_port, running
 
 INSTALL_COMMAND: Final = "apt-get install -y openjdk-17-jre-headless maven"
 FETCH_COMMAND: Final = "python -m tests.engines.java_engine fetch"

@@ -25,8 +25,8 @@ from typing import Any, Final
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.install import PYTHON_VERSION, find_python, find_uv, run
 from lambda_fn.errors import ConfigurationError
+from testbed.server_process import ServerNotStarted, ServerProcess, free_port, running
 from tests.engines.java_engine import EngineUnavailable
-from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 
 INSTALL_COMMAND: Final = "apt-get install -y cmake g++ make autoconf automake libtool"
 TIMEOUT_SECONDS: Final = 60

@@ -18,12 +18,13 @@ from carousel_sync.release.artefact import build
 from carousel_sync.release.install import Platform
 from catalog_config.config import CatalogKind
 from lambda_fn.errors import ConfigurationError
+from testbed.dynamodb_tables import create_tables
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
+from testbed.server_process import ServerNotStarted
 from tests.builders import body, embedding, event
-from tests.contract.dynamodb.dynamodb_tables import create_tables
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
+from tests.engines.fixtures import IcebergRestServer
 from tests.engines.java_engine import EngineUnavailable
 from tests.engines.runtime_interface import RunningFunction, running_function
-from tests.engines.server_process import ServerNotStarted
 from tests.tables import TableUnderTest, provisioned, rest_config
 
 pytestmark = pytest.mark.engine

@@ -15,10 +15,11 @@ import pytest
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from schemas.sales_history import FIRST_SCHEMA, NAMESPACE, PARTITION_SPEC, TABLE
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
+from testbed.server_process import ServerNotStarted, ServerProcess, free_port, running
 from tests.engines import fixtures, java_engine
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
+from tests.engines.fixtures import IcebergRestServer
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
-from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 from tests.waiting import holds_within
 
 
@@ -90,7 +91,7 @@ def test_no_process_is_left(start: Callable[[Path], AbstractContextManager[Serve
 
 def test_server_ends_with_a_killed_test_process(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from tests.engines.fixtures import emulator\n"
+        "import sys, time; from pathlib import Path; from testbed.emulator import emulator\n"
         "with emulator(Path(sys.argv[1])) as server: print(server.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as parent:

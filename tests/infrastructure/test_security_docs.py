@@ -6,6 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from carousel_sync.pictures.security_picture import BOXES, NAME, picture
+
 from carousel_sync.project import PROJECT_ROOT
 from tests.integration.lambda_fn.test_rights_enforced import EMULATORS_WORDS, NOT_ENFORCED
 

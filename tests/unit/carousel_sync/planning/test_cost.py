@@ -100,7 +100,7 @@ def test_a_load_that_is_too_much_ends_with_1_and_says_why() -> None:
 
 
 def test_the_documentation_tells_what_the_calculator_does() -> None:
-    """When it fails: put the new figures into the tables, and draw the pictures again (benchmarks.sizing_pictures)."""
+    """When it fails: put the new figures into the tables, and draw the pictures again (benchmarks.planning_charts)."""
     text = (PROJECT_ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     with_it, without = (document("cost", "--embedding", values)["months"] for values in ("1024", "0"))
     (totals,) = re.findall(r"^\| total \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
