@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -39,33 +39,32 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
 }
 MIN_WIDTH: Final = 160
 
-app: Final = typer.Typer(add_completion=False)
 
-
-@app.command()
-def main(
-    only: Annotated[
-        list[str] | None, typer.Option(help=f"Take only this measurement; repeatable: {', '.join(MEASUREMENTS)}.")
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Also draw charts of appends into this folder.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the table to this file, as Markdown.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Take few repetitions. The figures are rough.")] = False,
-) -> None:
-    """Measure this project side by side with what one would use instead."""
-    unknown = set(only or ()) - MEASUREMENTS.keys()
-    if unknown:
-        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}. Known: {', '.join(MEASUREMENTS)}")
+def main() -> None:
+    """Take the measurements that the command line asks for, and report them."""
+    options = _parser().parse_args()
     with readable_errors(), tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        rows = measure(only or list(MEASUREMENTS), Path(folder), pictures, quick=quick)
+        rows = measure(options.only or list(MEASUREMENTS), Path(folder), options.pictures, quick=options.quick)
     console = stdout if stdout.width >= MIN_WIDTH else Console(width=MIN_WIDTH)
     console.print(as_table(rows))
-    if json_file is not None:
-        write_json(rows, json_file)
-    if markdown is not None:
-        markdown.write_text(as_markdown(rows) + "\n")
+    if options.json is not None:
+        write_json(rows, options.json)
+    if options.markdown is not None:
+        options.markdown.write_text(as_markdown(rows) + "\n")
     missed = [row.name for row in rows if row.met is False]
     stdout.print(f"{len(missed)} targets missed{': ' if missed else '.'}{'; '.join(missed)}", soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure this project side by side with what one would use instead."
+    )
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="take only this measurement; repeatable")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table to this file, as Markdown")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="also draw charts of appends into this folder")
+    parser.add_argument("--quick", action="store_true", help="take few repetitions; the figures are rough")
+    return parser
 
 
 def measure(names: list[str], folder: Path, pictures: Path | None, *, quick: bool) -> list[Row]:
@@ -92,4 +91,4 @@ def measure(names: list[str], folder: Path, pictures: Path | None, *, quick: boo
 
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -16,6 +16,7 @@ from carousel_sync.aws.target import Target
 from carousel_sync.bench.figures import Figures, Setup
 from carousel_sync.bench.load import Tally
 from carousel_sync.bench.local_run import recipe_of, run_benchmark
+from carousel_sync.bench.page import html
 from carousel_sync.bench.summary import cost_of_a_million, facts, state, verdict
 from carousel_sync.command_line.console import (
     EXIT_FAILED,
@@ -134,8 +135,6 @@ def _show(figures: Figures, shown: dict[str, str]) -> None:
 
 
 def _write_page(path: Path, figures: Figures, shown: dict[str, str]) -> None:
-    from carousel_sync.bench.page import html  # noqa: PLC0415 (Altair takes half a second to import)
-
     try:
         path.write_text(html(figures, shown), encoding="utf-8")
     except OSError as error:
