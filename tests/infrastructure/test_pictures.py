@@ -69,7 +69,13 @@ def texts(root: ElementTree.Element) -> Iterator[Text]:
 
 def boxes(root: ElementTree.Element) -> list[Box]:
     return [
-        Box(*(float(element.attrib[name]) for name in ("x", "y", "width", "height")), element.attrib["fill"])
+        Box(
+            x=float(element.attrib["x"]),
+            y=float(element.attrib["y"]),
+            width=float(element.attrib["width"]),
+            height=float(element.attrib["height"]),
+            colour=element.attrib["fill"],
+        )
         for element in root.iter(f"{SVG}rect")
         if element.get("fill") != "none"
     ]

@@ -157,7 +157,7 @@ def test_whether_rows_may_be_gone(older: Any, newer: Any, gone: bool) -> None:
 
 def test_a_claim_and_an_item_of_the_measurement_are_those_that_are_compared() -> None:
     one = verify_million.sale_number(5)
-    client = verify_million.MadeUpDynamoDB(6, projection_lost=False)
+    client = verify_million.GeneratedDynamoDB(6, projection_lost=False)
     (page,) = client.paginate(TableName="projection")
     assert sale_of_item(page["Items"][5]).digest == sale_of_row(one).digest
     (page,) = client.paginate(TableName="guard")
