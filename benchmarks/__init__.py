@@ -1,1 +1,1 @@
-"""Measured side by side with what one would use instead: ``python -m benchmarks``."""
+"""Measures the project side by side with what a user would choose instead: ``python -m benchmarks``."""

@@ -1,74 +1,90 @@
-"""What every measurement is given, and the ways in which repetitions are taken."""
+"""What each measurement receives, and how repetitions are taken."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 from rich.progress import Progress, TaskID
 
-from benchmarks.latency_proxy import Passed
-from benchmarks.stand import Stand
 from carousel_sync.command_line.console import stderr
+from testbed.latency_proxy import RecordedRequest
+from testbed.proxied_emulator import ProxiedEmulator
+
+Prepared = TypeVar("Prepared")
 
 
 @dataclass
-class Pictures:
-    """What the pictures are drawn from; each measurement leaves its part."""
+class ChartData:
+    """What the charts are drawn from. Measurements add to it."""
 
-    timelines: dict[str, list[Passed]] = field(default_factory=dict)
+    timelines: dict[str, list[RecordedRequest]] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 @dataclass
 class Bench:
-    """The stand, the progress display, and how thoroughly to measure."""
+    """The emulator, a folder for temporary files, the progress display, and how thoroughly to measure."""
 
-    stand: Stand
+    emulator: ProxiedEmulator
     folder: Path
     progress: Progress
     task: TaskID
     quick: bool = False
-    pictures: Pictures = field(default_factory=Pictures)
+    chart_data: ChartData = field(default_factory=ChartData)
 
     def repetitions(self, usual: int) -> int:
-        """Return how often to repeat: a few times only for a quick look."""
+        """Return the number of repetitions: a quarter of the usual number for a quick run."""
         return max(2, usual // 4) if self.quick else usual
 
     def note(self, text: str, **values: object) -> None:
-        """Print what a reader of the figures wants to know beside them."""
+        """Print values that help to interpret the figures."""
         details = ", ".join(f"{name} {value}" for name, value in values.items())
         stderr.print(f"  {text}: {details}", highlight=False, soft_wrap=True)
 
     def step(self, text: str) -> None:
-        """Show what is being measured. The display is drawn now and not by a thread, which would cost CPU time."""
+        """Show what is being measured. It is drawn now and not by a thread, which would use CPU time."""
         self.progress.update(self.task, description=text)
         self.progress.refresh()
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What something took: seconds on the clock, and CPU seconds of this process, all threads."""
+    """Elapsed milliseconds, and CPU milliseconds of all threads of this process."""
 
     wall: float
     cpu: float
 
 
 def cost_of(action: Callable[[], object]) -> Cost:
-    """Run something once, and return what it took."""
+    """Run the action once and return its cost."""
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     action()
-    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+    return Cost((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000)
+
+
+def timed(prepare: Callable[[], Prepared], action: Callable[[Prepared], object]) -> Callable[[], float]:
+    """Return a repetition: prepare an argument, run the action with it, return the milliseconds of the action."""
+
+    def repetition() -> float:
+        prepared = prepare()
+        started = time.perf_counter()
+        action(prepared)
+        return (time.perf_counter() - started) * 1000
+
+    return repetition
 
 
 def alternate(
     bench: Bench, measured: Mapping[str, Callable[[], float]], repetitions: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Take repetitions in turn, so that whatever the machine does meanwhile it does to all of them."""
+    """Take the repetitions in turn, so that a disturbance of the machine affects all sides alike."""
     for action in measured.values():
         for _ in range(warm_up):
             action()
@@ -78,3 +94,8 @@ def alternate(
         for name, action in measured.items():
             samples[name].append(action())
     return samples
+
+
+def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Return the median of the ratios of neighbouring samples, which a slow period of the machine affects alike."""
+    return median(numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True))

@@ -1,4 +1,4 @@
-"""What was measured: samples of both sides, their ratio, and whether the target is met."""
+"""The result of a measurement: samples of both sides, their ratio, and whether the target is met."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report.
+    """One row of the report.
 
-    ``ours`` and ``anchor`` are repetitions in the order in which they were taken, side by side. ``ratio`` is what the
-    target speaks of; None where it speaks of our figure alone.
+    ``ours`` and ``anchor`` are samples in the order in which they were taken, side by side. ``ratio`` is what the
+    target refers to; None if it refers to our figure alone. ``met`` is None for a row without a target.
     """
 
     name: str
     unit: str
     ours: Sequence[float]
-    target: str
-    met: bool | None
     anchor: Sequence[float] = ()
     ratio: float | None = None
+    target: str = ""
+    met: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the line as a document."""
+        """Return the row as a JSON document; the samples are represented by their medians."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -40,56 +40,46 @@ class Row:
             "met": self.met,
         }
 
-
-def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """Return the median of the ratios of neighbours: what slows the machine down for a while slows both sides."""
-    return median(numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True))
+    def cells(self, yes: str, no: str) -> list[str]:
+        """Return the row as text for a table."""
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        met = {True: yes, False: no, None: ""}[self.met]
+        return [self.name, self.unit, spread(self.ours), spread(self.anchor), ratio, self.target, met]
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
-    """Write the report as a list of documents."""
+    """Write the report as a JSON list."""
     path.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
 
 
 def as_table(rows: Sequence[Row]) -> Table:
-    """Return the report for a terminal."""
-    table = Table("measured", "unit", title="Ours beside what one would use instead (median, lowest to highest)")
+    """Return the report as a table for a terminal."""
+    table = Table("measured", "unit", title="Ours beside what one would use instead: median (lowest to highest)")
     for heading in ("ours", "anchor", "ratio"):
         table.add_column(heading, justify="right")
     table.add_column("target")
     table.add_column("met")
     for row in rows:
-        met = {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}[row.met]
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        table.add_row(row.name, row.unit, spread(row.ours), spread(row.anchor), ratio, row.target, met)
+        table.add_row(*row.cells("[green]yes[/]", "[bold red]no[/]"))
     return table
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the report for a document."""
+    """Return the report as a Markdown table."""
     lines = ["| what | unit | ours | anchor | ratio | target | met |", "| --- | --- | ---: | ---: | ---: | --- | --- |"]
-    for row in rows:
-        met = {True: "yes", False: "**no**", None: ""}[row.met]
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        cells = (row.name, row.unit, spread(row.ours), spread(row.anchor), ratio, row.target, met)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| {' | '.join(row.cells('yes', '**no**'))} |" for row in rows)])
 
 
 def spread(samples: Sequence[float]) -> str:
-    """Return the median, with the lowest and the highest beside it where they differ."""
+    """Return the median, with the lowest and the highest value if they differ."""
     if not samples:
         return ""
-    lowest, middle, highest = (_text(value) for value in (min(samples), median(samples), max(samples)))
+    lowest, middle, highest = (f"{_rounded(value):,}" for value in (min(samples), median(samples), max(samples)))
     return middle if lowest == highest else f"{middle} ({lowest} to {highest})"
 
 
-def _text(value: float) -> str:
-    return f"{_rounded(value):,}"
-
-
 def _rounded(value: float) -> float:
-    """Return three significant digits, and all those before the decimal point."""
+    """Round to three significant digits, but keep all digits before the decimal point."""
     if value == int(value):
         return int(value)
     digits = 3 - len(str(int(abs(value)))) if abs(value) >= 1 else 3

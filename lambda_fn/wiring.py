@@ -22,7 +22,7 @@ from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
 from lambda_fn.process_deliveries import ProcessDeliveries
 from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
 from lambda_fn.redelivery import SQSRedelivery
-from lambda_fn.runtime.parallel import Threads
+from lambda_fn.runtime.parallel import Parallel, Threads
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from lambda_fn.runtime.startup import nothing_is_garbage
 from lambda_fn.settings import Settings
@@ -46,8 +46,7 @@ def application() -> Application:
 def build(settings: Settings, clock: Clock | None = None) -> Application:
     """Make an application. Opens no connection."""
     clock = clock or SystemClock()
-    jitter = random.SystemRandom()
-    retry = Retry(clock, jitter)
+    retry = Retry(clock, random.SystemRandom())
     parallel = Threads(WORKERS)
     telemetry = PowertoolsTelemetry(settings.stage)
     request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
@@ -64,17 +63,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     guard_batches = batched(guard_table(settings.guard_table), throttled=telemetry.throttled)
     projection_batches = batched(projection_table(settings.projection_table), throttled=telemetry.throttled)
     projection = DynamoDBProjection(projection_batches)
-    catalog = settings.catalog
-    store = PyIcebergStore(
-        open_catalog=lambda: connect(catalog, telemetry.table_answered),
-        identifier=settings.table_identifier,
-        parallel=parallel,
-        clock=clock,
-        request_seconds=catalog.connect_timeout_seconds + catalog.read_timeout_seconds,
-    )
     sync_sales = SyncSales(
         guard=DynamoDBGuard(guard_batches, clock, retry),
-        table=IcebergSalesTable(store, Retry(clock, jitter, longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS)),
+        table=sales_table(settings, clock, parallel, telemetry),
         projection=projection,
         telemetry=telemetry,
         clock=clock,
@@ -89,6 +80,21 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         telemetry=telemetry,
         clock=clock,
     )
+
+
+def sales_table(
+    settings: Settings, clock: Clock, parallel: Parallel, telemetry: PowertoolsTelemetry
+) -> IcebergSalesTable:
+    """Make the writer of the Iceberg table alone, as the application has it. Opens no connection."""
+    catalog = settings.catalog
+    store = PyIcebergStore(
+        open_catalog=lambda: connect(catalog, telemetry.table_answered),
+        identifier=settings.table_identifier,
+        parallel=parallel,
+        clock=clock,
+        request_seconds=catalog.connect_timeout_seconds + catalog.read_timeout_seconds,
+    )
+    return IcebergSalesTable(store, Retry(clock, random.SystemRandom(), longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS))
 
 
 def new_attempt_id() -> int:

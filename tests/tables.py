@@ -24,7 +24,8 @@ from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from schemas.evolution.migration import Operation
 from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_updates import change_between, requirements
-from tests.engines.fixtures import REGION, IcebergRestServer
+from testbed.emulator import REGION
+from tests.engines.fixtures import IcebergRestServer
 
 TABLE = "sales_history"
 REQUEST_SECONDS = 6.0

@@ -1,1 +1,1 @@
-"""``carousel-sync bench``: load on the function, as the queue would put it there, on this machine alone."""
+"""``carousel-sync bench local``: a load of generated sales on the function, on this machine, measured and verified."""

@@ -1,14 +1,14 @@
-"""What a run of the bench measured: throughput, latency, conflicts, requests, and what became of each sale."""
+"""The figures of a run: throughput, latency, conflicts, requests, and whether each sale is stored exactly once."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from carousel_sync.bench.load import Course
+from carousel_sync.bench.load import Tally
 from carousel_sync.consistency.compare import Report
 
 PERCENTILES: Final = (50, 90, 99)
@@ -16,7 +16,7 @@ PERCENTILES: Final = (50, 90, 99)
 
 @dataclass(frozen=True)
 class Setup:
-    """What was asked for."""
+    """The parameters of a run."""
 
     events: int
     concurrency: int
@@ -28,9 +28,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is stored in the end. ``names`` are those of the distinct sales that were delivered.
+    """What is stored after a run.
 
-    ``snapshot_bytes`` is what one retained snapshot adds to the table's metadata.json, 0 when it can't be told.
+    ``names`` are those of the distinct sales that were delivered. ``snapshot_bytes`` is what one retained snapshot
+    adds to the table's metadata.json.
     """
 
     names: frozenset[str]
@@ -41,7 +42,7 @@ class Outcome:
 
     @property
     def sales(self) -> int:
-        """How many distinct sales were delivered."""
+        """The number of distinct sales that were delivered."""
         return len(self.names)
 
     @property
@@ -52,70 +53,65 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything that was measured."""
+    """The parameters, deliveries and outcome of a run, and the figures derived from them."""
 
     setup: Setup
-    course: Course
+    tally: Tally
     outcome: Outcome
 
     @property
     def seconds(self) -> list[float]:
-        """What each batch took, in ascending order."""
-        return sorted(one.seconds for one in self.course.invocations)
+        """The duration of each invocation, in ascending order."""
+        return sorted(invocation.seconds for invocation in self.tally.invocations)
 
     @property
     def events_per_second(self) -> float:
-        """Messages settled in each second of the run."""
-        return self.course.settled / self.course.seconds
+        """Messages settled per second of the run."""
+        return self.tally.settled / self.tally.seconds
 
     @property
     def conflicts(self) -> int:
-        """Commits that lost the race for the table's head, or were not answered, and were tried again."""
-        return sum(one.conflicts for one in self.course.invocations)
+        """Commits that were retried because another commit was faster or the answer was lost."""
+        return sum(invocation.conflicts for invocation in self.tally.invocations)
 
     @property
     def requests(self) -> dict[str, int]:
         """Requests of all handlers by service and action, the most frequent first."""
         counts: Counter[str] = Counter()
-        for one in self.course.invocations:
-            counts.update(one.requests)
+        for invocation in self.tally.invocations:
+            counts.update(invocation.requests)
         return dict(counts.most_common())
 
     @property
     def cpu_milliseconds_per_batch(self) -> float:
-        """CPU time of a handler for a batch, on a core of this machine, without the first of each process."""
-        later = [one for one in self.course.invocations if not one.first] or self.course.invocations
-        return 1000 * sum(one.cpu_seconds for one in later) / len(later)
+        """Mean CPU time of an invocation on a core of this machine, without the first one of each process."""
+        later = [invocation for invocation in self.tally.invocations if not invocation.first] or self.tally.invocations
+        return 1000 * sum(invocation.cpu_seconds for invocation in later) / len(later)
 
     @property
     def log_bytes_per_batch(self) -> float:
-        """What a handler logs in one invocation."""
-        return sum(one.log_bytes for one in self.course.invocations) / len(self.course.invocations)
+        """Mean size of the log of an invocation."""
+        return sum(invocation.log_bytes for invocation in self.tally.invocations) / len(self.tally.invocations)
 
     @property
     def sales_per_commit(self) -> float:
-        """Sales that share a snapshot."""
+        """Mean number of sales in a snapshot."""
         return self.outcome.sales / max(1, self.outcome.commits)
 
     @property
     def errors(self) -> list[str]:
-        """What handlers raised."""
-        return sorted({one.error for one in self.course.invocations if one.error})
+        """The distinct errors that handlers raised."""
+        return sorted({invocation.error for invocation in self.tally.invocations if invocation.error})
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it; times in milliseconds."""
-        course, outcome = self.course, self.outcome
+        """Return all figures as a JSON document. Durations are in milliseconds unless their names say seconds."""
+        tally, outcome = self.tally, self.outcome
         return {
-            "events": self.setup.events,
+            **asdict(self.setup),
             "sales": outcome.sales,
-            "concurrency": self.setup.concurrency,
-            "batch_size": self.setup.batch_size,
-            "embedding": self.setup.embedding,
-            "duplicates": self.setup.duplicates,
-            "seed": self.setup.seed,
-            "seconds": round(course.seconds, 3),
+            "seconds": round(tally.seconds, 3),
             "events_per_second": round(self.events_per_second, 1),
-            "invocations": len(course.invocations),
+            "invocations": len(tally.invocations),
             "batch_milliseconds": {name: round(1000 * value, 1) for name, value in latencies(self.seconds).items()},
             "cpu_milliseconds_per_batch": round(self.cpu_milliseconds_per_batch, 1),
             "log_bytes_per_batch": round(self.log_bytes_per_batch),
@@ -124,8 +120,8 @@ class Figures:
             "sales_per_commit": round(self.sales_per_commit, 1),
             "data_files": outcome.data_files,
             "snapshot_bytes": round(outcome.snapshot_bytes),
-            "given_back": course.given_back,
-            "abandoned": course.abandoned,
+            "given_back": tally.given_back,
+            "abandoned": tally.abandoned,
             "errors": self.errors,
             "requests": self.requests,
             "exactly_once": outcome.exactly_once,
@@ -134,11 +130,11 @@ class Figures:
 
 
 def latencies(ascending: Sequence[float]) -> dict[str, float]:
-    """Return the percentiles and the longest of values in ascending order."""
+    """Return the percentiles and the maximum of values in ascending order."""
     named = {f"p{percent}": percentile(ascending, percent) for percent in PERCENTILES}
     return {**named, "max": ascending[-1]}
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:
-    """Return the smallest value that so many percent of all are not above (nearest rank). There has to be a value."""
+    """Return a percentile by the nearest-rank method. There must be at least one value."""
     return ascending[max(0, math.ceil(len(ascending) * percent / 100) - 1)]

@@ -1,4 +1,4 @@
-"""Handlers in parallel, each in a process of its own, and batches handed to whichever is free."""
+"""Runs handlers in parallel, each in its own process, and gives each batch to whichever handler is idle."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from carousel_sync.bench.payloads import Payload, delivered_again
 from carousel_sync.bench.worker import INVOCATION_SECONDS, Invocation, serve
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.runtime.retry import Clock, SystemClock
 
-MOST_DELIVERIES: Final = 10
+MAX_DELIVERIES: Final = 10
 _START_SECONDS: Final = 60.0
-# A handler answers before its invocation's time is over; this is one that will not.
+# A handler answers before its invocation's time is over. After this time it is considered hung.
 _HUNG_SECONDS: Final = INVOCATION_SECONDS + 30.0
+
+if TYPE_CHECKING:
+    Worker = Connection[object, object]
+else:
+    Worker = Connection  # not subscriptable at run time
 
 
 @dataclass
-class Course:
-    """What has happened so far. ``given_back`` counts messages, each time; ``abandoned`` those that nobody tries again.
+class Tally:
+    """The deliveries so far.
 
-    ``seconds`` goes from the first hand-over to the last answer.
+    ``given_back`` counts a message each time it is given back; ``abandoned`` counts messages that are not delivered
+    any more. ``seconds`` runs from the first delivery to the latest answer.
     """
 
     invocations: list[Invocation] = field(default_factory=list)
@@ -41,99 +47,97 @@ def run(
     payloads: Sequence[Payload],
     concurrency: int,
     environment: Mapping[str, str],
-    looked: Callable[[Course], None] = lambda _: None,
-) -> Course:
-    """Deliver all batches, and what is given back again after the time that the function asks the queue for.
+    on_answer: Callable[[Tally], None] = lambda _: None,
+) -> Tally:
+    """Deliver all batches. What is given back is delivered again after the time that the function asks for.
 
-    ``looked`` is called after each answer. Raises StoreUnavailable when a handler does not start or does not answer;
-    its process is ended, and the claims that it holds stay open until their leases lapse.
+    ``on_answer`` is called after each answer. Raises StoreUnavailable when a handler does not start or does not
+    answer. All processes are then ended; the claims that they hold stay open until their leases expire.
     """
     with _workers(concurrency, environment) as workers:
-        return deliver(workers, payloads, looked, SystemClock())
+        return deliver(workers, payloads, on_answer, SystemClock())
 
 
 def deliver(
-    workers: Sequence[Connection[object, object]],
-    payloads: Sequence[Payload],
-    looked: Callable[[Course], None],
-    clock: Clock,
-) -> Course:
+    workers: Sequence[Worker], payloads: Sequence[Payload], on_answer: Callable[[Tally], None], clock: Clock
+) -> Tally:
     """Deliver all batches to the handlers at the other ends of the connections; see :func:`run`."""
-    return _Dispatch(workers, payloads, looked, clock).run()
+    return _Dispatcher(workers, payloads, on_answer, clock).run()
 
 
-class _Dispatch:
+class _Dispatcher:
     def __init__(
         self,
-        workers: Sequence[Connection[object, object]],
+        workers: Sequence[Worker],
         payloads: Sequence[Payload],
-        looked: Callable[[Course], None],
+        on_answer: Callable[[Tally], None],
         clock: Clock,
     ) -> None:
         self._clock = clock
         self._idle = deque(workers)
-        self._busy: dict[Connection[object, object], Payload] = {}
-        self._waiting = deque(payloads)
-        self._later: list[tuple[float, int, Payload]] = []
-        self._looked = looked
-        self._course = Course()
+        self._busy: dict[Worker, Payload] = {}
+        self._ready = deque(payloads)
+        # Due time, tie-breaker, batch.
+        self._delayed: list[tuple[float, int, Payload]] = []
+        self._on_answer = on_answer
+        self._tally = Tally()
 
-    def run(self) -> Course:
-        began = self._clock.monotonic()
-        while self._waiting or self._busy or self._later:
-            self._hand_over()
-            for connection in self._answered():
-                self._take(connection, cast("Invocation", _received(connection, "while it worked on a batch")))
-                self._course.seconds = self._clock.monotonic() - began
-                self._looked(self._course)
-        return self._course
+    def run(self) -> Tally:
+        started = self._clock.monotonic()
+        while self._ready or self._busy or self._delayed:
+            self._hand_out()
+            for worker in self._wait_for_answers():
+                self._record(worker, cast("Invocation", _received(worker, "while it worked on a batch")))
+                self._tally.seconds = self._clock.monotonic() - started
+                self._on_answer(self._tally)
+        return self._tally
 
-    def _hand_over(self) -> None:
-        while self._later and self._later[0][0] <= self._clock.monotonic():
-            self._waiting.append(heapq.heappop(self._later)[2])
-        while self._idle and self._waiting:
-            connection, payload = self._idle.popleft(), self._waiting.popleft()
-            _send(connection, str(payload.path))
-            self._busy[connection] = payload
+    def _hand_out(self) -> None:
+        while self._delayed and self._seconds_until_next() <= 0:
+            self._ready.append(heapq.heappop(self._delayed)[2])
+        while self._idle and self._ready:
+            worker, payload = self._idle.popleft(), self._ready.popleft()
+            _send(worker, str(payload.path))
+            self._busy[worker] = payload
 
-    def _answered(self) -> list[Connection[object, object]]:
+    def _wait_for_answers(self) -> list[Worker]:
         if not self._busy:
-            # Everything that is left comes back at a known time.
-            self._clock.sleep(max(0.0, self._later[0][0] - self._clock.monotonic()))
+            self._clock.sleep(max(0.0, self._seconds_until_next()))
             return []
-        due_in = self._later[0][0] - self._clock.monotonic() if self._later and self._idle else _HUNG_SECONDS
+        due_in = self._seconds_until_next() if self._delayed and self._idle else _HUNG_SECONDS
         answered = wait(list(self._busy), timeout=max(0.0, min(_HUNG_SECONDS, due_in)))
         if not answered and due_in >= _HUNG_SECONDS:
             raise StoreUnavailable(
-                f"A handler has not answered for {_HUNG_SECONDS:.0f} s. All of them were stopped; the claims that they "
-                "held stay open until their leases lapse. Look at the end of the emulator's log."
+                f"A handler has not answered for {_HUNG_SECONDS:.0f} s. All handlers were stopped; the claims that "
+                "they hold stay open until their leases expire. See the end of the emulator's log."
             )
-        return cast("list[Connection[object, object]]", answered)
+        return cast("list[Worker]", answered)
 
-    def _take(self, connection: Connection[object, object], invocation: Invocation) -> None:
-        payload = self._busy.pop(connection)
-        self._idle.append(connection)
-        course = self._course
-        course.invocations.append(invocation)
-        course.delivered += payload.messages
+    def _seconds_until_next(self) -> float:
+        return self._delayed[0][0] - self._clock.monotonic()
+
+    def _record(self, worker: Worker, invocation: Invocation) -> None:
+        payload = self._busy.pop(worker)
+        self._idle.append(worker)
+        tally = self._tally
+        tally.invocations.append(invocation)
+        tally.delivered += payload.messages
         given_back = payload.messages if invocation.error else len(invocation.given_back)
-        course.given_back += given_back
-        course.settled += payload.messages - given_back
-        if not given_back:
-            return
-        if payload.deliveries == MOST_DELIVERIES:
-            course.abandoned += given_back
-            return
-        messages = None if invocation.error else set(invocation.given_back)
-        again, seconds = delivered_again(payload, messages)
-        heapq.heappush(self._later, (self._clock.monotonic() + seconds, len(course.invocations), again))
+        tally.given_back += given_back
+        tally.settled += payload.messages - given_back
+        if given_back and payload.deliveries == MAX_DELIVERIES:
+            tally.abandoned += given_back
+        elif given_back:
+            messages = None if invocation.error else set(invocation.given_back)
+            again, seconds = delivered_again(payload, messages)
+            heapq.heappush(self._delayed, (self._clock.monotonic() + seconds, len(tally.invocations), again))
 
 
 @contextmanager
-def _workers(number: int, environment: Mapping[str, str]) -> Iterator[list[Connection[object, object]]]:
-    """Start the processes, wait until each can take a batch, and end them whatever happens."""
+def _workers(number: int, environment: Mapping[str, str]) -> Iterator[list[Worker]]:
+    """Start the processes, wait until each is ready for a batch, and end them in any case."""
     context = multiprocessing.get_context("spawn")
-    connections: list[Connection[object, object]] = []
+    workers: list[Worker] = []
     processes = []
     try:
         for _ in range(number):
@@ -141,41 +145,41 @@ def _workers(number: int, environment: Mapping[str, str]) -> Iterator[list[Conne
             process = context.Process(target=serve, args=(theirs, dict(environment)), daemon=True)
             process.start()
             theirs.close()
-            connections.append(ours)
+            workers.append(ours)
             processes.append(process)
-        for connection in connections:
-            if not connection.poll(_START_SECONDS):
+        for worker in workers:
+            if not worker.poll(_START_SECONDS):
                 raise StoreUnavailable(f"A handler's process did not start within {_START_SECONDS:.0f} s.")
-            _received(connection, "while it started")
-        yield connections
-        for connection in connections:
-            connection.send(None)
+            _received(worker, "while it started")
+        yield workers
+        for worker in workers:
+            worker.send(None)
         for process in processes:
             process.join(_START_SECONDS)
     finally:
         for process in processes:
             process.kill()
             process.join()
-        for connection in connections:
-            connection.close()
+        for worker in workers:
+            worker.close()
 
 
-def _send(connection: Connection[object, object], path: str) -> None:
+def _send(worker: Worker, path: str) -> None:
     try:
-        connection.send(path)
+        worker.send(path)
     except OSError as error:
-        raise _ended("before it got a batch") from error
+        raise _ended("before it received a batch") from error
 
 
-def _received(connection: Connection[object, object], when: str) -> object:
+def _received(worker: Worker, when: str) -> object:
     try:
-        return connection.recv()
+        return worker.recv()
     except (EOFError, OSError) as error:
         raise _ended(when) from error
 
 
 def _ended(when: str) -> StoreUnavailable:
     return StoreUnavailable(
-        f"A handler's process ended {when}; what it wrote is above. All of them were stopped; claims that they held "
-        "stay open until their leases lapse."
+        f"A handler's process ended {when}; its output is above. All handlers were stopped; the claims that they hold "
+        "stay open until their leases expire."
     )

@@ -1,4 +1,4 @@
-"""What the handlers are invoked with: generated sales, packed as the queue packs them, one file for each invocation."""
+"""What the handlers are invoked with: generated sales in SQS batches, one file for each invocation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from lambda_fn.redelivery import wait_seconds
 from lambda_fn.sale import Sale
 
 _RECEIPT: Final = "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a" * 8
+_RECORDS_LIMIT_BYTES: Final = INVOCATION_LIMIT_BYTES - len('{"Records":[]}')
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A batch in a file, and how many messages it holds. ``deliveries`` counts this one."""
+    """A batch in a file. ``messages`` is how many it holds; ``deliveries`` counts this delivery too."""
 
     path: Path
     messages: int
@@ -32,34 +33,40 @@ class Payload:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The batches, and the sales in them, by ``carousel_sync.consistency.compare.name_of``."""
+    """The batches, and the sales in them as ``carousel_sync.consistency.compare.name_of`` names them."""
 
     payloads: list[Payload]
     sales: frozenset[str]
 
 
 def prepare(
-    recipe: Recipe, batch_size: int, queue_arn: str, folder: Path, written: Callable[[int], None] = lambda _: None
+    recipe: Recipe, batch_size: int, queue_arn: str, folder: Path, on_batch: Callable[[int], None] = lambda _: None
 ) -> Prepared:
-    """Write the batches; ``written`` is called with the number of events of each.
+    """Write the batches to the folder. ``on_batch`` is called with the number of events in each.
 
-    A batch ends at ``batch_size``, or sooner where an invocation can't carry more.
+    A batch holds ``batch_size`` events, or as many as fit into one invocation.
     """
     payloads: list[Payload] = []
+    envelopes = (event.envelope for event in generate(recipe))
     sales: set[str] = set()
-    events = (event.envelope for event in generate(recipe))
-    records = (orjson.dumps(queue_record(_remember(envelope, sales), queue_arn)) for envelope in events)
-    room = INVOCATION_LIMIT_BYTES - len('{"Records":[]}')
-    for batch in constrained_batches(records, room, batch_size, get_len=lambda record: len(record) + 1, strict=False):
+
+    def record(envelope: dict[str, Any]) -> bytes:
+        sales.update(_sale_names(envelope))
+        return orjson.dumps(queue_record(envelope, queue_arn))
+
+    batches = constrained_batches(
+        map(record, envelopes), _RECORDS_LIMIT_BYTES, batch_size, get_len=lambda text: len(text) + 1, strict=False
+    )
+    for batch in batches:
         path = folder / f"batch-{len(payloads)}.json"
         path.write_bytes(b'{"Records":[' + b",".join(batch) + b"]}")
         payloads.append(Payload(path, len(batch)))
-        written(len(batch))
+        on_batch(len(batch))
     return Prepared(payloads, frozenset(sales))
 
 
 def delivered_again(payload: Payload, given_back: Collection[str] | None) -> tuple[Payload, int]:
-    """Write the given-back messages as a batch of their own; return it, and after how many seconds it is due.
+    """Write the given-back messages as a new batch. Returns it with the seconds until the queue delivers it.
 
     None stands for all messages: the invocation failed as a whole.
     """
@@ -73,17 +80,8 @@ def delivered_again(payload: Payload, given_back: Collection[str] | None) -> tup
     return Payload(path, len(again), payload.deliveries + 1), wait
 
 
-def _remember(envelope: dict[str, Any], sales: set[str]) -> dict[str, Any]:
-    """Note which sale the event tells of. Its embedding is no part of that, and most of the work of reading it."""
-    detail = {name: value for name, value in envelope["detail"].items() if name != "embedding"}
-    content = parse_event("", {**envelope, "detail": detail}, "", "").content
-    if isinstance(content, Sale):
-        sales.add(name_of(content.key))
-    return envelope
-
-
 def queue_record(envelope: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
-    """Return an event's message as an SQS event source hands it over; its id is that of the event."""
+    """Return an event as the message that an SQS event source hands over. The message has the event's id."""
     body = orjson.dumps(envelope).decode()
     return {
         "messageId": envelope["id"],
@@ -101,3 +99,10 @@ def queue_record(envelope: Mapping[str, Any], queue_arn: str) -> dict[str, Any]:
         "eventSourceARN": queue_arn,
         "awsRegion": queue_arn.split(":")[3],
     }
+
+
+def _sale_names(envelope: dict[str, Any]) -> list[str]:
+    """Return the name of the event's sale, if it is valid. The embedding is irrelevant to it and slow to parse."""
+    detail = {name: value for name, value in envelope["detail"].items() if name != "embedding"}
+    content = parse_event("", {**envelope, "detail": detail}, "", "").content
+    return [name_of(content.key)] if isinstance(content, Sale) else []

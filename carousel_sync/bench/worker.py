@@ -1,4 +1,4 @@
-"""One handler in a process of its own, as Lambda has it: invoked with JSON text, again and again, one at a time."""
+"""A handler in its own process, as in Lambda: invoked with JSON text, one invocation at a time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from carousel_sync.bench.wire import RequestCounter
+from carousel_sync.bench.request_counter import RequestCounter
 from lambda_fn.ports import Metric
 
 INVOCATION_SECONDS: Final = 60.0
-"""The time-out in template.yaml."""
+"""The function's time-out in template.yaml."""
 
 
 @dataclass(frozen=True)
 class Invocation:
     """What one invocation took and answered. ``error`` is empty unless the handler raised.
 
-    ``seconds`` and ``cpu_seconds`` (of all threads) go from the payload as text to the answer. ``first`` is the first
-    invocation of its process, which makes the clients. ``requests`` counts by service and action.
+    ``seconds`` and ``cpu_seconds`` (of all threads) run from the JSON text to the answer. ``first`` marks the first
+    invocation of its process, which creates the clients. ``requests`` counts by service and action.
     """
 
     seconds: float
@@ -41,29 +41,29 @@ class Invocation:
 
 
 class Context:
-    """What the handler is given of Lambda's context object."""
+    """The part of Lambda's context object that the handler uses. The invocation ends after ``seconds``."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = INVOCATION_SECONDS) -> None:
         self.aws_request_id = str(uuid.uuid4())
-        self._end = time.monotonic() + INVOCATION_SECONDS
+        self._end = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda would end the invocation."""
+        """Return the milliseconds until Lambda would end the invocation."""
         return round((self._end - time.monotonic()) * 1000)
 
 
 def serve(connection: Connection[object, object], environment: Mapping[str, str]) -> None:
-    """Be a handler: for each file that is named on the connection answer with an :class:`Invocation`; end at None.
+    """Answer each payload file named on the connection with an :class:`Invocation`, until None arrives.
 
-    This is a process's main function: it replaces the AWS variables of its environment and its standard output.
+    This is a process's main function: it replaces the AWS variables of its environment, and its standard output.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The process that started it decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent process decides when to stop.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(environment, AWS_EC2_METADATA_DISABLED="true")
     log = io.StringIO()
     with contextlib.redirect_stdout(log):
-        # Not before the environment and the output are what they are in Lambda.
+        # The import must see the environment and the output that it sees in Lambda.
         from lambda_fn.handler import handler  # noqa: PLC0415
 
         counter = RequestCounter()
@@ -71,7 +71,7 @@ def serve(connection: Connection[object, object], environment: Mapping[str, str]
         first = True
         while (path := connection.recv()) is not None:
             payload = Path(str(path)).read_text(encoding="utf-8")
-            counter.taken()
+            counter.take()
             connection.send(_invoke(handler, payload, log, counter, first=first))
             first = False
 
@@ -97,17 +97,16 @@ def _invoke(handler: Any, payload: str, log: io.StringIO, counter: RequestCounte
         given_back=given_back,
         conflicts=round(metric_in(text, Metric.COMMIT_CONFLICTS)),
         log_bytes=len(text.encode()),
-        requests=counter.taken(),
+        requests=counter.take(),
         error=error,
     )
 
 
 def metric_in(log: str, metric: Metric) -> float:
-    """Return the sum of a metric in a log, by CloudWatch's embedded metric format."""
+    """Return the sum of a metric in a log that uses CloudWatch's embedded metric format."""
     total = 0.0
     for line in log.splitlines():
-        if '"_aws"' not in line:
-            continue
-        value = json.loads(line).get(metric.value, 0)
-        total += sum(value) if isinstance(value, list) else value
+        if '"_aws"' in line:
+            value = json.loads(line).get(metric.value, 0)
+            total += sum(value) if isinstance(value, list) else value
     return total

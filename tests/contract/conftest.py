@@ -12,9 +12,9 @@ from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.json_requests import DynamoDBRequests
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.parallel import InTurn, Threads
-from tests.contract.dynamodb.dynamodb_tables import create_tables
+from testbed.dynamodb_tables import create_tables
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
 from tests.contract.dynamodb.dynamodb_world import TIMEOUTS, Store, World
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY
 from tests.fakes.dynamodb import FakeDynamoDB
 
 _THREADS = Threads(16)

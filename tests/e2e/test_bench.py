@@ -1,4 +1,4 @@
-"""``carousel-sync bench local`` in a process of its own: its figures, its report, and that it leaves nothing behind."""
+"""``carousel-sync bench local`` prints figures, writes a report, and leaves nothing else behind."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Real engines for tests: Amazon's DynamoDB Local, Apache Iceberg's REST server, and the AWS emulator, as processes."""
+"""Real engines for tests, as processes: DynamoDB Local, Apache Iceberg's REST server, and Lambda's runtime emulator."""

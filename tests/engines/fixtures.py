@@ -1,56 +1,33 @@
 """Fixtures of the real engines, one of each per test process (every pytest-xdist worker has its own).
 
-An engine that can't be had fails the tests that need it, with the command that installs it.
+An engine that is not available fails the tests that need it, and the message shows the command that installs it.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import boto3
 import pytest
 
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY, emulator
+from testbed.server_process import ServerNotStarted, ServerProcess
 from tests.engines import java_engine
 from tests.engines.java_engine import EngineUnavailable
-from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 
-REGION: Final = "eu-west-1"
-ACCESS_KEY: Final = "test"
-SECRET_KEY: Final = "test"
 _WAREHOUSE_BUCKET: Final = "warehouse"
 
 
 @dataclass(frozen=True)
 class IcebergRestServer:
-    """The Iceberg REST server: its address, the location that its tables live under, and the S3 that holds them."""
+    """The Iceberg REST server: its address, the location of its tables, and the S3 endpoint that stores them."""
 
     uri: str
     warehouse: str
     s3_endpoint: str
-
-
-def emulator(folder: Path, *, verifies_signatures: bool = False) -> AbstractContextManager[ServerProcess]:
-    """Run the AWS emulator, in memory. ``folder`` takes its log and temporary files.
-
-    It takes any signature, unless it is told to verify those of its IAM users.
-    """
-    port = free_port()
-    environment = {
-        "AWS_DEFAULT_REGION": REGION,
-        "MINISTACK_REGION": REGION,
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "AUTH": str(verifies_signatures).lower(),
-    }
-    command = [sys.executable, "-m", "ministack"]
-    return running(
-        "ministack", command, port=port, folder=folder, environment=environment, ready_path="/_ministack/ready"
-    )
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +39,7 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def emulator_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of the AWS emulator, with nothing in it."""
+    """The endpoint of the AWS emulator, empty."""
     with _started(emulator(tmp_path_factory.mktemp("emulator"))) as process:
         yield process.url
 
@@ -71,7 +48,7 @@ def emulator_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 def iceberg_rest_server(
     tmp_path_factory: pytest.TempPathFactory, emulator_endpoint: str
 ) -> Iterator[IcebergRestServer]:
-    """Apache Iceberg's REST reference server, an empty catalog whose files are on the emulator's S3."""
+    """Apache Iceberg's REST reference server: an empty catalog whose files are in the emulator's S3."""
     make_bucket(emulator_endpoint, _WAREHOUSE_BUCKET)
     warehouse = f"s3://{_WAREHOUSE_BUCKET}/"
     server = java_engine.iceberg_rest(

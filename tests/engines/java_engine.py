@@ -1,6 +1,6 @@
-"""Engines that run on Java: their jars are fetched once with Maven, then they run as local processes.
+"""Engines that run on Java. Maven downloads their jars once; then they run as local processes.
 
-``python -m tests.engines.java_engine fetch`` fetches all of them into .cache/engines.
+``python -m tests.engines.java_engine fetch`` downloads all of them into .cache/engines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.engines.server_process import ServerProcess, free_port, running
+from testbed.server_process import ServerProcess, free_port, running
 
 INSTALL_COMMAND: Final = "apt-get install -y openjdk-17-jre-headless maven"
 FETCH_COMMAND: Final = "python -m tests.engines.java_engine fetch"
@@ -28,12 +28,12 @@ _FETCH_TIMEOUT_SECONDS: Final = 900
 
 
 class EngineUnavailable(RuntimeError):
-    """An engine can't be had on this machine; the message names the command that changes that."""
+    """An engine is not available on this machine. The message shows the command that installs what is missing."""
 
 
 @dataclass(frozen=True)
 class JavaEngine:
-    """An engine whose jars are the dependencies of ``tests/engines/<folder>/pom.xml``."""
+    """An engine. Its jars are the dependencies in ``tests/engines/<folder>/pom.xml``."""
 
     folder: str
     main_class: str
@@ -53,10 +53,10 @@ ENGINES: Final = (DYNAMODB_LOCAL, ICEBERG_REST)
 
 
 def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
-    """Return the folder with the engine's jars, after fetching them if this pom's have not been fetched yet.
+    """Return the folder with the engine's jars. Downloads them unless this version of the pom has been downloaded.
 
-    Two processes may do so at once: one fetches, the other waits. An interrupted fetch leaves a folder without the
-    marker file, and starts over the next time. Raises EngineUnavailable.
+    Two processes may call this at once: one downloads, the other waits. An interrupted download leaves a folder
+    without the marker file, and starts over the next time. Raises EngineUnavailable.
     """
     pom = engine.pom.read_text()
     home = cache / f"{engine.name}-{_version(pom)}"
@@ -65,7 +65,7 @@ def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
     if marker.exists():
         return library
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "fetch.lock"):  # One for all engines: they share Maven's own cache, too.
+    with _locked(cache / "fetch.lock"):  # One lock for all engines, because they share Maven's cache.
         if not marker.exists():
             shutil.rmtree(home, ignore_errors=True)
             _copy_dependencies(engine, library)
@@ -75,14 +75,14 @@ def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
 
 @contextmanager
 def dynamodb_local(folder: Path) -> Iterator[ServerProcess]:
-    """Run DynamoDB Local, in memory, one database for every region and access key. ``folder`` takes its log."""
+    """Run DynamoDB Local in memory, with one database for all regions and access keys. ``folder`` receives its log."""
     port = free_port()
     library = fetch(DYNAMODB_LOCAL)
     command = [
         *_java(DYNAMODB_LOCAL, library, f"-Djava.library.path={library}"),
         *("-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)),
     ]
-    # A GET without a signature is a bad request to a server that is up.
+    # A running server rejects a GET request without a signature as a bad request.
     with running(
         DYNAMODB_LOCAL.name, command, port=port, folder=folder, environment={}, ready_path="/", ready_status=400
     ) as server:
@@ -93,13 +93,13 @@ def dynamodb_local(folder: Path) -> Iterator[ServerProcess]:
 def iceberg_rest(
     folder: Path, *, warehouse: str, s3_endpoint: str, access_key: str, secret_key: str, region: str
 ) -> Iterator[ServerProcess]:
-    """Run the Iceberg REST server; its catalog is a SQLite file in ``folder``, beside its log.
+    """Run the Iceberg REST server. Its catalog is a SQLite file in ``folder``, beside its log.
 
-    ``warehouse`` is the location under which tables are made, ``s3://bucket/``.
+    ``warehouse`` is the location of new tables, ``s3://bucket/``.
     """
     port = free_port()
     library = fetch(ICEBERG_REST)
-    # The server turns CATALOG_A_B__C into the catalog property a.b-c.
+    # The server reads CATALOG_A_B__C as the catalog property a.b-c.
     environment = {
         "CATALOG_CATALOG__IMPL": "org.apache.iceberg.jdbc.JdbcCatalog",
         "CATALOG_URI": f"jdbc:sqlite:file:{folder / 'catalog.sqlite'}",
@@ -139,18 +139,18 @@ def _copy_dependencies(engine: JavaEngine, library: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise EngineUnavailable(
-            f"Maven did not fetch {engine.name} within {_FETCH_TIMEOUT_SECONDS} s. Try again: {FETCH_COMMAND}"
+            f"Maven did not download {engine.name} within {_FETCH_TIMEOUT_SECONDS} s. Try again: {FETCH_COMMAND}"
         ) from error
     if done.returncode != 0:
         output = f"{done.stdout}\n{done.stderr}".strip()[-4_000:]
-        raise EngineUnavailable(f"Maven could not fetch {engine.name}. Try again: {FETCH_COMMAND}\n{output}")
+        raise EngineUnavailable(f"Maven could not download {engine.name}. Try again: {FETCH_COMMAND}\n{output}")
 
 
 def _program(name: str, engine: JavaEngine) -> str:
     path = shutil.which(name)
     if path is None:
         raise EngineUnavailable(
-            f"{engine.name} needs the program {name!r}, which is missing. Install: {INSTALL_COMMAND}"
+            f"{engine.name} needs the program {name!r}, which is missing. Install it: {INSTALL_COMMAND}"
         )
     return path
 
@@ -170,7 +170,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Fetch every engine and print where it is."""
+    """Download every engine and print its folder."""
     if arguments != ["fetch"]:
         print(f"Usage: {FETCH_COMMAND}", file=sys.stderr)  # noqa: T201
         return 2

@@ -1,7 +1,7 @@
-"""AWS's own runtime interface emulator: an unzipped artefact runs in it as it does in Lambda.
+"""AWS's Lambda runtime interface emulator: an unzipped artefact runs in it as in Lambda.
 
-The emulator's program is inside the wheel of AWS's SAM command line; the runtime interface client, which Lambda's
-Python runtime is made of, is built from source. Both are fetched once, into .cache/engines.
+The emulator's program is part of the wheel of the AWS SAM CLI. The runtime interface client, the core of Lambda's
+Python runtime, is built from source. Both are downloaded once, into .cache/engines.
 
 ``python -m tests.engines.runtime_interface FOLDER`` prints how long the artefact in that folder takes to start.
 """
@@ -25,8 +25,8 @@ from typing import Any, Final
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.install import PYTHON_VERSION, find_python, find_uv, run
 from lambda_fn.errors import ConfigurationError
+from testbed.server_process import ServerNotStarted, ServerProcess, free_port, running
 from tests.engines.java_engine import EngineUnavailable
-from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 
 INSTALL_COMMAND: Final = "apt-get install -y cmake g++ make autoconf automake libtool"
 TIMEOUT_SECONDS: Final = 60
@@ -44,7 +44,7 @@ _INIT_REPORT: Final = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
 
 @dataclass(frozen=True)
 class RuntimeInterface:
-    """Where the emulator's program, the client's folder and the interpreter are."""
+    """The paths of the emulator's program, the client's folder, and the interpreter."""
 
     program: Path
     client: Path
@@ -53,12 +53,12 @@ class RuntimeInterface:
 
 @dataclass(frozen=True)
 class RunningFunction:
-    """A function in the emulator. It takes one invocation at a time."""
+    """A function in the emulator. It handles one invocation at a time."""
 
     server: ServerProcess
 
     def invoke(self, event: object) -> Any:
-        """Return the function's answer: of one that failed, a document with errorType and errorMessage."""
+        """Return the function's answer. If it failed, this is a document with errorType and errorMessage."""
         request = urllib.request.Request(  # noqa: S310
             f"{self.server.url}{_INVOCATIONS}", data=json.dumps(event).encode(), method="POST"
         )
@@ -66,24 +66,25 @@ class RunningFunction:
             return json.loads(answer.read())
 
     def init_milliseconds(self) -> float:
-        """Return how long the start took, from process to handler; known after the first invocation."""
+        """Return the duration of the start, from process to handler. It is known after the first invocation."""
         found = _INIT_REPORT.search(self.log())
         assert found, f"No INIT REPORT in the log:\n{self.log()}"
         return float(found[1])
 
     def log(self) -> str:
-        """Return all that the function and the emulator have written."""
+        """Return the output of the function and the emulator."""
         return self.server.log.read_text(errors="replace")
 
 
 def fetch(cache: Path = _CACHE) -> RuntimeInterface:
-    """Return the emulator, after fetching it if these versions have not been fetched yet. Raises EngineUnavailable.
+    """Return the emulator. Downloads it unless these versions have been downloaded. Raises EngineUnavailable.
 
-    Two processes may do so at once: one fetches, the other waits. An interrupted fetch starts over the next time.
+    Two processes may call this at once: one downloads, the other waits. An interrupted download starts over the next
+    time.
     """
     machine = platform.machine()
     if machine not in _PROGRAMS:
-        raise EngineUnavailable(f"The runtime interface emulator does not run on this machine's processor, {machine}.")
+        raise EngineUnavailable(f"The runtime interface emulator does not run on this machine's processor ({machine}).")
     home = cache / f"runtime-interface-{_SAM}-{_CLIENT}-{PYTHON_VERSION}".replace("==", "-")
     cache.mkdir(parents=True, exist_ok=True)
     try:
@@ -96,30 +97,29 @@ def fetch(cache: Path = _CACHE) -> RuntimeInterface:
                 (home / "fetched").touch()
     except ConfigurationError as error:
         raise EngineUnavailable(
-            f"The runtime interface emulator can't be had: {error}\nIts client is compiled; that needs: "
-            f"{INSTALL_COMMAND}"
+            f"The runtime interface emulator is not available: {error}\nCompiling its client needs: {INSTALL_COMMAND}"
         ) from error
     return found
 
 
 @contextmanager
 def running_function(artefact: Path, environment: Mapping[str, str], folder: Path) -> Iterator[RunningFunction]:
-    """Run the handler of an unzipped artefact, with nothing to import but the artefact and the client.
+    """Run the handler of an unzipped artefact. It can import the artefact and the client, and nothing else.
 
-    ``folder`` takes the log. Raises EngineUnavailable and ServerNotStarted.
+    ``folder`` receives the log. Raises EngineUnavailable and ServerNotStarted.
     """
     interface = fetch()
     port = free_port()
     command = [
         *(str(interface.program), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
         *("--runtime-api-address", f"127.0.0.1:{free_port()}"),
-        # Without site: no package of the interpreter's own can stand in for one that the artefact lacks.
+        # -S disables site, so that no package of the interpreter replaces one that is missing from the artefact.
         *(interface.python, "-S", "-P", "-m", "awslambdaric", "lambda_fn.handler.handler"),
     ]
     variables = {
         **environment,
         "PYTHONPATH": f"{artefact}:{interface.client}",
-        "PYTHONDONTWRITEBYTECODE": "1",  # Lambda's folder is read-only
+        "PYTHONDONTWRITEBYTECODE": "1",  # the folder is read-only in Lambda
         "LAMBDA_TASK_ROOT": str(artefact),
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT_SECONDS),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MEGABYTES),
@@ -142,7 +142,7 @@ def _fetch(wanted: RuntimeInterface, home: Path, program: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Start an artefact five times and print the milliseconds of each start."""
+    """Start an artefact five times and print the duration of each start in milliseconds."""
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("Usage: python -m tests.engines.runtime_interface FOLDER", file=sys.stderr)  # noqa: T201
         return 2

@@ -1,29 +1,28 @@
-"""The artefact in Lambda's own runtime: what was left out of it is not missed."""
+"""The artefact in Lambda's own runtime: nothing that was left out of it is missing."""
 
 from __future__ import annotations
 
 import re
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from carousel_sync.release.artefact import build
 from carousel_sync.release.install import Platform
 from catalog_config.config import CatalogKind
 from lambda_fn.errors import ConfigurationError
+from testbed.emulator import REGION
+from testbed.server_process import ServerNotStarted
+from testbed.stores import Stores, client, create_stores
 from tests.builders import body, embedding, event
-from tests.contract.dynamodb.dynamodb_tables import create_tables
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
+from tests.engines.fixtures import IcebergRestServer
 from tests.engines.java_engine import EngineUnavailable
 from tests.engines.runtime_interface import RunningFunction, running_function
-from tests.engines.server_process import ServerNotStarted
 from tests.tables import TableUnderTest, provisioned, rest_config
 
 pytestmark = pytest.mark.engine
@@ -34,36 +33,15 @@ SOURCES = "sources"
 BYTECODE = "bytecode"
 
 
-@dataclass(frozen=True)
-class Stores:
-    """What the function writes to, apart from the Iceberg table."""
-
-    endpoint: str
-    guard_table: str
-    projection_table: str
-    dead_letter_queue_url: str
-
-    def client(self, service: Any) -> Any:
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION)
-
-    def items(self, table: str) -> list[dict[str, Any]]:
-        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=table)
-        return [item for page in pages for item in page["Items"]]
-
-    def dead_letters(self) -> list[str]:
-        answer = self.client("sqs").receive_message(QueueUrl=self.dead_letter_queue_url, MaxNumberOfMessages=10)
-        return [message["Body"] for message in answer.get("Messages", [])]
-
-
 @pytest.fixture(scope="module")
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The artefact for this machine's processor, out of its zip; each kind is built once, when it is asked for."""
+    """The artefact for this machine's processor, unzipped. Each variant is built once, when it is first needed."""
 
     @cache
-    def unzipped(kind: str) -> Path:
-        folder = tmp_path_factory.mktemp(f"artefact-{kind}")
+    def unzipped(variant: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"artefact-{variant}")
         try:
-            built = build(Platform.HOST, folder / "built", bytecode=kind == BYTECODE)
+            built = build(Platform.HOST, folder / "built", bytecode=variant == BYTECODE)
         except ConfigurationError as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         with zipfile.ZipFile(built.archive) as archive:
@@ -79,55 +57,40 @@ def artefact(request: pytest.FixtureRequest, artefacts: Callable[[str], Path]) -
 
 
 @pytest.fixture
-def stores(emulator_endpoint: str) -> Stores:
-    suffix = uuid.uuid4().hex[:12]
-    sqs: Any = boto3.client("sqs", endpoint_url=emulator_endpoint, region_name=REGION)
-    url = sqs.create_queue(QueueName=f"dead-letters-{suffix}")["QueueUrl"]
-    made = Stores(emulator_endpoint, f"guard-{suffix}", f"projection-{suffix}", url)
-    create_tables(made.client("dynamodb"), made.guard_table, made.projection_table)
-    return made
-
-
-@pytest.fixture
 def table(request: pytest.FixtureRequest) -> TableUnderTest:
-    """An empty table behind the catalog of that name."""
+    """An empty table in a catalog of this kind."""
     if request.param is CatalogKind.REST:
         server: IcebergRestServer = request.getfixturevalue("iceberg_rest_server")
-        # The server's first request makes it load most of its classes.
+        # The server loads most of its classes with the first request.
         return provisioned(replace(rest_config(server), read_timeout_seconds=60))
     s3_table: TableUnderTest = request.getfixturevalue("s3_table")
     return TableUnderTest(replace(s3_table.config, kind=request.param), s3_table.namespace)
 
 
 @pytest.fixture
-def function(artefact: Path, stores: Stores, table: TableUnderTest, tmp_path: Path) -> Iterator[RunningFunction]:
+def stores(emulator_endpoint: str, table: TableUnderTest) -> Stores:
+    return replace(create_stores(emulator_endpoint), catalog=table.config, namespace=table.namespace)
+
+
+@pytest.fixture
+def function(artefact: Path, stores: Stores, tmp_path: Path) -> Iterator[RunningFunction]:
+    environment = {**stores.environment(), "AWS_LAMBDA_FUNCTION_NAME": "sales-sync"}
     try:
-        with running_function(artefact, environment(stores, table), tmp_path) as started:
+        with running_function(artefact, environment, tmp_path) as started:
             yield started
     except (EngineUnavailable, ServerNotStarted) as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def environment(stores: Stores, table: TableUnderTest) -> dict[str, str]:
-    """Return the variables that template.yaml and the Lambda service set."""
-    config = table.config
-    warehouse = "CATALOG_WAREHOUSE" if config.kind is CatalogKind.REST else "TABLE_BUCKET_ARN"
-    return {
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": stores.endpoint,
-        "AWS_LAMBDA_FUNCTION_NAME": "sales-sync",
-        "STAGE": "test",
-        "CATALOG": config.kind.value,
-        warehouse: config.warehouse,
-        "CATALOG_URI": config.uri or "",
-        "ICEBERG_NAMESPACE": table.namespace,
-        "ICEBERG_TABLE": table.identifier[1],
-        "GUARD_TABLE": stores.guard_table,
-        "PROJECTION_TABLE": stores.projection_table,
-        "DEAD_LETTER_QUEUE_URL": stores.dead_letter_queue_url,
-    }
+def items(stores: Stores, table: str) -> list[dict[str, Any]]:
+    pages = client("dynamodb", stores.endpoint).get_paginator("scan").paginate(TableName=table)
+    return [item for page in pages for item in page["Items"]]
+
+
+def dead_letters(stores: Stores) -> list[str]:
+    sqs = client("sqs", stores.endpoint)
+    answer = sqs.receive_message(QueueUrl=stores.dead_letter_queue_url, MaxNumberOfMessages=10)
+    return [message["Body"] for message in answer.get("Messages", [])]
 
 
 def message(number: int | str, text: str) -> dict[str, Any]:
@@ -144,7 +107,7 @@ def sale_id(number: int) -> str:
 
 
 def batch() -> dict[str, Any]:
-    """Sales, most of them with an embedding; the first of them once more; and a body that is no event."""
+    """Return a batch: sales, most of them with an embedding, a duplicate of the first, and a body that is not JSON."""
     texts = [
         body(saleId=sale_id(n), embedding=list(embedding(seed=n)) if n % 5 else None, tenantId=f"tenant-{n % 3}")
         for n in range(SALES)
@@ -163,26 +126,28 @@ def batch() -> dict[str, Any]:
     ],
     indirect=True,
 )
-def test_a_batch_and_an_event(function: RunningFunction, stores: Stores, table: TableUnderTest) -> None:
+def test_the_artefact_handles_batches_and_events(
+    function: RunningFunction, stores: Stores, table: TableUnderTest
+) -> None:
     assert function.invoke(batch()) == {"batchItemFailures": []}
-    wanted = [sale_id(n) for n in range(SALES)]
-    assert table.sale_ids() == wanted
-    assert sorted(item["saleId"]["S"] for item in stores.items(stores.projection_table)) == wanted
-    assert {item["status"]["S"] for item in stores.items(stores.guard_table)} == {"COMPLETED"}
-    assert stores.dead_letters() == [POISON]
+    expected = [sale_id(n) for n in range(SALES)]
+    assert table.sale_ids() == expected
+    assert sorted(item["saleId"]["S"] for item in items(stores, stores.projection_table)) == expected
+    assert {item["status"]["S"] for item in items(stores, stores.guard_table)} == {"COMPLETED"}
+    assert dead_letters(stores) == [POISON]
 
     late = event(saleId=sale_id(SALES))
     assert function.invoke(late) == {"statusCode": 200, "body": "Event processed successfully"}
     assert function.invoke(late) == {"statusCode": 200, "body": "Duplicate event - skipped"}
     assert function.invoke(event(saleId=sale_id(0), tenantId="tenant-0", salePrice=1))["statusCode"] == 422
-    assert table.sale_ids() == [*wanted, sale_id(SALES)]
+    assert table.sale_ids() == [*expected, sale_id(SALES)]
 
     assert not re.findall(r"Traceback|ModuleNotFoundError|Warning", function.log())
-    assert function.init_milliseconds() < 10_000  # Lambda's own limit for a start
+    assert function.init_milliseconds() < 10_000  # Lambda's limit for the initialisation
 
 
 @pytest.mark.parametrize("artefact", [BYTECODE], indirect=True)
-def test_a_function_that_is_not_set_up_says_what_is_missing(artefact: Path, tmp_path: Path) -> None:
+def test_an_unconfigured_function_names_the_missing_variable(artefact: Path, tmp_path: Path) -> None:
     with running_function(artefact, {"AWS_REGION": REGION}, tmp_path) as function:
         answer = function.invoke(event())
     assert answer["errorType"] == "ConfigurationError"

@@ -1,4 +1,4 @@
-"""Each engine starts, answers what its users will ask, and stops without leaving a process behind."""
+"""Each engine starts, answers requests, and stops without leaving a process behind."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import pytest
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from schemas.sales_history import FIRST_SCHEMA, NAMESPACE, PARTITION_SPEC, TABLE
-from tests.engines import fixtures, java_engine
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, IcebergRestServer
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY, emulator
+from testbed.server_process import ServerNotStarted, ServerProcess, free_port, running
+from tests.engines import java_engine
+from tests.engines.fixtures import IcebergRestServer
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
-from tests.engines.server_process import ServerNotStarted, ServerProcess, free_port, running
 from tests.waiting import holds_within
 
 
 @pytest.mark.engine
-def test_dynamodb_local_answers(dynamodb_local: str) -> None:
+def test_dynamodb_local_answers_requests(dynamodb_local: str) -> None:
     client = boto3.client(
         "dynamodb",
         endpoint_url=dynamodb_local,
@@ -35,7 +36,7 @@ def test_dynamodb_local_answers(dynamodb_local: str) -> None:
 
 
 @pytest.mark.engine
-def test_iceberg_rest_server_makes_the_sales_table(
+def test_the_iceberg_rest_server_creates_the_sales_table(
     iceberg_rest_server: IcebergRestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -79,7 +80,7 @@ def _iceberg_rest(folder: Path) -> AbstractContextManager[ServerProcess]:
     [
         pytest.param(_dynamodb_local, marks=pytest.mark.engine, id="dynamodb-local"),
         pytest.param(_iceberg_rest, marks=pytest.mark.engine, id="iceberg-rest"),
-        pytest.param(fixtures.emulator, id="emulator"),
+        pytest.param(emulator, id="emulator"),
     ],
 )
 def test_no_process_is_left(start: Callable[[Path], AbstractContextManager[ServerProcess]], tmp_path: Path) -> None:
@@ -88,9 +89,9 @@ def test_no_process_is_left(start: Callable[[Path], AbstractContextManager[Serve
     assert _ends(server.pid)
 
 
-def test_server_ends_with_a_killed_test_process(tmp_path: Path) -> None:
+def test_a_server_ends_when_its_test_process_is_killed(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from tests.engines.fixtures import emulator\n"
+        "import sys, time; from pathlib import Path; from testbed.emulator import emulator\n"
         "with emulator(Path(sys.argv[1])) as server: print(server.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as parent:
@@ -101,7 +102,7 @@ def test_server_ends_with_a_killed_test_process(tmp_path: Path) -> None:
     assert _ends(group)
 
 
-def test_server_that_ends_shows_its_log(tmp_path: Path) -> None:
+def test_the_error_for_a_server_that_ends_shows_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no disk left')"]
     server = running("engine", command, port=free_port(), folder=tmp_path, environment={}, ready_path="/")
     with pytest.raises(ServerNotStarted, match=r"engine ended with exit code 1(.|\n)*no disk left"), server:
@@ -109,7 +110,7 @@ def test_server_that_ends_shows_its_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["java", "mvn"])
-def test_missing_program_names_the_command_that_installs_it(
+def test_the_error_for_a_missing_program_shows_the_command_that_installs_it(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "bin"
@@ -126,13 +127,13 @@ def _ends(group: int, within_seconds: float = 5.0) -> bool:
 
 
 def _processes_of(group: int) -> list[int]:
-    """Return the ids of the group's processes; those that only wait to be reaped do not count."""
+    """Return the ids of the group's processes, except for zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
         except OSError:
-            continue  # Ended while we looked.
+            continue  # The process ended meanwhile.
         if int(process_group) == group and state not in "ZX":
             found.append(int(stat.parent.name))
     return found

@@ -1,0 +1,1 @@
+"""Injects faults into real invocations: failed requests, outages, killed processes, and competing writers."""

@@ -25,8 +25,8 @@ from lambda_fn.errors import CarouselSyncError
 from lambda_fn.runtime.retry import Clock
 from lambda_fn.sale import Sale
 from lambda_fn.wiring import build
+from testbed.emulator import REGION
 from tests import builders
-from tests.engines.fixtures import REGION
 from tests.faults.harness.fault_proxy import Fault, FaultProxy, Invocation, Policy, at, no_fault
 from tests.faults.harness.figures import Figures
 from tests.faults.harness.kinds import DELIVERIES_HELD

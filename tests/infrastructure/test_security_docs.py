@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
 
-from carousel_sync.pictures.security_picture import BOXES, NAME, picture
 from carousel_sync.project import PROJECT_ROOT
 from tests.integration.lambda_fn.test_rights_enforced import EMULATORS_WORDS, NOT_ENFORCED
 
 DOCS = PROJECT_ROOT / "docs"
-
-
-def test_drawing_is_generated_by_the_script() -> None:
-    assert (DOCS / "pictures" / NAME).read_text() == picture()
-    drawing = ElementTree.fromstring(picture())  # noqa: S314 - generated here
-    shown = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
-    assert {box.name for box in BOXES} <= set(shown)
 
 
 def test_permissions_that_the_emulator_does_not_enforce_are_in_the_live_checklist() -> None:

@@ -1,1 +1,1 @@
-"""Measurements at full size, each a command of its own: they take minutes, and are no part of ``make test``."""
+"""Measurements at full size, each a separate command: they take minutes and are not part of ``make test``."""

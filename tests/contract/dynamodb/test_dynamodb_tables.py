@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from tests.contract.dynamodb.dynamodb_tables import create_tables, table_properties
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY
+from testbed.dynamodb_tables import create_tables, table_properties
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

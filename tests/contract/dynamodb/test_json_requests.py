@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambda_fn.json_requests import SQSRequests
+from testbed.emulator import REGION
 from tests.contract.dynamodb.dynamodb_world import TIMEOUTS, Store
-from tests.engines.fixtures import REGION
 
 Call = Callable[[Any], Any]
 TEXTS = ["plain", "é ü €", "\U0001f424", 'a "quoted" \\ text', "line\nline\ttab"]

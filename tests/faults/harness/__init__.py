@@ -1,0 +1,1 @@
+"""What the fault injection tests share: a fault proxy, stores, naive writers as controls, and commands."""

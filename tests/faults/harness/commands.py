@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.engines.fixtures import emulator
+from testbed.emulator import emulator
 from tests.faults.harness.fault_proxy import FaultProxy
 from tests.faults.harness.figures import Figures, as_table
 

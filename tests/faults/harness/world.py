@@ -19,8 +19,8 @@ from lambda_fn.guard.items import guard_key
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
 from lambda_fn.settings import Settings
-from tests.contract.dynamodb.dynamodb_tables import create_tables
-from tests.engines.fixtures import REGION
+from testbed.dynamodb_tables import create_tables
+from testbed.emulator import REGION
 from tests.tables import TABLE, TableUnderTest, provisioned, s3_tables_config
 
 # pyiceberg's type hints describe the model behind it, not the arguments that its documentation gives.

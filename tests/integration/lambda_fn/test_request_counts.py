@@ -1,4 +1,4 @@
-"""How many requests an append and a batch take, counted on the wire: exact numbers, which no machine can blur."""
+"""The number of requests that an append and a batch take, counted on the wire. It does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.events import batch, envelopes, one_partition_batch, sales_of_one_partition
-from benchmarks.handler_batch import our_handler
-from benchmarks.latency_proxy import Passed
-from benchmarks.stand import Stand, counted, latency_proxy, most_at_a_time
-from benchmarks.writers import our_writer
 from lambda_fn.ports import Landed
+from testbed.function import TableWriter, function_handler
+from testbed.latency_proxy import RecordedRequest
+from testbed.proxied_emulator import ProxiedEmulator, counted, latency_proxy, max_concurrent
+from testbed.sales import batch, envelopes, one_partition_batch, one_partition_sales
+from testbed.stores import Stores
 
 DELAY_MILLISECONDS = 100
 WARM_COMMIT = {"s3 PUT": 3, "catalog POST": 1}
@@ -20,94 +20,97 @@ MULTIPART_FROM_BYTES = 8 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def stand(emulator_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    """The emulator, with the counting proxy before it."""
+def emulator(emulator_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedEmulator]:
+    """The emulator, with the recording proxy in front of it."""
     server_port = int(emulator_endpoint.rpartition(":")[2])
     with latency_proxy(tmp_path_factory.mktemp("proxy"), server_port) as proxy:
-        yield Stand(emulator_endpoint, proxy)
+        yield ProxiedEmulator(emulator_endpoint, proxy)
 
 
-def dynamodb(passed: list[Passed]) -> Counter[str]:
-    return Counter(one.action for one in passed if one.service == "dynamodb")
+@pytest.fixture
+def stores(emulator: ProxiedEmulator) -> Stores:
+    return emulator.create_stores()
 
 
-def table(passed: list[Passed]) -> Counter[str]:
-    return counted([one for one in passed if one.service != "dynamodb"])
+def dynamodb(requests: list[RecordedRequest]) -> Counter[str]:
+    return Counter(request.action for request in requests if request.service == "dynamodb")
 
 
-def test_a_warm_commit_is_three_uploads_side_by_side_and_one_commit(stand: Stand) -> None:
-    writer = our_writer(stand, stand.stores())
-    writer.append(sales_of_one_partition(2))
-    stand.delay(DELAY_MILLISECONDS)
-    writer.append(sales_of_one_partition(2))
-    passed = stand.passed()
-    uploads = [one for one in passed if one.service == "s3"]
-    (commit,) = (one for one in passed if one.service == "catalog")
-    assert counted(passed) == WARM_COMMIT
-    assert most_at_a_time(uploads) == len(uploads)
-    assert commit.arrived >= max(one.answered for one in uploads)
+def table(requests: list[RecordedRequest]) -> Counter[str]:
+    return counted([request for request in requests if request.service != "dynamodb"])
 
 
-def test_a_cold_writer_asks_for_the_configuration_and_the_table_besides(stand: Stand) -> None:
-    stores = stand.stores()
-    stand.delay(0)
-    our_writer(stand, stores).append(sales_of_one_partition(1))
-    assert counted(stand.passed()) == {**WARM_COMMIT, "catalog GET": 2}
+def test_a_warm_commit_is_three_parallel_uploads_and_one_commit(emulator: ProxiedEmulator, stores: Stores) -> None:
+    writer = TableWriter(stores.settings(emulator.proxy))
+    writer.append(one_partition_sales(2))
+    emulator.delay(DELAY_MILLISECONDS)
+    writer.append(one_partition_sales(2))
+    requests = emulator.requests()
+    uploads = [request for request in requests if request.service == "s3"]
+    (commit,) = (request for request in requests if request.service == "catalog")
+    assert counted(requests) == WARM_COMMIT
+    assert max_concurrent(uploads) == len(uploads)
+    assert commit.arrived >= max(request.answered for request in uploads)
 
 
-def test_a_file_of_several_megabytes_is_one_request(stand: Stand) -> None:
-    writer = our_writer(stand, stand.stores())
-    writer.append(sales_of_one_partition(1))
-    sales = sales_of_one_partition(3000)
-    stand.delay(0)
+def test_a_cold_writer_also_requests_the_configuration_and_the_table(emulator: ProxiedEmulator, stores: Stores) -> None:
+    emulator.delay(0)
+    TableWriter(stores.settings(emulator.proxy)).append(one_partition_sales(1))
+    assert counted(emulator.requests()) == {**WARM_COMMIT, "catalog GET": 2}
+
+
+def test_a_file_of_several_megabytes_is_one_request(emulator: ProxiedEmulator, stores: Stores) -> None:
+    writer = TableWriter(stores.settings(emulator.proxy))
+    writer.append(one_partition_sales(1))
+    sales = one_partition_sales(2000)
+    emulator.delay(0)
     writer.append(sales)
-    passed = stand.passed()
-    assert counted(passed) == WARM_COMMIT
-    assert MULTIPART_FROM_BYTES // 2 < max(one.body_bytes for one in passed) < MULTIPART_FROM_BYTES
+    requests = emulator.requests()
+    assert counted(requests) == WARM_COMMIT
+    assert MULTIPART_FROM_BYTES // 2 < max(request.body_bytes for request in requests) < MULTIPART_FROM_BYTES
 
 
-def test_a_lost_race_uploads_the_manifest_list_again_and_nothing_else(stand: Stand) -> None:
-    stores = stand.stores()
-    writer, other = our_writer(stand, stores), our_writer(stand, stores)
-    writer.append(sales_of_one_partition(1))
-    other.append(sales_of_one_partition(1))
-    stand.delay(0)
-    result = writer.append(sales_of_one_partition(1))
+def test_after_a_lost_race_only_the_manifest_list_is_uploaded_again(emulator: ProxiedEmulator, stores: Stores) -> None:
+    writer, other = (TableWriter(stores.settings(emulator.proxy)) for _ in range(2))
+    writer.append(one_partition_sales(1))
+    other.append(one_partition_sales(1))
+    emulator.delay(0)
+    result = writer.append(one_partition_sales(1))
     assert isinstance(result, Landed)
     assert result.conflicts == 1
-    # The table and its newest manifest list are read; the data file and the manifest are there already.
-    assert counted(stand.passed()) == {"s3 PUT": 4, "s3 GET": 1, "catalog GET": 1, "catalog POST": 2}
+    # The table and its newest manifest list are read again. The data file and the manifest are already uploaded.
+    assert counted(emulator.requests()) == {"s3 PUT": 4, "s3 GET": 1, "catalog GET": 1, "catalog POST": 2}
 
 
-def test_a_batch_of_500_sales(stand: Stand) -> None:
-    handle = our_handler(stand, stand.stores())
+def test_requests_of_a_batch_of_500_sales(emulator: ProxiedEmulator, stores: Stores) -> None:
+    handle = function_handler(stores.settings(emulator.proxy))
     handle(batch(1))
     event = one_partition_batch(500)
-    stand.delay(0)
+    emulator.delay(0)
     handle(event)
-    passed = stand.passed()
-    assert dynamodb(passed).total() <= 70
-    assert set(dynamodb(passed)) <= {"BatchExecuteStatement", "BatchGetItem", "BatchWriteItem"}
-    assert table(passed) == WARM_COMMIT
+    requests = emulator.requests()
+    assert dynamodb(requests).total() <= 70
+    assert set(dynamodb(requests)) <= {"BatchExecuteStatement", "BatchGetItem", "BatchWriteItem"}
+    assert table(requests) == WARM_COMMIT
 
 
-def test_a_batch_that_is_delivered_again_writes_nothing(stand: Stand) -> None:
-    handle = our_handler(stand, stand.stores())
+def test_a_redelivered_batch_writes_nothing(emulator: ProxiedEmulator, stores: Stores) -> None:
+    handle = function_handler(stores.settings(emulator.proxy))
     event = batch(100)
     handle(event)
-    stand.delay(0)
+    emulator.delay(0)
     handle(event)
-    passed = stand.passed()
-    assert dynamodb(passed) == {"BatchExecuteStatement": 4, "BatchGetItem": 1}
-    assert not table(passed)
+    requests = emulator.requests()
+    assert dynamodb(requests) == {"BatchExecuteStatement": 4, "BatchGetItem": 1}
+    assert not table(requests)
 
 
-def test_one_direct_event(stand: Stand) -> None:
-    handle = our_handler(stand, stand.stores())
+def test_requests_of_one_direct_event(emulator: ProxiedEmulator, stores: Stores) -> None:
+    handle = function_handler(stores.settings(emulator.proxy))
     first, second = envelopes(2)
     handle(first)
-    stand.delay(0)
+    emulator.delay(0)
     handle(second)
-    passed = stand.passed()
-    assert dynamodb(passed) == {"BatchExecuteStatement": 1, "BatchGetItem": 1, "BatchWriteItem": 2}
-    assert table(passed) == WARM_COMMIT
+    requests = emulator.requests()
+    assert dynamodb(requests) == {"BatchExecuteStatement": 1, "BatchGetItem": 1, "BatchWriteItem": 2}
+    assert table(requests) == WARM_COMMIT

@@ -18,9 +18,10 @@ from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from catalog_config.s3_objects import S3Objects
 from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
-from tests.contract.dynamodb.dynamodb_tables import create_tables
-from tests.engines.fixtures import ACCESS_KEY, REGION, SECRET_KEY, emulator, make_bucket
-from tests.engines.server_process import free_port
+from testbed.dynamodb_tables import create_tables
+from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY, emulator
+from testbed.server_process import free_port
+from tests.engines.fixtures import make_bucket
 
 BUCKET = "objects"
 CONTENT = b"content" * 1000

@@ -1,0 +1,1 @@
+"""Tests of ``carousel_sync.bench`` without a stack."""

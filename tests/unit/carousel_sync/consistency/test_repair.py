@@ -158,7 +158,7 @@ def test_whether_rows_may_be_gone(older: Any, newer: Any, gone: bool) -> None:
 
 def test_the_measurement_uses_claims_and_items_that_verify_compares() -> None:
     fifth = verify_million.sale_number(5)
-    client = verify_million.MadeUpDynamoDB(6, projection_lost=False)
+    client = verify_million.GeneratedDynamoDB(6, projection_lost=False)
     (page,) = client.paginate(TableName="projection")
     assert sale_of_item(page["Items"][5]).digest == sale_of_row(fifth).digest
     (page,) = client.paginate(TableName="guard")

@@ -99,7 +99,7 @@ def test_a_load_that_is_too_high_ends_with_1_and_the_reason() -> None:
 
 
 def test_the_documentation_has_the_calculated_figures() -> None:
-    """If it fails: update the tables, and draw the pictures again (benchmarks.sizing_pictures)."""
+    """If it fails: update the tables, and draw the pictures again (benchmarks.planning_charts)."""
     text = (PROJECT_ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     with_it, without = (document("cost", "--embedding", values)["months"] for values in ("1024", "0"))
     (totals,) = re.findall(r"^\| total \| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 
 from lambda_fn.aws.batch_requests import is_transient
 from lambda_fn.json_requests import DynamoDBRequests, SQSRequests, UnreadableAnswer
-from tests.engines.server_process import free_port
+from testbed.server_process import free_port
 
 REQUEST: dict[str, Any] = {"RequestItems": {"guard": {"Keys": []}}}
 

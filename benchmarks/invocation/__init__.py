@@ -1,0 +1,1 @@
+"""Invocations of the handler, and its most expensive steps: claims in DynamoDB, and decoding events."""

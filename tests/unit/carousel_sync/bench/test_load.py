@@ -1,0 +1,101 @@
+"""Given-back messages are delivered again after the pause that the function asks for, a limited number of times."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from carousel_sync.bench.load import MAX_DELIVERIES, Tally, deliver
+from carousel_sync.bench.payloads import Payload, prepare
+from carousel_sync.bench.worker import Invocation
+from carousel_sync.events.generate import Recipe
+from lambda_fn.errors import StoreUnavailable
+from tests.fakes.clock import FakeClock
+
+ARN = "arn:aws:sqs:eu-west-1:000000000000:queue"
+RECIPE = Recipe(6, seed=3, until=date(2026, 1, 1), duplicates=0.0, invalid=0.0, embedding=0)
+
+Answer = Callable[[list[str], int], Invocation]
+
+
+@pytest.fixture
+def payloads(tmp_path: Path) -> list[Payload]:
+    return prepare(RECIPE, 3, ARN, tmp_path).payloads
+
+
+@contextmanager
+def handler(answer: Answer) -> Iterator[Connection[object, object]]:
+    """Run a handler in a thread. ``answer`` receives the messages' ids and the number of deliveries."""
+    ours, theirs = Pipe()
+
+    def serve() -> None:
+        with theirs:
+            while True:
+                try:
+                    path = theirs.recv()
+                except EOFError:
+                    return
+                records = json.loads(Path(str(path)).read_text())["Records"]
+                deliveries = int(records[0]["attributes"]["ApproximateReceiveCount"])
+                theirs.send(answer([record["messageId"] for record in records], deliveries))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with ours:
+        yield ours
+    thread.join()
+
+
+def done(given_back: tuple[str, ...] = (), error: str = "") -> Invocation:
+    return Invocation(0.1, 0.05, first=False, given_back=given_back, error=error)
+
+
+def deliver_all(answer: Answer, payloads: list[Payload], clock: FakeClock) -> tuple[Tally, list[int]]:
+    settled: list[int] = []
+    with handler(answer) as connection:
+        tally = deliver([connection], payloads, lambda progress: settled.append(progress.settled), clock)
+    return tally, settled
+
+
+def test_without_given_back_messages_every_batch_is_delivered_once(payloads: list[Payload]) -> None:
+    tally, settled = deliver_all(lambda ids, deliveries: done(), payloads, FakeClock())
+    assert (tally.delivered, tally.settled, tally.given_back, tally.abandoned) == (6, 6, 0, 0)
+    assert settled == [3, 6]
+
+
+def test_given_back_messages_are_delivered_again_after_their_pause(payloads: list[Payload]) -> None:
+    clock = FakeClock()
+    tally, settled = deliver_all(
+        lambda ids, deliveries: done(tuple(ids[:1]) if deliveries < 3 else ()), payloads, clock
+    )
+    # Two batches of three: one message of each is given back twice, for 10 and for 20 seconds.
+    assert settled == [2, 4, 4, 4, 5, 6]
+    assert (tally.given_back, tally.settled, tally.abandoned) == (4, 6, 0)
+    assert tally.seconds == clock.monotonic() == 30
+
+
+def test_a_failed_invocation_gives_everything_back(payloads: list[Payload]) -> None:
+    tally, _ = deliver_all(
+        lambda ids, deliveries: done(error="RuntimeError: no" if deliveries == 1 else ""), payloads, FakeClock()
+    )
+    assert (tally.delivered, tally.given_back, tally.settled) == (12, 6, 6)
+
+
+def test_a_message_that_is_always_given_back_is_abandoned(payloads: list[Payload]) -> None:
+    tally, _ = deliver_all(lambda ids, deliveries: done(tuple(ids)), payloads[:1], FakeClock())
+    assert (len(tally.invocations), tally.settled, tally.abandoned) == (MAX_DELIVERIES, 0, 3)
+
+
+def test_a_handler_that_has_ended_is_reported(payloads: list[Payload]) -> None:
+    ours, theirs = Pipe()
+    theirs.close()
+    with ours, pytest.raises(StoreUnavailable, match="ended before it received a batch"):
+        deliver([ours], payloads, lambda progress: None, FakeClock())
