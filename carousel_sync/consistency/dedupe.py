@@ -36,6 +36,7 @@ from carousel_sync.command_line.console import (
     working_on,
 )
 from carousel_sync.consistency.verify import readable_file_errors
+from catalog_config.pyiceberg_internals import pending_commit
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 from lambda_fn.runtime.retry import Deadline, Retry, SystemClock
 from lambda_fn.sale import SaleKey
@@ -160,8 +161,8 @@ def _commit(table: Table, key: SaleKey, row: pa.Table) -> None:
     """
     transaction = Transaction(table, autocommit=False)
     transaction.overwrite(row, _of(key))
-    requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
-    table.catalog.commit_table(table, requirements, transaction._updates)
+    requirements, updates = pending_commit(transaction)
+    table.catalog.commit_table(table, (*requirements, AssertTableUUID(uuid=table.metadata.table_uuid)), updates)
 
 
 def _of(key: SaleKey) -> BooleanExpression:

@@ -77,14 +77,19 @@ def following_properties(before: TableShape, after: TableShape) -> dict[str, str
     """Return the properties with the columns' new names in those that tell how statistics are kept."""
     properties: dict[str, str] = {}
     for name, value in before.properties.items():
-        column = name.removeprefix(_METRICS_PREFIX)
-        if column != name and column in before.schema._name_to_id:
-            called = after.name_of(before.schema.find_field(column).field_id)
-            if called is not None:
-                properties[f"{_METRICS_PREFIX}{called}"] = value
-        else:
+        column = _find(before.schema, name.removeprefix(_METRICS_PREFIX)) if name.startswith(_METRICS_PREFIX) else None
+        if column is None:
             properties[name] = value
+        elif (new_name := after.name_of(column.field_id)) is not None:
+            properties[f"{_METRICS_PREFIX}{new_name}"] = value
     return properties
+
+
+def _find(schema: Schema, name: str) -> NestedField | None:
+    try:
+        return schema.find_field(name)
+    except ValueError:
+        return None
 
 
 def ids_of(one: NestedField) -> set[int]:
