@@ -25,7 +25,7 @@ from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from lambda_fn.application import Application
-from lambda_fn.settings import Settings
+from lambda_fn.settings import FILE_IO, Settings
 from lambda_fn.wiring import build
 from schemas.sales_history import TABLE
 from tests.contract.dynamodb.dynamodb_tables import create_tables
@@ -159,6 +159,7 @@ class Stand:
             endpoint_url=endpoint,
             connect_timeout_seconds=_PATIENT_SECONDS,
             read_timeout_seconds=_PATIENT_SECONDS,
+            file_io=FILE_IO,
         )
 
     def _client(self, service: str) -> Any:

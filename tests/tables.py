@@ -20,6 +20,7 @@ from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
+from lambda_fn.settings import FILE_IO
 from schemas.evolution.migration import Operation
 from schemas.evolution.shape import change, requirements, shape_of
 from tests.engines.fixtures import REGION, IcebergRestServer
@@ -88,7 +89,7 @@ def s3_tables_config(endpoint: str, bucket: str) -> CatalogConfig:
     """Return a new table bucket of the emulator's S3 Tables."""
     client = boto3.client("s3tables", endpoint_url=endpoint, region_name=REGION)
     arn = client.create_table_bucket(name=bucket)["arn"]
-    return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint)
+    return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint, file_io=FILE_IO)
 
 
 def rest_config(server: IcebergRestServer) -> CatalogConfig:
@@ -101,6 +102,7 @@ def rest_config(server: IcebergRestServer) -> CatalogConfig:
         endpoint_url=server.s3_endpoint,
         # A Java server answers its first requests slowly on a busy machine.
         read_timeout_seconds=60.0,
+        file_io=FILE_IO,
     )
 
 

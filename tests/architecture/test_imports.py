@@ -18,8 +18,8 @@ ROOT = PROJECT_ROOT
 PACKAGES = ["lambda_fn", "schemas", "catalog_config", "carousel_sync"]
 CORE = ["event", "sale", "sync_sales", "ports", "process_deliveries", "runtime.retry"]
 INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_sqs", "mypy_boto3_dynamodb"}
-# The settings, whoever hands them the environment, and what stands for the SDK, whose own variables are its own.
-MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring", "catalog_config.aws"}
+# The settings, and the composition root, which passes the environment to them.
+MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring"}
 
 
 @cache
