@@ -6,14 +6,14 @@ Source: AWS Glue Developer Guide, "Connecting to the Data Catalog using AWS Glue
 from __future__ import annotations
 
 from catalog_config.config import CatalogConfig
+from catalog_config.endpoints import iceberg_endpoint
 
 
 def properties(config: CatalogConfig) -> dict[str, str]:
     """Return pyiceberg's catalog properties."""
-    endpoint = config.endpoint_url or f"https://glue.{config.region}.amazonaws.com"
     return {
         "type": "rest",
-        "uri": f"{endpoint.rstrip('/')}/iceberg",
+        "uri": iceberg_endpoint("glue", config),
         "warehouse": glue_warehouse(config.warehouse),
         "rest.sigv4-enabled": "true",
         "rest.signing-name": "glue",
@@ -22,6 +22,6 @@ def properties(config: CatalogConfig) -> dict[str, str]:
 
 
 def glue_warehouse(table_bucket_arn: str) -> str:
-    """Turn ``arn:aws:s3tables:REGION:ACCOUNT:bucket/NAME`` into ``ACCOUNT:s3tablescatalog/NAME``."""
+    """Return the warehouse ``ACCOUNT:s3tablescatalog/NAME`` of ``arn:aws:s3tables:REGION:ACCOUNT:bucket/NAME``."""
     account, resource = table_bucket_arn.split(":", 5)[4:]
     return f"{account}:s3tablescatalog/{resource.removeprefix('bucket/')}"

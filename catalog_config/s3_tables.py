@@ -6,14 +6,14 @@ Source: Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Icebe
 from __future__ import annotations
 
 from catalog_config.config import CatalogConfig
+from catalog_config.endpoints import iceberg_endpoint
 
 
 def properties(config: CatalogConfig) -> dict[str, str]:
     """Return pyiceberg's catalog properties."""
-    endpoint = config.endpoint_url or f"https://s3tables.{config.region}.amazonaws.com"
     return {
         "type": "rest",
-        "uri": f"{endpoint.rstrip('/')}/iceberg",
+        "uri": iceberg_endpoint("s3tables", config),
         "warehouse": config.warehouse,
         "rest.sigv4-enabled": "true",
         "rest.signing-name": "s3tables",

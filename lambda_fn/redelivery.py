@@ -1,21 +1,22 @@
-"""When a given-back message comes back: soon at first, later and later after that.
+"""Schedules the redelivery of messages that were not processed: soon at first, then with exponential back-off.
 
-By itself SQS waits for the queue's whole visibility time-out, which has to be six times the function's own and the
-batch window besides, whatever the reason was. Most reasons (another attempt holds the sale, a commit lost too many
-races) are over in seconds.
+By default, SQS redelivers a message after the queue's visibility time-out, which has to be six times the function's
+time-out plus the batch window. Most failures (another attempt holds the sale, a commit lost too many races) are over
+within seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from more_itertools import chunked
 
-from catalog_config.signed_requests import Service
-from lambda_fn.json_requests import SQSRequests
 from lambda_fn.runtime.retry import Deadline
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 FIRST_SECONDS: Final = 10
 LONGEST_SECONDS: Final = 360
@@ -25,27 +26,26 @@ _DOUBLINGS_LIMIT: Final = 10
 
 
 class SQSRedelivery:
-    """Sets the time at which messages come back. Only a help: where it fails, the queue's own time-out holds."""
+    """Shortens the visibility time-out of messages. An optimization: if it fails, the queue's own time-out applies."""
 
-    def __init__(self, client: SQSRequests, region: str, endpoint_url: str | None, request_seconds: float) -> None:
+    def __init__(self, client: SQSClient, request_seconds: float) -> None:
         self._client = client
-        self._base_url = Service("sqs", region, endpoint_url).url()
         self._request_seconds = request_seconds
 
     def schedule(
         self, records: Sequence[Mapping[str, Any]], given_back: Collection[str], deadline: Deadline
     ) -> Collection[str]:
-        """Have the given-back messages come back sooner; return the ids of those for which the queue agreed."""
+        """Shorten the time-outs of messages that were given back, and return the ids of those that SQS confirmed."""
         returning = [
             record
             for record in records
             if record["messageId"] in given_back and {"receiptHandle", "eventSourceARN"} <= record.keys()
         ]
-        agreed: set[str] = set()
+        confirmed: set[str] = set()
         for batch in chunked(returning, BATCH_LIMIT):
             if deadline.allows(self._request_seconds):
-                agreed.update(self._schedule_batch(batch))
-        return agreed
+                confirmed.update(self._schedule_batch(batch))
+        return confirmed
 
     def _schedule_batch(self, batch: Sequence[Mapping[str, Any]]) -> set[str]:
         entries: list[Any] = [
@@ -60,11 +60,11 @@ class SQSRedelivery:
 
     def _queue_url(self, record: Mapping[str, Any]) -> str:
         account, name = record["eventSourceARN"].split(":")[-2:]
-        return f"{self._base_url}/{account}/{name}"
+        return f"{self._client.meta.endpoint_url.rstrip('/')}/{account}/{name}"
 
 
 def wait_seconds(record: Mapping[str, Any]) -> int:
-    """Return how long a message is to wait: twice as long at each delivery, up to the longest."""
+    """Return a message's time-out in seconds, which doubles with each delivery up to ``LONGEST_SECONDS``."""
     received = record.get("attributes", {}).get("ApproximateReceiveCount", "1")
     deliveries = int(received) if str(received).isdecimal() else 1
     return int(min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(max(deliveries - 1, 0), _DOUBLINGS_LIMIT)))

@@ -1,4 +1,4 @@
-"""The environment of the function, read once: nothing else looks at it but for the SDK's own variables."""
+"""The function's environment, read once. Only the AWS SDK reads variables of its own besides."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from lambda_fn.errors import ConfigurationError
 
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
 READ_TIMEOUT_SECONDS: Final = 4.0
+FILE_IO: Final = "lambda_fn.aws.s3_file_io.S3FileIO"
 
-# AWS SDKs and Tools Reference Guide, "Dual-stack and FIPS endpoints" and "Service-specific endpoints".
-_OTHER_ENDPOINTS: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
-_ENDPOINT_OF_A_SERVICE: Final = "AWS_ENDPOINT_URL_"
+# What Powertools takes for true.
+_TRUE: Final = ("1", "y", "yes", "t", "true", "on")
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that an operator can set. Names carry their units.
 
-    The time-outs are those of requests to DynamoDB and SQS; the catalog's are in ``catalog``.
+    The time-outs apply to requests to DynamoDB and SQS; ``catalog`` has those of the catalog and its files. An
+    ``endpoint_url`` applies to every client, also where the environment names an endpoint for a single service.
     """
 
     stage: str
@@ -36,6 +37,12 @@ class Settings:
     endpoint_url: str | None
     connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+    tracing: bool = False
+
+    @property
+    def request_seconds(self) -> float:
+        """The longest time that one request to DynamoDB or SQS can take."""
+        return self.connect_timeout_seconds + self.read_timeout_seconds
 
     @property
     def table_identifier(self) -> tuple[str, str]:
@@ -46,13 +53,12 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read the settings.
 
-        Raises ConfigurationError that names the first variable that is missing or malformed.
+        Raises ConfigurationError, which names the first variable that is missing or malformed.
         """
-        _refuse_what_is_not_followed(environment)
         endpoint_url = _url(environment, "AWS_ENDPOINT_URL") if environment.get("AWS_ENDPOINT_URL") else None
         region = (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "").strip()
         if not region:
-            raise _missing("AWS_REGION", "the region of the tables and queues; the Lambda service sets it")
+            raise _missing("AWS_REGION", "the region of the tables and queues; Lambda sets it")
         return cls(
             stage=_required(environment, "STAGE", "the deployment stage, such as dev or prod"),
             region=region,
@@ -63,7 +69,14 @@ class Settings:
             projection_table=_required(environment, "PROJECTION_TABLE", "the DynamoDB table of look-ups"),
             dead_letter_queue_url=_url(environment, "DEAD_LETTER_QUEUE_URL"),
             endpoint_url=endpoint_url,
+            tracing=_is_traced(environment),
         )
+
+
+def _is_traced(environment: Mapping[str, str]) -> bool:
+    """Return whether there is an X-Ray daemon, as always in Lambda, and the template did not disable tracing."""
+    disabled = environment.get("POWERTOOLS_TRACE_DISABLED", "").strip().lower()
+    return bool(environment.get("AWS_XRAY_DAEMON_ADDRESS")) and disabled not in _TRUE
 
 
 def _catalog(environment: Mapping[str, str], region: str, endpoint_url: str | None) -> CatalogConfig:
@@ -80,25 +93,15 @@ def _catalog(environment: Mapping[str, str], region: str, endpoint_url: str | No
                 f"Environment variable TABLE_BUCKET_ARN is {warehouse!r}; it has to be the ARN of a table bucket, "
                 "arn:aws:s3tables:REGION:ACCOUNT:bucket/NAME."
             )
-        return CatalogConfig(kind=kind, region=region, warehouse=warehouse, endpoint_url=endpoint_url)
+        return CatalogConfig(kind=kind, region=region, warehouse=warehouse, endpoint_url=endpoint_url, file_io=FILE_IO)
     return CatalogConfig(
         kind=kind,
         region=region,
         warehouse=_required(environment, "CATALOG_WAREHOUSE", "the warehouse's name, location or folder"),
         uri=_required(environment, "CATALOG_URI", "the REST server's address, or sqlite:///FILE for a local catalog"),
         endpoint_url=endpoint_url,
+        file_io=None if kind is CatalogKind.LOCAL else FILE_IO,
     )
-
-
-def _refuse_what_is_not_followed(environment: Mapping[str, str]) -> None:
-    """Refuse what would send an SDK client's requests elsewhere: who sets it relies on where they go."""
-    for name, value in environment.items():
-        switched_on = name in _OTHER_ENDPOINTS and value.strip().lower() == "true"
-        if switched_on or (name.startswith(_ENDPOINT_OF_A_SERVICE) and value):
-            raise ConfigurationError(
-                f"Environment variable {name} is {value!r}, and the function's requests would not follow it. Nothing "
-                "was processed and the events stay where they are. Remove it; AWS_ENDPOINT_URL holds for every service."
-            )
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:

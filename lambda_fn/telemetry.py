@@ -1,11 +1,11 @@
-"""Structured logs and metrics, through Powertools for AWS Lambda."""
+"""Structured logs, metrics and traces, through Powertools for AWS Lambda."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any, Final, Unpack
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
 from lambda_fn.ports import LogKeys, Metric, Reason
@@ -13,7 +13,7 @@ from lambda_fn.ports import LogKeys, Metric, Reason
 SERVICE: Final = "carousel-sync"
 NAMESPACE: Final = "CarouselSync"
 
-# A line is attributed to who called this module, not to this module.
+# A log line is attributed to the caller of this module.
 _CALLER: Final = 3
 
 _ALLOWED_KEYS: Final = frozenset(LogKeys.__annotations__)
@@ -23,27 +23,37 @@ _UNITS: Final = {
 }
 
 
-class PowertoolsTelemetry:
-    """Logs as JSON lines; metrics as CloudWatch's embedded metric format, written once for each invocation.
+def trace_requests() -> None:
+    """Record every later request of an SDK client as an X-Ray sub-segment of the invocation that sends it.
 
-    Keys of a log line are an allow-list: no description, price or embedding can reach a log, whoever calls.
+    In Lambda, the X-Ray SDK finds the invocation's segment in the environment, from any thread: requests of worker
+    threads need no context of their caller. A sub-segment holds names, counts and errors, and no content of a request.
+    """
+    # The settings decide whether there are traces; X-Ray's SDK is imported only by a tracer that is enabled.
+    Tracer(service=SERVICE, disabled=False, patch_modules=("botocore",))
+
+
+class PowertoolsTelemetry:
+    """Logs as JSON lines, and metrics in CloudWatch's embedded metric format, written once per invocation.
+
+    Only keys of an allow-list reach a log line: no description, price or embedding is ever logged.
     """
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self._logger = Logger(service=SERVICE)
-        # Metrics() of one process share what they hold: two applications would count into each other's dimensions.
+        # Instances of Metrics share their state: two applications in a process would mix their dimensions.
         self._metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
         self._metrics.set_default_dimensions(stage=stage)
-        # Throttled requests are told by the threads that made them.
+        # The threads that send requests count throttled ones.
         self._lock = threading.Lock()
         self._cold_start = True
 
     def start(self, request_id: str) -> None:
-        """Begin an invocation: its request id goes with every line, and whether it is its process's first."""
+        """Begin an invocation. Every log line carries its request id, and whether it is the process's first."""
         self._logger.append_keys(request_id=request_id, cold_start=self._cold_start)
         self.measure(Metric.COLD_STARTS, int(self._cold_start))
-        # Zeros are told too: a gap in a graph would leave open whether nothing happened or nothing was said.
+        # Zeros are recorded, too: a gap in a graph could also mean that nothing was recorded.
         self.measure(Metric.DYNAMODB_THROTTLES, 0)
         self._cold_start = False
 
@@ -52,32 +62,32 @@ class PowertoolsTelemetry:
         self._metrics.flush_metrics()
 
     def info(self, text: str, **keys: Unpack[LogKeys]) -> None:
-        """Log something that is as it should be."""
+        """Log a normal event."""
         self._logger.info(text, extra=_allowed(keys), stacklevel=_CALLER)
 
     def warning(self, text: str, **keys: Unpack[LogKeys]) -> None:
-        """Log something that was refused or has to be done again."""
+        """Log a rejection, or work that has to be repeated."""
         self._logger.warning(text, extra=_allowed(keys), stacklevel=_CALLER)
 
     def failure(self, error: Exception) -> None:
-        """Log an invocation that failed as a whole; its events are delivered again."""
+        """Log an invocation that failed as a whole. Its events are delivered again."""
         self._logger.error("[CarouselSync] Failed to sync", extra={"cause": f"{type(error).__name__}: {error}"})
 
     def measure(self, metric: Metric, value: float) -> None:
-        """Add to a metric of this invocation, from any thread."""
+        """Add to a metric of this invocation. Any thread may call it."""
         with self._lock:
             self._metrics.add_metric(metric.value, _UNITS.get(metric, MetricUnit.Count), value)
 
     def throttled(self, requests: int) -> None:
-        """Count what DynamoDB did not take because it came too fast: requests, or items of a request."""
+        """Count the requests, or items of a request, that DynamoDB throttled."""
         self.measure(Metric.DYNAMODB_THROTTLES, requests)
 
     def table_answered(self, size_bytes: int) -> None:
-        """Note the size of the table's metadata, as the catalog's answer carried it."""
+        """Record the size of the table's metadata in a catalog's answer."""
         self.measure(Metric.METADATA_BYTES, size_bytes)
 
     def rejected(self, reason: Reason) -> None:
-        """Count a rejected event under its reason."""
+        """Count a rejected event by its reason."""
         self.measure(Metric.SALES_REJECTED, 1)
         with single_metric(
             name=Metric.SALES_REJECTED.value,

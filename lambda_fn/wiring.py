@@ -1,6 +1,6 @@
 """The composition root: from the environment to a running application, at the first call and not at import.
 
-Nothing random and nothing connected exists before that, so that a snapshot of an initialised function (Lambda
+Nothing random and nothing connected exists before that, so that a snapshot of an initialized function (Lambda
 SnapStart) can be restored many times.
 """
 
@@ -8,60 +8,57 @@ from __future__ import annotations
 
 import os
 import random
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final
 
 from catalog_config.connect import connect
 from lambda_fn.application import Application
 from lambda_fn.aws.batch_requests import Batches
+from lambda_fn.aws.clients import dynamodb_client, sqs_client
 from lambda_fn.dead_letters.dead_letter_queue import SQSDeadLetters
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.json_requests import DynamoDBRequests, SQSRequests
+from lambda_fn.ports import SalesTable
 from lambda_fn.process_deliveries import ProcessDeliveries
 from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
 from lambda_fn.redelivery import SQSRedelivery
 from lambda_fn.runtime.parallel import Parallel, Threads
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
-from lambda_fn.runtime.startup import nothing_is_garbage
+from lambda_fn.runtime.startup import without_garbage_collection
 from lambda_fn.settings import Settings
 from lambda_fn.sync_sales import SyncSales
-from lambda_fn.telemetry import PowertoolsTelemetry
+from lambda_fn.telemetry import PowertoolsTelemetry, trace_requests
 
 WORKERS: Final = 16
-# Between two tries to commit. A refusal comes within a round trip: where every loser waited seconds, the winner would
-# be done and nobody would commit meanwhile (docs/performance.md, "Contention"). A catalog that is out of order is asked
-# as often: some 150 times in an invocation's minute, by each of the few that run at the same time.
+# Between two tries to commit. A catalog refuses within a round trip: if every loser waited for seconds, nobody would
+# commit after the winner is done (docs/performance.md, "Contention"). A catalog that is down gets as many requests:
+# some 150 per invocation, from the few invocations that run at the same time.
 LONGEST_COMMIT_PAUSE_SECONDS: Final = 0.5
 
 
 @lru_cache(maxsize=1)
 def application() -> Application:
-    """Return the application of this process, made at the first call. Raises ConfigurationError."""
-    with nothing_is_garbage():
+    """Return the application of this process, built at the first call. Raises ConfigurationError."""
+    with without_garbage_collection():
         return build(Settings.from_environment(os.environ))
 
 
 def build(settings: Settings, clock: Clock | None = None) -> Application:
-    """Make an application. Opens no connection."""
+    """Build an application. Opens no connection."""
+    if settings.tracing:
+        trace_requests()
     clock = clock or SystemClock()
     retry = Retry(clock, random.SystemRandom())
     parallel = Threads(WORKERS)
     telemetry = PowertoolsTelemetry(settings.stage)
-    request_seconds = settings.connect_timeout_seconds + settings.read_timeout_seconds
+    dynamodb = dynamodb_client(settings, WORKERS)
+    sqs = sqs_client(settings, WORKERS)
 
-    where = (
-        settings.region,
-        settings.endpoint_url,
-        settings.connect_timeout_seconds,
-        settings.read_timeout_seconds,
-        WORKERS,
+    guard_batches, projection_batches = (
+        Batches(dynamodb, table, retry, parallel, settings.request_seconds, telemetry.throttled)
+        for table in (guard_table(settings.guard_table), projection_table(settings.projection_table))
     )
-    tables, queues = DynamoDBRequests(*where), SQSRequests(*where)
-    batched = partial(Batches, tables, retry=retry, parallel=parallel, request_seconds=request_seconds)
-    guard_batches = batched(guard_table(settings.guard_table), throttled=telemetry.throttled)
-    projection_batches = batched(projection_table(settings.projection_table), throttled=telemetry.throttled)
     projection = DynamoDBProjection(projection_batches)
     sync_sales = SyncSales(
         guard=DynamoDBGuard(guard_batches, clock, retry),
@@ -73,18 +70,16 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         parallel=parallel,
         new_attempt_id=new_attempt_id,
     )
-    dead_letters = SQSDeadLetters(queues, settings.dead_letter_queue_url, retry, request_seconds)
+    dead_letters = SQSDeadLetters(sqs, settings.dead_letter_queue_url, retry, settings.request_seconds)
     return Application(
         process=ProcessDeliveries(sync_sales, projection, dead_letters, telemetry),
-        redelivery=SQSRedelivery(queues, settings.region, settings.endpoint_url, request_seconds),
+        redelivery=SQSRedelivery(sqs, settings.request_seconds),
         telemetry=telemetry,
         clock=clock,
     )
 
 
-def sales_table(
-    settings: Settings, clock: Clock, parallel: Parallel, telemetry: PowertoolsTelemetry
-) -> IcebergSalesTable:
+def sales_table(settings: Settings, clock: Clock, parallel: Parallel, telemetry: PowertoolsTelemetry) -> SalesTable:
     """Make the writer of the Iceberg table alone, as the application has it. Opens no connection."""
     catalog = settings.catalog
     store = PyIcebergStore(
@@ -92,7 +87,7 @@ def sales_table(
         identifier=settings.table_identifier,
         parallel=parallel,
         clock=clock,
-        request_seconds=catalog.connect_timeout_seconds + catalog.read_timeout_seconds,
+        request_seconds=catalog.request_seconds,
     )
     return IcebergSalesTable(store, Retry(clock, random.SystemRandom(), longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS))
 

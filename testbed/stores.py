@@ -11,7 +11,7 @@ import boto3
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
-from lambda_fn.settings import Settings
+from lambda_fn.settings import FILE_IO, Settings
 from schemas.sales_history import TABLE
 from testbed.dynamodb_tables import create_tables
 from testbed.emulator import CLIENT_ENVIRONMENT, REGION
@@ -71,7 +71,7 @@ def create_stores(endpoint: str) -> Stores:
     create_tables(client("dynamodb", endpoint), guard_table, projection_table)
     queue_url = client("sqs", endpoint).create_queue(QueueName=f"dead-letters-{suffix}")["QueueUrl"]
     bucket_arn = client("s3tables", endpoint).create_table_bucket(name=f"lake-{suffix}")["arn"]
-    catalog = CatalogConfig(CatalogKind.S3_TABLES, REGION, bucket_arn, endpoint_url=endpoint)
+    catalog = CatalogConfig(CatalogKind.S3_TABLES, REGION, bucket_arn, endpoint_url=endpoint, file_io=FILE_IO)
     stores = Stores(endpoint, catalog, f"n{suffix}", guard_table, projection_table, queue_url)
     ensure_table(connect(catalog), *stores.identifier)
     return stores

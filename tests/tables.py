@@ -21,6 +21,7 @@ from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import SalesTable
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
+from lambda_fn.settings import FILE_IO
 from schemas.evolution.migration import Operation
 from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_updates import change_between, requirements
@@ -91,7 +92,7 @@ def s3_tables_config(endpoint: str, bucket: str) -> CatalogConfig:
     """Create a table bucket in the emulator's S3 Tables, and return it as a catalog."""
     client = boto3.client("s3tables", endpoint_url=endpoint, region_name=REGION)
     arn = client.create_table_bucket(name=bucket)["arn"]
-    return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint)
+    return CatalogConfig(CatalogKind.S3_TABLES, REGION, arn, endpoint_url=endpoint, file_io=FILE_IO)
 
 
 def rest_config(server: IcebergRestServer) -> CatalogConfig:
@@ -104,6 +105,7 @@ def rest_config(server: IcebergRestServer) -> CatalogConfig:
         endpoint_url=server.s3_endpoint,
         # On a busy machine a Java server responds slowly to its first requests.
         read_timeout_seconds=60.0,
+        file_io=FILE_IO,
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+from more_itertools import chunked
 
 from benchmarks.measuring import Bench, alternate, paired_ratio, timed
 from benchmarks.report import Row
-from lambda_fn.aws.batch_requests import Batches, chunks
+from lambda_fn.aws.batch_requests import Batches
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.guard.items import claimed_item
 from lambda_fn.ports import NO_SNAPSHOT
@@ -89,7 +90,7 @@ def _claims(table: str, endpoint: str) -> dict[str, Claim]:
     def in_transactions(sales: Sequence[Sale]) -> object:
         return threads.map(
             lambda chunk: client.transact_write_items(TransactItems=[{"Put": put(sale)} for sale in chunk]),
-            list(chunks(sales, TRANSACTION_LIMIT)),
+            list(chunked(sales, TRANSACTION_LIMIT)),
         )
 
     def in_single_puts(sales: Sequence[Sale]) -> object:

@@ -13,7 +13,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from carousel_sync.command_line.stage import resolve
 from carousel_sync.backfill.landing import (
     Backfill,
     BackfillReport,
@@ -39,6 +38,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
 
 BATCH_SIZE: Final = 500

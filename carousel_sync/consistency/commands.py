@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     EXIT_FAILED,
@@ -26,6 +25,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.dedupe import SaleRows, keep_one_row, rows_of
 from carousel_sync.consistency.presentation import (

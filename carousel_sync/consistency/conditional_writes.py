@@ -102,7 +102,6 @@ def _claim_unchanged(read: GuardItem) -> ConditionBase:
 
 def _item_unchanged(read: Item) -> ConditionBase:
     """Return the condition that all attributes that the function writes have the values that were read."""
-    attributes = (
-        Attr(name).eq(read[name]) if name in read else Attr(name).not_exists() for name in sorted(ITEM_ATTRIBUTES - _KEY)
-    )
+    names = sorted(ITEM_ATTRIBUTES - _KEY)
+    attributes = (Attr(name).eq(read[name]) if name in read else Attr(name).not_exists() for name in names)
     return reduce(and_, attributes, Attr("PK").exists())

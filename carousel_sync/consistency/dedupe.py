@@ -19,6 +19,7 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update import AssertTableUUID
 
 from carousel_sync.aws.target import CATALOG_FAILURES, Target
+from catalog_config.pyiceberg_internals import pending_commit
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 from lambda_fn.runtime.retry import Deadline, Retry, SystemClock
 from lambda_fn.sale import SaleKey
@@ -104,8 +105,8 @@ def _replace_rows(table: Table, key: SaleKey, row: pa.Table) -> None:
     """
     transaction = Transaction(table, autocommit=False)
     transaction.overwrite(row, _is_sale(key))
-    requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
-    table.catalog.commit_table(table, requirements, transaction._updates)
+    requirements, updates = pending_commit(transaction)
+    table.catalog.commit_table(table, (*requirements, AssertTableUUID(uuid=table.metadata.table_uuid)), updates)
 
 
 def _is_sale(key: SaleKey) -> BooleanExpression:

@@ -14,8 +14,8 @@ from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.event_bus import EventBus, bus_of
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line.console import progress_bar, stdout, working_on
-from carousel_sync.consistency import verify
 from carousel_sync.consistency.compare import Report
+from carousel_sync.consistency.presentation import show_report, verify_with_progress
 from carousel_sync.dead_letters.queue import scanning
 from carousel_sync.events.event_file import read_event
 from carousel_sync.events.generate import Recipe, Role
@@ -61,8 +61,8 @@ def play(stack: LocalStack) -> bool:
     _show_dead_letters(target)
 
     _heading(7, "Verification", "The table, the projection and the guard, compared sale by sale.")
-    report = verify.verify_target(target)
-    verify.show(report, stdout)
+    report = verify_with_progress(target)
+    show_report(report, target)
     return _judge(report, recipe.sales + 1, drained)
 
 

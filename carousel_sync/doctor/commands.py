@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -21,6 +20,7 @@ from carousel_sync.command_line.console import (
     readable_errors,
     stdout,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.doctor.checks import CHECKS, run_checks
 from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
 from carousel_sync.doctor.stage import Stage

@@ -54,13 +54,20 @@ LEFT_OUT: Final = (
     # --- the AWS SDK ---
     LeftOut(
         "botocore/data/*",
-        "Models of AWS services, and rules for clients of them: the function has none, and signs its requests itself",
-        kept=frozenset({"partitions.json"}),
+        "Models of AWS services that the function has no client of",
+        kept=frozenset(
+            {
+                *("dynamodb", "sqs", "s3", "s3tables", "glue", "sts"),
+                *("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"),
+            }
+        ),
     ),
+    LeftOut("boto3/data", "Models of boto3's resources; the function uses clients"),
+    LeftOut("boto3/examples", "Examples in boto3's documentation"),
     # --- dependencies of unused parts ---
     LeftOut("hive_metastore", "Hive's catalog"),
     LeftOut("fb303", "Hive's catalog"),
-    LeftOut("fsspec*", "File access of pyiceberg through fsspec; ours is catalog_config.s3_file_io"),
+    LeftOut("fsspec*", "File access of pyiceberg through fsspec; ours is lambda_fn.aws.s3_file_io"),
     LeftOut("pyiceberg/cli", "pyiceberg's command line"),
     LeftOut("click*", "Only pyiceberg's command line imports it"),
     LeftOut("rich*", "Tables on a terminal; pyiceberg imports it only to print a schema"),

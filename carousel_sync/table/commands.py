@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.console import (
     DEFAULT_STAGE,
     JsonOption,
@@ -23,6 +22,7 @@ from carousel_sync.command_line.console import (
     stdout,
     working_on,
 )
+from carousel_sync.command_line.stage import resolve
 from carousel_sync.table.apply import apply_to
 from carousel_sync.table.status import State, TableStatus, find_table, options_of, status_of
 from catalog_config.drift import describe

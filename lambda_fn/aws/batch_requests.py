@@ -1,27 +1,29 @@
-"""Batched requests to DynamoDB, each of which answers for its items one by one.
+"""Batched requests to DynamoDB, each of which reports the result of every item separately.
 
-Shared by the guard and the projection. The client retries nothing by itself (see wiring): what could not be done is
-tried again here, within the deadline.
+The guard and the projection share them. The client retries nothing (:mod:`lambda_fn.aws.clients`); reads and puts that
+failed or were throttled are retried here, within the deadline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnectedError
 from more_itertools import chunked
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
-from lambda_fn.json_requests import DynamoDBRequests
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.settings import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 Item = dict[str, Any]
-"""An item in DynamoDB's own notation: ``{"name": {"S": "text"}}``."""
+"""An item in DynamoDB's notation: ``{"name": {"S": "text"}}``."""
 
 # Amazon DynamoDB API Reference: BatchGetItem, BatchWriteItem, BatchExecuteStatement.
 GET_LIMIT: Final = 100
@@ -29,7 +31,7 @@ WRITE_LIMIT: Final = 25
 STATEMENT_LIMIT: Final = 25
 
 REQUEST_SECONDS: Final = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
-"""The longest that one request can take."""
+"""The longest time that one request can take."""
 
 _TRANSIENT_CODES: Final = frozenset(
     {
@@ -60,7 +62,7 @@ _THROTTLING_CODES: Final = frozenset(
         "TooManyRequestsException",
     }
 )
-"""Of a refused request, and of one statement of a batch (BatchStatementErrorCodeEnum)."""
+"""Error codes of whole requests, and of single statements in a batch (BatchStatementErrorCodeEnum)."""
 _SERVER_ERROR: Final = 500
 
 
@@ -89,33 +91,36 @@ class KeyedTable:
 
 
 class StatementAnswer(NamedTuple):
-    """How one statement of a batch ended: ``error`` is None for success, "NoAnswer" when the request failed."""
+    """The result of one statement in a batch: ``error`` is None on success, and "NoAnswer" if the request failed."""
 
     error: str | None
     message: str = ""
 
 
 def is_transient(error: BotoCoreError | ClientError) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Return whether the same request may succeed a little later."""
     if isinstance(error, ClientError):
         answer: Any = error.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= _SERVER_ERROR or answer.get("Error", {}).get("Code") in _TRANSIENT_CODES
-    # botocore has two families here: no connection, and a connection that failed before the whole answer was there.
+    # botocore has two families of errors: no connection, and a connection that failed before the answer was complete.
     return isinstance(error, NotConnectedError | HTTPClientError)
 
 
 class Batches:
-    """Reads, puts and conditional statements over many items of one table at a time.
+    """Reads, puts and conditional statements over many items of one table.
 
-    A large batch is more requests than run side by side. Each begins only if it can end before the deadline: where
-    every request waits for its time-out, the last of them would be minutes late. ``throttled`` is told, from any
-    thread, how many requests or items were throttled.
+    A large batch takes more requests than run in parallel. Each one starts only if it can end before the deadline:
+    if every request ran into its time-out, the last would otherwise be minutes late. ``throttled`` is called, from any
+    thread, with the number of requests or items that DynamoDB throttled.
+
+    An answer that lacks the member that DynamoDB always sends is one that the SDK could not parse: for a proxy's page
+    with status 200, it returns an empty answer and raises nothing. Such a request counts as unanswered.
     """
 
     def __init__(
         self,
-        client: DynamoDBRequests,
+        client: DynamoDBClient,
         table: KeyedTable,
         retry: Retry,
         parallel: Parallel,
@@ -131,25 +136,25 @@ class Batches:
 
     @property
     def request_seconds(self) -> float:
-        """The longest that one request can take."""
+        """The longest time that one request can take."""
         return self._request_seconds
 
     @property
     def table(self) -> KeyedTable:
-        """The table that is read and written."""
+        """The table that these requests read and write."""
         return self._table
 
     def get(self, keys: Collection[ItemKey], deadline: Deadline) -> dict[ItemKey, Item]:
-        """Read items with strong consistency; an item that does not exist is left out.
+        """Read items with strong consistency. The result omits items that do not exist.
 
-        Raises StoreUnavailable when any of them could not be read before the deadline.
+        Raises StoreUnavailable if not all items could be read before the deadline.
         """
         found: dict[ItemKey, Item] = {}
         pending = list(keys)
         if not pending:
             return found
         for _ in self._retry.tries(deadline, self._request_seconds):
-            answers = self._parallel.map(lambda some: self._get_once(some, deadline), chunked(pending, GET_LIMIT))
+            answers = self._parallel.map(lambda chunk: self._get_once(chunk, deadline), chunked(pending, GET_LIMIT))
             pending = []
             for items, unprocessed in answers:
                 found.update({self._table.key_of(item): item for item in items})
@@ -158,13 +163,13 @@ class Batches:
                 return found
         raise OutOfTime(
             f"DynamoDB table {self._table.name}: {len(pending)} of {len(keys)} items could not be read in time. "
-            "The sales concerned stay in the queue."
+            "The affected sales stay in the queue."
         )
 
     def put(self, items: Sequence[Item], deadline: Deadline) -> set[ItemKey]:
-        """Put items without a condition, and return the keys of those that are stored for certain.
+        """Put items unconditionally, and return the keys of those that are known to be stored.
 
-        Raises StoreUnavailable when DynamoDB refuses for a reason that waiting will not mend.
+        Raises StoreUnavailable if DynamoDB refuses for a reason that a retry cannot fix. Some items may be stored then.
         """
         pending = {self._table.key_of(item): item for item in items}
         wanted = set(pending)
@@ -172,7 +177,7 @@ class Batches:
             return wanted
         for _ in self._retry.tries(deadline, self._request_seconds):
             answers = self._parallel.map(
-                lambda some: self._put_once(some, deadline), chunked(pending.values(), WRITE_LIMIT)
+                lambda chunk: self._put_once(chunk, deadline), chunked(pending.values(), WRITE_LIMIT)
             )
             unprocessed = {key for answer in answers for key in answer}
             pending = {key: item for key, item in pending.items() if key in unprocessed}
@@ -181,12 +186,13 @@ class Batches:
         return wanted - pending.keys()
 
     def execute(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
-        """Run PartiQL write statements once, and tell how each ended. Those that came too late have "NoAnswer".
+        """Run each PartiQL write statement once, and return their results in order.
 
-        Raises StoreUnavailable when DynamoDB refuses for a reason that waiting will not mend.
+        Statements for which no time was left get "NoAnswer". Raises StoreUnavailable if DynamoDB refuses for a reason
+        that a retry cannot fix. Some statements may have taken effect then.
         """
         answers = self._parallel.map(
-            lambda some: self._execute_once(some, deadline), chunked(statements, STATEMENT_LIMIT)
+            lambda chunk: self._execute_once(chunk, deadline), chunked(statements, STATEMENT_LIMIT)
         )
         return [answer for batch in answers for answer in batch]
 
@@ -196,12 +202,13 @@ class Batches:
         name = self._table.name
         request: Any = {name: {"Keys": [self._table.key_attributes(key) for key in keys], "ConsistentRead": True}}
         try:
-            answer = self._client.batch_get_item(RequestItems=request)
+            answer: Any = self._client.batch_get_item(RequestItems=request)
         except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchGetItem")
             return [], list(keys)
-        unprocessed_keys: Any = answer.get("UnprocessedKeys", {})
-        unprocessed = unprocessed_keys.get(name, {}).get("Keys", [])
+        if "Responses" not in answer:
+            return [], list(keys)
+        unprocessed = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys", [])
         self._note_throttled(len(unprocessed))
         items: list[Item] = list(answer["Responses"].get(name, []))
         return items, [self._table.key_of(key) for key in unprocessed]
@@ -211,11 +218,15 @@ class Batches:
             return [self._table.key_of(item) for item in items]
         name = self._table.name
         try:
-            answer = self._client.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": i}} for i in items]})
+            answer: Any = self._client.batch_write_item(
+                RequestItems={name: [{"PutRequest": {"Item": item}} for item in items]}
+            )
         except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchWriteItem")
             return [self._table.key_of(item) for item in items]
-        unprocessed: list[Any] = list(answer.get("UnprocessedItems", {}).get(name, []))
+        if "UnprocessedItems" not in answer:
+            return [self._table.key_of(item) for item in items]
+        unprocessed: list[Any] = list(answer["UnprocessedItems"].get(name, []))
         self._note_throttled(len(unprocessed))
         return [self._table.key_of(request["PutRequest"]["Item"]) for request in unprocessed]
 
@@ -224,10 +235,12 @@ class Batches:
             return [StatementAnswer("NoAnswer", "no time was left")] * len(statements)
         request: list[Any] = [{"Statement": text, "Parameters": parameters} for text, parameters in statements]
         try:
-            answer = self._client.batch_execute_statement(Statements=request)
+            answer: Any = self._client.batch_execute_statement(Statements=request)
         except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchExecuteStatement")
             return [StatementAnswer("NoAnswer", str(error))] * len(statements)
+        if "Responses" not in answer:
+            return [StatementAnswer("NoAnswer", "the answer could not be parsed")] * len(statements)
         errors = [response.get("Error") for response in answer["Responses"]]
         self._note_throttled(sum(1 for error in errors if error and error.get("Code") in _THROTTLING_CODES))
         return [
@@ -242,14 +255,14 @@ class Batches:
             self._note_throttled(1)
 
     def _note_throttled(self, requests: int) -> None:
-        """Tell what DynamoDB left undone. It says of single items only that, not why; throttling is the usual why."""
+        """Count what DynamoDB did not process. It gives no reason for single items; throttling is the usual one."""
         if requests:
             self._throttled(requests)
 
 
 def refused(table: str, action: str, error: object) -> StoreUnavailable:
-    """Return the error for a refusal that waiting will not mend."""
+    """Return the error for a refusal that a retry cannot fix."""
     return StoreUnavailable(
-        f"DynamoDB refused {action} on table {table}: {error}. The sales concerned stay in the queue; check that the "
+        f"DynamoDB refused {action} on table {table}: {error}. The affected sales stay in the queue; check that the "
         "table exists and that the function's role may use it."
     )

@@ -1,19 +1,21 @@
-"""Rejected events in an SQS queue: the original body, with the reason as message attributes."""
+"""Rejected events in an SQS queue: the original body, with the reason in message attributes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from more_itertools import constrained_batches
 
 from lambda_fn.aws.batch_requests import REQUEST_SECONDS
-from lambda_fn.json_requests import SQSRequests
 from lambda_fn.ports import DeadLetter
 from lambda_fn.runtime.retry import Deadline, Retry
 
-# Amazon SQS API Reference, SendMessageBatch: at most 10 messages, 1 MiB in all, attributes included.
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Amazon SQS API Reference, SendMessageBatch: at most 10 messages and 1 MiB in total, attributes included.
 BATCH_LIMIT: Final = 10
 BYTES_LIMIT: Final = 1_048_576
 
@@ -24,7 +26,7 @@ class SQSDeadLetters:
     """The dead-letter queue."""
 
     def __init__(
-        self, client: SQSRequests, queue_url: str, retry: Retry, request_seconds: float = REQUEST_SECONDS
+        self, client: SQSClient, queue_url: str, retry: Retry, request_seconds: float = REQUEST_SECONDS
     ) -> None:
         self._client = client
         self._queue_url = queue_url
@@ -32,9 +34,9 @@ class SQSDeadLetters:
         self._request_seconds = request_seconds
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
-        """Send the letters, and return the delivery ids of those that the queue has.
+        """Send the letters, and return the delivery ids of those that the queue accepted.
 
-        A letter whose answer was lost is sent again: the queue may then have it twice, which is better than not.
+        A letter whose answer was lost is sent again: a letter that is in the queue twice is better than a lost one.
         """
         pending = [(letter.delivery.delivery_id, _message(letter, request_id)) for letter in letters]
         kept: set[str] = set()
@@ -70,7 +72,7 @@ def _message(letter: DeadLetter, request_id: str) -> dict[str, Any]:
         },
     }
     if _size_bytes(message) > BYTES_LIMIT:
-        # An event may fill a message to the last byte. Its body is what must not be lost; the reason is in the log.
+        # An event may fill a message to the last byte. The body must not be lost; the log has the reason, too.
         del message["MessageAttributes"]
     return message
 

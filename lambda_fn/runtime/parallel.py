@@ -1,4 +1,4 @@
-"""Doing independent requests at the same time."""
+"""Runs independent requests in parallel."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ Answer = TypeVar("Answer")
 
 
 class Parallel(Protocol):
-    """Runs one function over many arguments; answers come back in the arguments' order."""
+    """Runs functions, possibly in parallel."""
 
     def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
-        """Run them all, wait for all, and raise the first exception, if any, only then."""
+        """Call the function with each argument, and return the results in the same order.
+
+        Waits for all calls to end before it raises the first exception, if there is one.
+        """
         ...
 
     def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
-        """Run two functions, wait for both, and return what the first returned."""
+        """Run two functions, wait for both to end, and return the first one's result."""
         ...
 
 
 class Threads:
-    """A pool of threads, for requests that wait on the network."""
+    """A pool of threads, for requests that wait for the network."""
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="request")
 
     def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
-        """Run them all, wait for all, and raise the first exception, if any, only then."""
+        """Call the function with each argument, and return the results in the same order.
+
+        Waits for all calls to end before it raises the first exception, if there is one.
+        """
         given = list(arguments)
         if len(given) == 1:
             return [function(given[0])]
         futures = [self._pool.submit(function, argument) for argument in given]
-        # Wait for every one before looking at any: a request that is still on its way when the caller has given up
-        # would act behind the caller's back.
+        # Wait for all before looking at any result: a request that is still under way after the caller has given up
+        # could take effect unnoticed.
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
 
     def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
-        """Run two functions, wait for both, and return what the first returned."""
+        """Run two functions, wait for both to end, and return the first one's result."""
         future = self._pool.submit(function)
         try:
             beside()
@@ -51,14 +57,14 @@ class Threads:
 
 
 class InTurn:
-    """One after the other, in the caller's thread."""
+    """Runs functions one after the other, in the caller's thread."""
 
     def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
-        """Run them all, in order."""
+        """Call the function with each argument, and return the results in the same order."""
         return [function(argument) for argument in arguments]
 
     def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
-        """Run the first, then the second; return what the first returned."""
+        """Run the first function, then the second, and return the first one's result."""
         answer = function()
         beside()
         return answer

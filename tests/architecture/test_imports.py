@@ -23,8 +23,8 @@ from tests.architecture.source import (
 
 CORE = ["event", "sale", "fields", "sync_sales", "ports", "process_deliveries", "runtime.retry"]
 INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_sqs", "mypy_boto3_dynamodb"}
-# Besides the settings, the code that passes the environment to them, and the AWS session, whose variables are AWS's.
-MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring", "catalog_config.aws"}
+# The settings, and the composition root, which passes the environment to them.
+MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring"}
 SUBJECTS = sorted({".".join(name.split(".")[:2]) for name in modules() if name.startswith("carousel_sync.")})
 """The packages and modules directly below ``carousel_sync``."""
 

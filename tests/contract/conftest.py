@@ -1,21 +1,19 @@
-"""The adapters of DynamoDB over each of its stand-ins: the fake, the emulator, and Amazon's DynamoDB Local."""
+"""The DynamoDB adapters over each stand-in: the fake, the emulator, and Amazon's DynamoDB Local."""
 
 from __future__ import annotations
 
 import uuid
 
-import boto3
 import pytest
-from botocore.config import Config
 
+from lambda_fn.aws.clients import dynamodb_client
 from lambda_fn.guard.guard_table import guard_table
-from lambda_fn.json_requests import DynamoDBRequests
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.parallel import InTurn, Threads
 from testbed.dynamodb_tables import create_tables
-from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
-from tests.contract.dynamodb.dynamodb_world import TIMEOUTS, Store, World
+from tests.contract.dynamodb.dynamodb_world import READ_TIMEOUT_SECONDS, Store, World
 from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.settings import client_settings
 
 _THREADS = Threads(16)
 
@@ -31,7 +29,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 @pytest.fixture(scope="session", params=["fake", _DYNAMODB_LOCAL])
 def strict_store(request: pytest.FixtureRequest) -> Store:
-    """Those that refuse all that DynamoDB refuses; the emulator lets some of it pass."""
+    """The stand-ins that refuse everything that DynamoDB refuses. The emulator is more lenient."""
     return _fake() if request.param == "fake" else _engine(request.getfixturevalue(request.param))
 
 
@@ -46,17 +44,10 @@ def _fake() -> Store:
 
 
 def _engine(endpoint: str) -> Store:
-    sdk = boto3.client(
-        "dynamodb",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    client = dynamodb_client(client_settings(endpoint, read_timeout_seconds=READ_TIMEOUT_SECONDS), connections=40)
     names = _fresh_names()
-    create_tables(sdk, *names)
-    return Store(DynamoDBRequests(REGION, endpoint, *TIMEOUTS, connections=40), *names, sdk)
+    create_tables(client, *names)
+    return Store(client, *names)
 
 
 def _fresh_names() -> tuple[str, str]:
@@ -66,17 +57,17 @@ def _fresh_names() -> tuple[str, str]:
 
 @pytest.fixture
 def world(store: Store) -> World:
-    """Requests run side by side."""
+    """Requests run in parallel."""
     return World(store, _THREADS)
 
 
 @pytest.fixture
 def world_in_turn(store: Store) -> World:
-    """Requests run one after the other, so that it is certain which of them meets a planned fault."""
+    """Requests run one after the other, so that the test controls which one meets a planned fault."""
     return World(store, InTurn())
 
 
 @pytest.fixture
 def world_with_indexes(store_with_indexes: Store) -> World:
-    """The fake has no indexes: lambda_fn never reads them."""
+    """Without the fake, which has no indexes: lambda_fn never reads them."""
     return World(store_with_indexes, _THREADS)

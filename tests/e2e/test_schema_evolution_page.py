@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.evolution_picture import PICTURE, draw
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 from carousel_sync.project import PROJECT_ROOT
 
@@ -128,7 +127,3 @@ def test_a_column_is_added_while_sales_arrive(checkout: Checkout) -> None:
     channels = {row["sale_id"]: row["sales_channel"] for row in rows}
     assert channels.pop("SALE-CHANNEL") == "shop"
     assert set(channels.values()) == {None}
-
-
-def test_the_picture_is_what_its_script_draws() -> None:
-    assert PICTURE.read_text() == draw()

@@ -90,6 +90,12 @@ def answer_lost(request: Request, send: Send) -> dict[str, Any]:
     raise ReadTimeoutError(endpoint_url=_ENDPOINT)
 
 
+def unparsable(request: Request, send: Send) -> dict[str, Any]:
+    """The request takes effect, and the SDK cannot parse the answer: it returns one without content."""
+    send(**request.arguments)
+    return {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
 def request_lost(request: Request, send: Send) -> dict[str, Any]:
     """The request does not arrive."""
     raise ConnectTimeoutError(endpoint_url=_ENDPOINT)

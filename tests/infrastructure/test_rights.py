@@ -37,7 +37,7 @@ BUFFER, LETTERS, LOG, KEY = (
 EVERYTHING = json.dumps("*")
 
 DYNAMODB, GUARD_CODE = "lambda_fn/aws/batch_requests.py", "lambda_fn/guard/guard_table.py"
-STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "catalog_config/s3_objects.py"
+STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "lambda_fn/aws/s3_file_io.py"
 # The Lambda service itself uses the function's role to poll the queue and to write the log (Lambda Developer Guide,
 # "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
 TEMPLATE = "template.yaml"
@@ -51,13 +51,13 @@ NEEDED = {
     Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.put("),
     # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint", lists the action
     # that each catalog operation needs.
-    Right("s3tables:GetTableBucket", BUCKET): ("catalog_config/connect.py", "SigningRestCatalog("),
+    Right("s3tables:GetTableBucket", BUCKET): ("catalog_config/connect.py", "AdaptedRestCatalog("),
     Right("s3tables:GetNamespace", BUCKET): (STORE, ".load_table("),
     Right("s3tables:GetTable", TABLE): (STORE, ".load_table("),
     Right("s3tables:GetTableMetadataLocation", TABLE): (STORE, ".load_table("),
     Right("s3tables:UpdateTableMetadataLocation", TABLE): (STORE, ".commit_table("),
-    Right("s3tables:GetTableData", TABLE): (FILES, '"GetObject"'),
-    Right("s3tables:PutTableData", TABLE): (FILES, '"PutObject"'),
+    Right("s3tables:GetTableData", TABLE): (FILES, ".get_object("),
+    Right("s3tables:PutTableData", TABLE): (FILES, ".put_object("),
     Right("sqs:ReceiveMessage", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
     Right("sqs:DeleteMessage", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
     Right("sqs:GetQueueAttributes", BUFFER): (TEMPLATE, "AWS::Lambda::EventSourceMapping"),
@@ -77,6 +77,10 @@ CALLS = {
     "batch_execute_statement": {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
     "send_message_batch": {"sqs:SendMessage"},
     "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
+    # Amazon S3 User Guide, "Access management for S3 Tables": the actions of a table bucket that S3's operations need.
+    "get_object": {"s3tables:GetTableData"},
+    "head_object": {"s3tables:GetTableData"},
+    "put_object": {"s3tables:PutTableData"},
 }
 
 

@@ -73,6 +73,7 @@ def test_environment_matches_the_contract(resources: dict[str, Any]) -> None:
         "GUARD_TABLE",
         "PROJECTION_TABLE",
         "DEAD_LETTER_QUEUE_URL",
+        "POWERTOOLS_TRACE_DISABLED",
     }
 
 

@@ -1,4 +1,4 @@
-"""A DynamoDB and the real adapters over it, with a clock that stands still and a wire that can be made to fail."""
+"""A DynamoDB and the real adapters over it, with a clock that stands still and requests that can be made to fail."""
 
 from __future__ import annotations
 
@@ -23,28 +23,23 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.faulty_dynamodb import FaultyDynamoDB
 
 LEASE_SECONDS: Final = 60.0
-TIMEOUTS: Final = (5.0, 60.0)
-"""To connect, and to read, in seconds."""
+READ_TIMEOUT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Store:
-    """A DynamoDB, or what stands in for it, with a guard and a projection table for this test session.
-
-    ``client`` is the function's own; an engine has an SDK client beside it.
-    """
+    """The client of a DynamoDB or a stand-in, which has a guard and a projection table for this test session."""
 
     client: Any
     guard_name: str
     projection_name: str
-    sdk: Any = None
 
 
 @dataclass
 class World:
-    """A store, a clock and the adapters over them. The clock starts at the real time: an engine has its own.
+    """A store, a clock and the adapters over them. The clock starts at the real time, which an engine uses.
 
-    ``tenant`` is this test's alone: the tables are shared with other tests.
+    No other test uses ``tenant``; tests share the tables.
     """
 
     store: Store
@@ -87,14 +82,14 @@ class World:
         return [results[sale.key] for sale in sales]
 
     def complete(self, *sales: Sale, snapshot_id: int | None = 7) -> None:
-        """Complete the sales, as any attempt may."""
+        """Complete the sales, which any attempt may do."""
         completions = [Completion(sale.key, sale.payload_hash, snapshot_id) for sale in sales]
         assert self.guard.complete(completions, self.deadline()) == {sale.key for sale in sales}
 
     def guard_item(self, sale: Sale) -> Item:
-        """Return the item of a sale as it is stored; empty when there is none.
+        """Return the stored item of a sale, or an empty dictionary.
 
-        The emulator gives numbers of statements back as they were written: they are brought into DynamoDB's form.
+        The emulator returns the numbers in a statement unchanged; they are converted to DynamoDB's form.
         """
         key = guard_key(sale.key)
         item = self.guard_batches.get([key], self.deadline()).get(key, {})

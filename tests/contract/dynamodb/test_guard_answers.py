@@ -11,7 +11,6 @@ from botocore.exceptions import ParamValidationError
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.guard.guard_table import DynamoDBGuard
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS
-from lambda_fn.json_requests import UnreadableAnswer
 from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, HeldByAnother, NotClaimed
 from lambda_fn.sale import Sale
 from tests.contract.dynamodb.dynamodb_world import LEASE_SECONDS, World
@@ -27,6 +26,7 @@ from tests.fakes.faulty_dynamodb import (
     refused,
     request_lost,
     statements_refused,
+    unparsable,
     unprocessed,
 )
 
@@ -54,12 +54,6 @@ REFUSED_WHOLE = [
 ]
 
 
-def unreadable(request: Request, send: Send) -> dict[str, Any]:
-    """The request takes effect, and its answer is cut off."""
-    send(**request.arguments)
-    raise UnreadableAnswer(operation=request.action, error="unterminated string")
-
-
 def fresh(world: World) -> tuple[Sale, Claimed]:
     """A sale that nobody has seen, and what an attempt with pin 3000 must be told."""
     sale = world.sale()
@@ -84,7 +78,7 @@ def expired(world: World) -> tuple[Sale, Claimed]:
     return sale, Claimed(sale, base=3000)
 
 
-@pytest.mark.parametrize("fault", [answer_lost, request_lost, unreadable, refused("ThrottlingException")])
+@pytest.mark.parametrize("fault", [answer_lost, request_lost, unparsable, refused("ThrottlingException")])
 @pytest.mark.parametrize("request_index", [0, 1])
 @pytest.mark.parametrize("situation", [fresh, lapsed, expired])
 def test_a_claim_whose_answer_was_lost_is_found_by_reading_it_back(
@@ -246,7 +240,7 @@ def _every_action(world: World, sale: Sale) -> None:
     world.complete(sale)
 
 
-@pytest.mark.parametrize("fault", [unprocessed(0.0), unprocessed(0.5), answer_lost, request_lost, unreadable])
+@pytest.mark.parametrize("fault", [unprocessed(0.0), unprocessed(0.5), answer_lost, request_lost, unparsable])
 def test_completions_are_written_until_all_are_stored(world: World, fault: Fault) -> None:
     sales = world.sales(60)
     world.client.plan(WRITE, fault, fault, fault, fault)

@@ -256,7 +256,7 @@ def test_indexes_find_what_they_should(world_with_indexes: World) -> None:
 
 def _query(world: World, index: str, partition: str, since: date) -> list[Item]:
     """Return an index's items of a partition from a date on, in the order of their dates."""
-    answer = world.store.sdk.query(
+    answer = world.store.client.query(
         TableName=world.store.projection_name,
         IndexName=index,
         KeyConditionExpression="#p = :p AND #s >= :s",

@@ -18,7 +18,6 @@ import pytest
 
 from carousel_sync.aws.target import Target, function_name
 from carousel_sync.local_stack.stack import LocalStack
-from lambda_fn.json_requests import SQSRequests
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import build
@@ -162,13 +161,13 @@ def gives_back(target: Target, settings: Settings) -> bool:
 class Noting:
     """A queue's client that notes which requests were not refused: to the function that makes no difference."""
 
-    def __init__(self, client: SQSRequests) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
         self.answered: list[bool] = []
 
     def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
         self.answered.append(False)
-        answer = self._client.change_message_visibility_batch(**request)
+        answer: dict[str, Any] = self._client.change_message_visibility_batch(**request)
         self.answered[-1] = True
         return answer
 

@@ -1,7 +1,8 @@
-"""When given-back messages come back."""
+"""The redelivery of messages that were given back."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ ARN = "arn:aws:sqs:eu-west-1:000000000000:carousel-sync-dev"
 
 
 class Queue:
-    """Keeps what it is asked; refuses receipts that say so."""
+    """A client of SQS that records its requests, and refuses the receipt handle ``stale``."""
+
+    meta = SimpleNamespace(endpoint_url="https://sqs.eu-west-1.amazonaws.com")
 
     def __init__(self, fails: bool = False) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -25,8 +28,8 @@ class Queue:
         if self._fails:
             raise ReadTimeoutError(endpoint_url="sqs")
         self.requests.append(request)
-        agreed = [entry for entry in request["Entries"] if entry["ReceiptHandle"] != "stale"]
-        return {"Successful": [{"Id": entry["Id"]} for entry in agreed]}
+        confirmed = [entry for entry in request["Entries"] if entry["ReceiptHandle"] != "stale"]
+        return {"Successful": [{"Id": entry["Id"]} for entry in confirmed]}
 
 
 def record(message: str, received: int = 1, receipt: str = "receipt") -> dict[str, Any]:
@@ -39,11 +42,12 @@ def record(message: str, received: int = 1, receipt: str = "receipt") -> dict[st
 
 
 def schedule(queue: Queue, records: list[dict[str, Any]], given_back: set[str], seconds: float = 60) -> set[str]:
-    redelivery = SQSRedelivery(queue, "eu-west-1", None, 5)  # type: ignore[arg-type]
+    client: Any = queue
+    redelivery = SQSRedelivery(client, 5)
     return set(redelivery.schedule(records, given_back, Deadline.after(FakeClock(), seconds)))
 
 
-def test_only_given_back_messages_are_scheduled_ten_at_a_time() -> None:
+def test_messages_that_were_given_back_are_scheduled_in_batches_of_ten() -> None:
     queue = Queue()
     records = [record(f"m{number}") for number in range(30)]
     wanted = {f"m{number}" for number in range(25)}
@@ -53,17 +57,17 @@ def test_only_given_back_messages_are_scheduled_ten_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(("received", "seconds"), [(1, 10), (2, 20), (4, 80), (6, 320), (7, 360), (1000, 360)])
-def test_each_delivery_waits_twice_as_long_as_the_one_before(received: int, seconds: int) -> None:
+def test_the_time_out_doubles_with_each_delivery(received: int, seconds: int) -> None:
     assert wait_seconds(record("m", received)) == seconds <= LONGEST_SECONDS
 
 
-def test_what_the_queue_does_not_agree_to_is_left_to_its_own_time_out() -> None:
+def test_unconfirmed_messages_keep_the_queues_time_out() -> None:
     assert schedule(Queue(), [record("kept"), record("lost", receipt="stale")], {"kept", "lost"}) == {"kept"}
     assert schedule(Queue(fails=True), [record("kept")], {"kept"}) == set()
     assert schedule(Queue(), [record("kept")], {"kept"}, seconds=1) == set()
 
 
-def test_a_record_without_a_receipt_is_left_alone() -> None:
+def test_a_record_without_a_receipt_handle_is_ignored() -> None:
     queue = Queue()
     assert schedule(queue, [{"messageId": "m", "attributes": {}}], {"m"}) == set()
     assert queue.requests == []

@@ -1,6 +1,6 @@
-"""A snapshot of the imported function can be restored many times: nothing random and nothing connected is in it.
+"""A snapshot of the imported function can be restored many times: it contains nothing random and nothing connected.
 
-A fork is a restore in small: every child starts from the same memory.
+A fork stands for a restore: every child starts from the same memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROOT = PROJECT_ROOT
 
 
 def run(script: str) -> list[str]:
-    """Run a script in a fresh interpreter without any setting of the function, and return the lines it printed."""
+    """Run a script in a new interpreter without the function's settings, and return the lines it printed."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def run(script: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_importing_the_handler_makes_no_client_and_no_application() -> None:
+def test_importing_the_handler_creates_no_client_and_no_application() -> None:
     lines = run("""
         import botocore.session
         made = []
@@ -47,11 +47,11 @@ def test_importing_the_handler_makes_no_client_and_no_application() -> None:
         boto3.Session(region_name="eu-west-1").client("sqs")
         print(len(made))
     """)
-    # The last line is the control: a client that is made is noticed.
+    # The last line is the control: creating a client is noticed.
     assert lines == ["0 0", "1"]
 
 
-def test_every_restore_has_attempt_ids_of_its_own() -> None:
+def test_restores_have_different_attempt_ids() -> None:
     lines = run("""
         import os, random
         import lambda_fn.handler
@@ -66,5 +66,5 @@ def test_every_restore_has_attempt_ids_of_its_own() -> None:
     """)
     attempt_ids, seeded = zip(*(line.split() for line in lines), strict=True)
     assert len(set(attempt_ids)) == len(lines) == 4
-    # The control: a generator that was seeded before the snapshot goes on alike in every restore.
+    # The control: a generator that was seeded before the snapshot returns the same numbers in every restore.
     assert len(set(seeded)) == 1

@@ -7,10 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
 
 from lambda_fn.dead_letters.dead_letter_queue import BATCH_LIMIT, BYTES_LIMIT, SQSDeadLetters
-from lambda_fn.json_requests import UnreadableAnswer
 from lambda_fn.ports import DeadLetter, Delivery, Reason, Rejection
 from lambda_fn.runtime.retry import Deadline, Retry
 from tests.builders import FIRST_SEEN
@@ -212,7 +217,7 @@ def test_what_was_not_taken_is_sent_again(world: World) -> None:
         ConnectTimeoutError(**URL),
         EndpointConnectionError(**URL),
         ReadTimeoutError(**URL),
-        UnreadableAnswer(operation="SendMessageBatch", error="x"),
+        HTTPClientError(error="x"),
     ],
     ids=lambda error: type(error).__name__,
 )
