@@ -18,11 +18,11 @@ import pytest
 
 from carousel_sync.aws.target import Target, function_name
 from carousel_sync.local_stack.stack import LocalStack
-from lambda_fn.json_requests import SQSRequests
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import build
 from tests.builders import event
+from tests.fakes.sdk_session import new_sdk_session
 from tests.waiting import eventually
 
 POLICY = "sales-sync"
@@ -122,7 +122,7 @@ def as_the_role(enforced: Enforced, monkeypatch: pytest.MonkeyPatch) -> Iterator
     session = enforced.target.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     settings = enforced.target.settings
     catalog = replace(settings.catalog, connect_timeout_seconds=0.5, read_timeout_seconds=1.0)
-    with monkeypatch.context() as changed:
+    with monkeypatch.context() as changed, new_sdk_session():
         changed.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
         changed.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
         changed.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
@@ -162,13 +162,14 @@ def gives_back(target: Target, settings: Settings) -> bool:
 class Noting:
     """A queue's client that notes which requests were not refused: to the function that makes no difference."""
 
-    def __init__(self, client: SQSRequests) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
+        self.meta = client.meta
         self.answered: list[bool] = []
 
     def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
         self.answered.append(False)
-        answer = self._client.change_message_visibility_batch(**request)
+        answer: dict[str, Any] = self._client.change_message_visibility_batch(**request)
         self.answered[-1] = True
         return answer
 

@@ -198,7 +198,8 @@ def test_reading_ends_at_the_end_of_the_file(files: S3FileIO, bucket: str, conte
     assert stream.seek(0, io.SEEK_END) == len(content)
     with pytest.raises(ValueError, match="negative"):
         stream.seek(-100, io.SEEK_END)
-    buffered = io.BufferedReader(opened(), 2)  # type: ignore[arg-type]
+    raw: Any = opened()
+    buffered = io.BufferedReader(raw, 2)
     assert b"".join(iter(lambda: buffered.read(2), b"")) == content
 
 
