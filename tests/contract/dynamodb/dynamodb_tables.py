@@ -1,4 +1,4 @@
-"""The DynamoDB tables of template.yaml, made on any DynamoDB endpoint without deploying the template."""
+"""Creates the DynamoDB tables of template.yaml at any DynamoDB endpoint, without deploying the template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPE: Final = "AWS::DynamoDB::Table"
 _GUARD: Final = "GuardTable"
 _PROJECTION: Final = "ProjectionTable"
 
-# CloudFormation and CreateTable spell these alike.
+# CloudFormation and CreateTable have the same names for these.
 _PASSED_ON: Final = {
     "AttributeDefinitions",
     "BillingMode",
@@ -26,7 +26,7 @@ _PASSED_ON: Final = {
     "LocalSecondaryIndexes",
     "ProvisionedThroughput",
 }
-# The name is the caller's, time to live is a call of its own, and nothing that reads or writes items sees the others.
+# The caller passes the name, time to live is a separate call, and the others do not affect reads and writes.
 _HANDLED_OTHERWISE: Final = {
     "TableName",
     "TimeToLiveSpecification",

@@ -1,4 +1,4 @@
-"""How many requests an append and a batch take, counted on the wire: exact numbers, which no machine can blur."""
+"""The exact numbers of requests of an append and of a batch, counted by a proxy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MULTIPART_FROM_BYTES = 8 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def stand(emulator_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    """The emulator, with the counting proxy before it."""
+    """The emulator behind a proxy that counts requests."""
     server_port = int(emulator_endpoint.rpartition(":")[2])
     with latency_proxy(tmp_path_factory.mktemp("proxy"), server_port) as proxy:
         yield Stand(emulator_endpoint, proxy)
@@ -35,7 +35,7 @@ def table(passed: list[Passed]) -> Counter[str]:
     return counted([one for one in passed if one.service != "dynamodb"])
 
 
-def test_a_warm_commit_is_three_uploads_side_by_side_and_one_commit(stand: Stand) -> None:
+def test_a_warm_commit_is_three_parallel_uploads_and_one_commit(stand: Stand) -> None:
     writer = our_writer(stand, stand.stores())
     writer.append(sales_of_one_partition(2))
     stand.delay(DELAY_MILLISECONDS)
@@ -48,7 +48,7 @@ def test_a_warm_commit_is_three_uploads_side_by_side_and_one_commit(stand: Stand
     assert commit.arrived >= max(one.answered for one in uploads)
 
 
-def test_a_cold_writer_asks_for_the_configuration_and_the_table_besides(stand: Stand) -> None:
+def test_a_cold_writer_also_requests_the_configuration_and_the_table(stand: Stand) -> None:
     stores = stand.stores()
     stand.delay(0)
     our_writer(stand, stores).append(sales_of_one_partition(1))
@@ -66,7 +66,7 @@ def test_a_file_of_several_megabytes_is_one_request(stand: Stand) -> None:
     assert MULTIPART_FROM_BYTES // 2 < max(one.body_bytes for one in passed) < MULTIPART_FROM_BYTES
 
 
-def test_a_lost_race_uploads_the_manifest_list_again_and_nothing_else(stand: Stand) -> None:
+def test_after_a_conflict_only_the_manifest_list_is_uploaded_again(stand: Stand) -> None:
     stores = stand.stores()
     writer, other = our_writer(stand, stores), our_writer(stand, stores)
     writer.append(sales_of_one_partition(1))
@@ -75,7 +75,7 @@ def test_a_lost_race_uploads_the_manifest_list_again_and_nothing_else(stand: Sta
     result = writer.append(sales_of_one_partition(1))
     assert isinstance(result, Landed)
     assert result.conflicts == 1
-    # The table and its newest manifest list are read; the data file and the manifest are there already.
+    # The table and its newest manifest list are read; the data file and the manifest are already uploaded.
     assert counted(stand.passed()) == {"s3 PUT": 4, "s3 GET": 1, "catalog GET": 1, "catalog POST": 2}
 
 
@@ -91,7 +91,7 @@ def test_a_batch_of_500_sales(stand: Stand) -> None:
     assert table(passed) == WARM_COMMIT
 
 
-def test_a_batch_that_is_delivered_again_writes_nothing(stand: Stand) -> None:
+def test_a_redelivered_batch_writes_nothing(stand: Stand) -> None:
     handle = our_handler(stand, stand.stores())
     event = batch(100)
     handle(event)

@@ -96,7 +96,7 @@ def test_a_file_is_written_with_one_request(files: S3FileIO, bucket: str, reques
     assert requests == ["PUT"]
 
 
-def test_a_file_that_could_not_be_made_is_not_uploaded(files: S3FileIO, bucket: str, requests: list[str]) -> None:
+def test_a_file_that_could_not_be_written_is_not_uploaded(files: S3FileIO, bucket: str, requests: list[str]) -> None:
     stream = files.new_output(location(bucket)).create(overwrite=True)
     with pytest.raises(ValueError, match="broken"), stream:
         raise ValueError("broken")
