@@ -1,1 +1,1 @@
-"""How a catalog is reached, with time-outs, and how the table in it is provisioned."""
+"""Which catalog holds the Iceberg table, how to reach it, and how the table in it is provisioned."""

@@ -1,4 +1,4 @@
-"""A SQLite file and a folder: a complete catalog without a server, for development and tests."""
+"""A catalog in a SQLite file and a folder, which needs no server, for development and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any server of the Iceberg REST specification, without request signing."""
+"""Any server that implements the Iceberg REST catalog specification, without request signing."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How the function talks to DynamoDB, SQS and S3 through the AWS SDK."""

@@ -1,11 +1,11 @@
-"""The guard on DynamoDB: claim, take over, complete, each conditional on what was read.
+"""The guard on DynamoDB: claim, take over and complete, each conditional on what was read.
 
-Requests, for n sales that nobody has seen: n/25 PartiQL batches of INSERT to claim, n/25 batches of puts to complete.
-A PartiQL batch is chosen over a transaction because each statement answers for itself, where one failed condition
-cancels a whole transaction, and because it costs one write unit an item instead of two.
+To claim n new sales takes n/25 PartiQL batches of INSERT, and to complete them n/25 batches of puts. PartiQL batches
+are preferred to transactions because each statement succeeds or fails separately, where one failed condition cancels a
+whole transaction, and because an item costs one write unit instead of two.
 
-Nothing here makes a sale safe by itself: the table's compare-and-set and the fences do. The guard keeps two attempts
-from working on one sale at the same time, and remembers which attempts there were.
+The guard alone does not make a sale safe: the Iceberg table's compare-and-set and the fences do. It keeps two attempts
+from working on one sale at the same time, and remembers all attempts at a sale.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from lambda_fn.runtime.retry import Clock, Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
 CLAIM_SHARE: Final = 0.5
-"""Of the time that is left: what is claimed still has to be looked up, committed, put and completed."""
+"""Share of the remaining time: what is claimed still has to be looked up, committed, put and completed."""
 _REQUESTS_OF_A_ROUND: Final = 3
 """Insert, read back, take over."""
 
-# BatchStatementErrorCodeEnum, Amazon DynamoDB API Reference. Any other code is a refusal that waiting will not mend.
+# BatchStatementErrorCodeEnum, Amazon DynamoDB API Reference. Any other code is a refusal that a retry cannot fix.
 _LOST_THE_CONDITION: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
 _TRY_AGAIN: Final = frozenset(
     {
@@ -71,7 +71,7 @@ def guard_table(name: str) -> KeyedTable:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What an attempt writes into each of its claims."""
+    """What an attempt writes to each of its claims."""
 
     attempt_id: int
     pin: int
@@ -80,7 +80,7 @@ class _Attempt:
 
 
 class DynamoDBGuard:
-    """The table of claims. ``claim_share`` is how much of the time that is left a claim may take."""
+    """The table of claims. ``claim_share`` is the share of the remaining time that a claim may take."""
 
     def __init__(self, batches: Batches, clock: Clock, retry: Retry, claim_share: float = CLAIM_SHARE) -> None:
         self._batches = batches
@@ -103,13 +103,13 @@ class DynamoDBGuard:
     def claim(
         self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
     ) -> Mapping[SaleKey, ClaimResult]:
-        """Claim each sale for the attempt, or tell why not.
+        """Claim each sale for the attempt, and return the result of each.
 
-        It takes a share of the time that is left, or what one round of requests may take where that is longer: what
-        can't be decided by then, because DynamoDB throttles, does not keep the other sales from being landed.
+        The claim takes at most a share of the remaining time, or the time of one round of requests if that is longer:
+        sales that cannot be decided by then, because DynamoDB throttles, do not keep the others from landing.
 
-        A claim whose answer was lost is found by reading it back. Raises StoreUnavailable when DynamoDB refuses; some
-        claims may then be held under this attempt until their lease ends.
+        A claim whose answer was lost is found by reading it back. Raises StoreUnavailable if DynamoDB refuses; this
+        attempt may then hold some claims until their lease ends.
         """
         deadline = self._share_of(deadline)
         results: dict[SaleKey, ClaimResult] = {}
@@ -128,7 +128,7 @@ class DynamoDBGuard:
         return results
 
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
-        """Tell how the sales stand, and touch nothing. A sale without an item is left out of the answer."""
+        """Return the state of the sales without changing it. The result omits sales without an item."""
         items = self._batches.get([guard_key(key) for key in keys], deadline)
         found = {key: read_item(items[guard_key(key)]) for key in keys if guard_key(key) in items}
         return {
@@ -139,9 +139,9 @@ class DynamoDBGuard:
         }
 
     def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
-        """Mark sales as COMPLETED and return those for which that is certain.
+        """Mark sales as COMPLETED, and return those that are known to be.
 
-        Written without a condition: a sale that is said to be complete has its row and its item, whoever says so.
+        The writes are unconditional: a completed sale has its row and its item, whichever attempt completes it.
         """
         now = self._clock.now()
         items = [completed_item(completion, now) for completion in completions]
@@ -150,7 +150,7 @@ class DynamoDBGuard:
 
     def _share_of(self, deadline: Deadline) -> Deadline:
         left = deadline.remaining_seconds()
-        # One request more than a round has: a round that exactly fits no longer does when it begins.
+        # One request more than in a round: a round that only just fits no longer does once it starts.
         least = (_REQUESTS_OF_A_ROUND + 1) * self._batches.request_seconds
         return Deadline.after(deadline.clock, min(left, max(self._claim_share * left, least)))
 
@@ -174,7 +174,7 @@ class DynamoDBGuard:
         results: dict[SaleKey, ClaimResult],
         deadline: Deadline,
     ) -> None:
-        """Decide each sale whose item exists; those that may be claimed are claimed on condition of what was read."""
+        """Decide each sale whose item exists. Claim those that may be claimed, on condition of the item as read."""
         updates: dict[SaleKey, tuple[str, list[Item], Claimed]] = {}
         for key, sale in list(open_sales.items()):
             raw = items.get(guard_key(key))
@@ -200,7 +200,7 @@ class DynamoDBGuard:
     def _run(
         self, keys: Sequence[SaleKey], statements: Sequence[tuple[str, list[Item]]], deadline: Deadline
     ) -> Iterable[tuple[SaleKey, bool]]:
-        """Run a statement for each key, and tell for each whether it is certain to have taken effect."""
+        """Run a statement for each key, and return for each whether it is known to have taken effect."""
         answers = self._batches.execute(statements, deadline)
         return [(key, self._won(answer)) for key, answer in zip(keys, answers, strict=True)]
 
@@ -213,15 +213,15 @@ class DynamoDBGuard:
 
 
 def _verdict(item: GuardItem, sale: Sale, attempt: _Attempt) -> ClaimResult | None:
-    """Decide a sale from its item alone; None when it may be claimed, on condition of the item as it was read."""
+    """Decide a sale by its item alone. None means that it may be claimed, on condition of the item as read."""
     if item.status is Status.COMPLETED:
-        # DynamoDB deletes expired items up to days late: the time in the item decides, not its presence.
+        # DynamoDB may delete expired items days late: the item's own expiry decides, not its existence.
         return AlreadyCompleted(item.payload_hash) if item.ttl > attempt.now else None
     if item.owner == attempt.attempt_id:
         earlier = tuple(other for other in item.attempts if other != attempt.attempt_id)
         return Claimed(sale, base=item.base, earlier_attempts=earlier)
-    # An attempt that was taken over while it waited is fenced. Were it to own the sale again, "owner" alone would no
-    # longer tell the item that was read from the one that is there, and a take-over could lose an attempt's id.
+    # An attempt that was taken over while it waited is fenced. If it could own the sale again, "owner" alone would no
+    # longer distinguish the item that was read from the stored one, and a take-over could lose an attempt's id.
     was_taken_over = attempt.attempt_id in item.attempts
     if was_taken_over or item.payload_hash != sale.payload_hash or item.lease_until > attempt.now:
         return HeldByAnother(item.payload_hash, item.lease_until)

@@ -1,4 +1,4 @@
-"""The guard's items: one per sale, IN_PROGRESS under an owner with a lease, or COMPLETED."""
+"""The guard's items: one per sale, either IN_PROGRESS with an owner and a lease, or COMPLETED."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lambda_fn.sale import EVENT_TYPE, SaleKey
 SORT_KEY: Final = "VERSION"
 
 COMPLETED_TTL_SECONDS: Final = 24 * 3600
-# A claim must still be there when a message comes back from the buffer queue (4 days by default) or is redriven from
-# the dead-letter queue (14 days): the two retentions at their most (14 days each), and a margin for late deletion.
+# A claim must still exist when a message returns from the buffer queue (4 days by default) or is redriven from the
+# dead-letter queue (14 days): the maximum retention of both queues (14 days each), plus a margin.
 IN_PROGRESS_TTL_SECONDS: Final = 30 * 24 * 3600
 
 
 class Status(StrEnum):
-    """How far a sale is."""
+    """The state of a sale."""
 
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class GuardItem:
-    """An item as it was read. The last four are those of a claim, and empty once the sale is COMPLETED."""
+    """An item as it was read. The last four fields belong to a claim, and are empty once the sale is COMPLETED."""
 
     status: Status
     payload_hash: str
@@ -45,7 +45,7 @@ def guard_key(key: SaleKey) -> ItemKey:
 
 
 def read_item(item: Item) -> GuardItem:
-    """Read an item in DynamoDB's notation."""
+    """Parse an item in DynamoDB's notation."""
     return GuardItem(
         status=Status(item["status"]["S"]),
         payload_hash=item["payloadHash"]["S"],
@@ -86,12 +86,12 @@ def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now
 
 
 def lease_until(now: float, lease_seconds: float) -> Item:
-    """Return the attribute for the end of a lease, in epoch seconds with milliseconds."""
+    """Return the end of a lease as an attribute, in epoch seconds with milliseconds."""
     return {"N": f"{now + lease_seconds:.3f}"}
 
 
 def in_progress_ttl(now: float) -> Item:
-    """Return the attribute for the moment at which an open claim may be forgotten."""
+    """Return the expiry of an open claim as an attribute, in epoch seconds."""
     return {"N": str(int(now) + IN_PROGRESS_TTL_SECONDS)}
 
 

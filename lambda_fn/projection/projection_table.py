@@ -1,4 +1,4 @@
-"""The projection on DynamoDB: one item a sale, for look-ups by product, by tenant and date, by embedding shard."""
+"""The projection on DynamoDB: one item per sale, for look-ups by product, tenant and date, or embedding shard."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 
-# The most that one character, one 32-bit float with its comma, and all other attributes of an item can take: seven
-# ids of up to 128 characters in keys and attributes, two labels of up to 256, names, numbers and dates.
+# Upper bounds for one character, one 32-bit float with its comma, and all other attributes of an item: ids of up to 128
+# characters in keys and attributes, two labels of up to 256 characters, names, numbers and dates.
 UTF8_BYTES: Final = 4
 FLOAT_CHARACTERS: Final = 16
 OTHER_ATTRIBUTES_BYTES: Final = 10 * 128 * UTF8_BYTES + 2 * 256 * UTF8_BYTES + 1024
@@ -26,37 +26,37 @@ def projection_table(name: str) -> KeyedTable:
 
 
 class DynamoDBProjection:
-    """The look-up copy of every sale."""
+    """A copy of every sale, for look-ups."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
     def rejects(self, sale: Sale) -> Rejection | None:
-        """Tell whether the sale's item would be too large to store."""
+        """Return a rejection if the sale's item would be too large to store."""
         if _fits_at_a_glance(sale) or item_size_bytes(item_of(sale)) <= ITEM_LIMIT_BYTES:
             return None
         return Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
 
     def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
-        """Return the stored sales among those given, with strong consistency.
+        """Return those of the sales that are stored, read with strong consistency.
 
-        Raises StoreUnavailable when not all of them could be looked up before the deadline.
+        Raises StoreUnavailable if not all of them could be read before the deadline.
         """
         items = self._batches.get([projection_key(sale) for sale in sales], deadline)
         found = (sale_of(item) for item in items.values())
         return {sale.key: sale for sale in found}
 
     def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
-        """Store the sales, and return those for which that is certain.
+        """Store the sales, and return those that are known to be stored.
 
-        A repeat writes the same item. Raises StoreUnavailable when DynamoDB refuses; some items may be stored then.
+        A repeat writes the same item. Raises StoreUnavailable if DynamoDB refuses; some items may be stored then.
         """
         stored = self._batches.put([item_of(sale) for sale in sales], deadline)
         return {sale.key for sale in sales if projection_key(sale) in stored}
 
 
 def _fits_at_a_glance(sale: Sale) -> bool:
-    """Whether the item is small for certain, told without making it."""
+    """Return whether the item is certainly small enough, without building it."""
     characters = sum(len(text) for name in _OPTIONAL_TEXTS if (text := getattr(sale, name)) is not None)
     numbers = len(sale.embedding) if sale.embedding is not None else 0
     return characters * UTF8_BYTES + numbers * FLOAT_CHARACTERS + OTHER_ATTRIBUTES_BYTES <= ITEM_LIMIT_BYTES

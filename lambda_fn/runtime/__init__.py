@@ -1,0 +1,1 @@
+"""What the function needs whatever it processes: start, time, retries and threads."""

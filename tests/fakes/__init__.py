@@ -1,1 +1,1 @@
-"""Stand-ins for what is outside the process. They behave as the real thing does: tests/contract holds them to it."""
+"""Stand-ins for what is outside the process, held to the behaviour of the real thing by tests/contract."""

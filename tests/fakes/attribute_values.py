@@ -1,7 +1,7 @@
-"""Attribute values in DynamoDB's notation: checked, brought into the form that DynamoDB gives back, copied, measured.
+"""Validates, normalizes, copies and measures attribute values in DynamoDB's notation.
 
-See "Supported data types" and "DynamoDB item sizes and formats" in the Amazon DynamoDB Developer Guide. Binary values
-and sets are left out: nothing here stores them.
+Source: Amazon DynamoDB Developer Guide, "Supported data types" and "DynamoDB item sizes and formats". Binary values and
+sets are not supported, because nothing here stores them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class InvalidValue(ValueError):
 
 
 def stored(value: Value) -> Value:
-    """Return a copy of a value as DynamoDB would give it back. Raises InvalidValue."""
+    """Return a copy of a value as DynamoDB would return it. Raises InvalidValue."""
     if len(value) != 1:
         raise InvalidValue(f"Supplied AttributeValue must contain exactly one type, not {sorted(value)}")
     ((kind, content),) = value.items()
@@ -40,12 +40,12 @@ def stored(value: Value) -> Value:
 
 
 def copied(item: Item) -> Item:
-    """Return a copy of a stored item that shares nothing that could be changed."""
+    """Return a copy of a stored item that shares nothing mutable with it."""
     return {name: value.copy() if "S" in value or "N" in value else stored(value) for name, value in item.items()}
 
 
 def normalised_number(text: str) -> str:
-    """Return a number as DynamoDB gives it back: plain digits, no needless zeros. Raises InvalidValue."""
+    """Return a number as DynamoDB would return it: digits without redundant zeros. Raises InvalidValue."""
     if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and text[0] != "0":
         return text
     try:
@@ -66,7 +66,7 @@ def normalised_number(text: str) -> str:
 
 
 def item_size_bytes(item: Item) -> int:
-    """Return the size that counts against the limit of an item."""
+    """Return the size in bytes that counts towards the limit of an item."""
     return sum(len(name.encode()) + _size_bytes(value) for name, value in item.items())
 
 

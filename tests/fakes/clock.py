@@ -1,4 +1,4 @@
-"""A clock that only moves when it is told to."""
+"""A clock that only a test moves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ DEFAULT_NOW: Final = 1_790_000_000.0
 
 
 class FakeClock:
-    """Implements lambda_fn.runtime.retry.Clock. Sleeping returns at once, and the time has passed.
+    """Implements lambda_fn.runtime.retry.Clock. Sleeping returns immediately, and advances the clock.
 
-    The wall clock and the monotonic clock pass together; ``set_now`` moves the wall clock alone, as a correction of
+    The wall clock and the monotonic clock advance together. ``set_now`` sets only the wall clock, as a correction of
     the machine's clock would.
     """
 
@@ -22,19 +22,19 @@ class FakeClock:
         self._lock = threading.Lock()
 
     def now(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return the seconds since the Unix epoch."""
         return self._now
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back; 0 at the start."""
+        """Return the seconds on a clock that never goes back; 0 at the start."""
         return self._monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Advance both clocks."""
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let the time pass, on both clocks."""
+        """Advance both clocks."""
         if seconds < 0:
             raise ValueError(f"Time does not pass by {seconds} seconds.")
         with self._lock:

@@ -1,7 +1,7 @@
-"""DynamoDB in memory: the three calls that lambda_fn makes, as a boto3 client answers them.
+"""DynamoDB in memory: the three operations that lambda_fn uses, answered as by a boto3 client.
 
-Where Amazon's DynamoDB Local and the emulator differ, it does as DynamoDB Local does. What lambda_fn does not ask for
-is not there, and is refused loudly rather than answered wrongly.
+Where Amazon's DynamoDB Local and the emulator differ, the fake follows DynamoDB Local. Everything that lambda_fn does
+not use raises an error rather than return a wrong answer.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class _Refused(Exception):
 
 
 class FakeDynamoDB:
-    """A client over tables that exist from the start.
+    """A client of tables that exist from the start.
 
-    ``tables`` are plain dictionaries that a test may read and alter, by table name and then by key. Put whole items
-    into them and take whole items out, but never change one in place: snapshots share items.
+    ``tables`` are plain dictionaries, by table name and then by key, that a test may read and modify. Replace whole
+    items and never change one in place: snapshots share items.
 
-    Any number of threads may call it; each request takes effect at one moment.
+    Any number of threads may use a client. Each request is atomic.
     """
 
     def __init__(self, *tables: KeyedTable) -> None:
@@ -63,19 +63,19 @@ class FakeDynamoDB:
     # --- for tests and simulations ---
 
     def snapshot(self) -> Snapshot:
-        """Return the whole state. It costs a dictionary a table; the items are shared."""
+        """Return the whole state: one new dictionary per table, with shared items."""
         with self._lock:
             return {name: items.copy() for name, items in self.tables.items()}
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a state; the snapshot can be restored again."""
+        """Restore a state. A snapshot can be restored any number of times."""
         with self._lock:
             for name, items in snapshot.items():
                 self.tables[name].clear()
                 self.tables[name].update(items)
 
     def delete_expired(self, now: float) -> int:
-        """Delete the items whose ``ttl`` has passed, as DynamoDB does some time later; return how many."""
+        """Delete the items whose ``ttl`` has passed, as DynamoDB eventually does, and return their number."""
         with self._lock:
             expired = [
                 (items, key)
@@ -90,7 +90,7 @@ class FakeDynamoDB:
     # --- the client ---
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
-        """Read up to 100 items of one table, up to 16 MB, with strong consistency. Their order means nothing."""
+        """Read up to 100 items of one table, up to 16 MB, with strong consistency, in no particular order."""
         action = "BatchGetItem"
         name, wanted = _one_table(action, request)
         if set(wanted) != {"Keys", "ConsistentRead"} or wanted["ConsistentRead"] is not True:
@@ -99,7 +99,7 @@ class FakeDynamoDB:
         with self._lock:
             items, schema = self._table(action, name)
             keys = _distinct(action, [_key_alone(action, schema, key) for key in key_items])
-            # Backwards: nobody may rely on the order.
+            # Reversed, so that no caller relies on the order.
             found = [(key, items[key]) for key in reversed(keys) if key in items]
         fitting = _how_many_fit([item for _, item in found])
         unprocessed = [schema.key_attributes(key) for key, _ in found[fitting:]]
@@ -110,7 +110,7 @@ class FakeDynamoDB:
         }
 
     def batch_write_item(self, **request: Any) -> dict[str, Any]:
-        """Put up to 25 items into one table. One that can't be stored has the whole request refused."""
+        """Put up to 25 items into one table. One that cannot be stored fails the whole request."""
         action = "BatchWriteItem"
         name, puts = _one_table(action, request)
         given = [_put_of(put) for put in _some(action, puts, WRITE_LIMIT)]
@@ -125,7 +125,7 @@ class FakeDynamoDB:
         return {**_ANSWERED, "UnprocessedItems": {}}
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
-        """Run up to 25 INSERT and UPDATE statements, each of which succeeds or fails by itself."""
+        """Run up to 25 INSERT and UPDATE statements, each of which succeeds or fails separately."""
         action = "BatchExecuteStatement"
         given_statements = _some(action, _only(request, "Statements"), STATEMENT_LIMIT)
         statements = [_statement_of(action, given) for given in given_statements]
@@ -139,7 +139,7 @@ class FakeDynamoDB:
         return self.tables[name], self._schemas[name]
 
     def _target(self, statement: Insert | Update, parameters: Sequence[Value]) -> tuple[str, ...] | None:
-        """Return the table and the key that a statement is about, or None when it has none that is whole."""
+        """Return the table and the complete key in a statement, or None if there is none."""
         schema = self._schemas.get(statement.table)
         names = statement.names if isinstance(statement, Insert) else statement.compared_names
         values = dict(zip(names, parameters[-len(names) :], strict=False))
@@ -277,7 +277,7 @@ def _check_size(item: Item) -> None:
 
 
 def _how_many_fit(items: Iterable[Item]) -> int:
-    """Return how many of the items, from the first on, one answer of BatchGetItem can carry."""
+    """Return how many of the items, counted from the first, fit in one answer of BatchGetItem."""
     listed = list(items)
     if len(listed) * ITEM_LIMIT_BYTES <= GET_LIMIT_BYTES:
         return len(listed)

@@ -1,4 +1,4 @@
-"""A DynamoDB client in front of another one: it counts the requests, and lets some meet a fault on their way."""
+"""A DynamoDB client that wraps another one, records the requests, and injects faults."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Request(NamedTuple):
 
 
 class Send(Protocol):
-    """Passes a request on, as it is or altered, and returns the answer."""
+    """Forwards a request, possibly modified, and returns the answer."""
 
     def __call__(self, **arguments: Any) -> dict[str, Any]: ...
 
 
 Fault = Callable[[Request, Send], dict[str, Any]]
-"""What happens to a request: it may be sent or not, and answered or not."""
+"""What happens to a request: it may be sent or not, and be answered or not."""
 
 
 class FaultyDynamoDB:
-    """A client whose requests all get through, except those for which a fault is planned.
+    """A client that forwards every request for which no fault is planned.
 
-    ``requests`` holds every request made, in order. Any number of threads may call it.
+    ``requests`` contains all requests in order. Any number of threads may use a client.
     """
 
     def __init__(self, client: Any) -> None:
@@ -49,15 +49,15 @@ class FaultyDynamoDB:
         self._lock = threading.Lock()
 
     def plan(self, action: str, *faults: Fault) -> None:
-        """Have the next requests of this action meet these faults, one each; those after them get through."""
+        """Inject these faults into the next requests of this action, one each."""
         self._next[action].extend(faults)
 
     def always(self, action: str, fault: Fault) -> None:
-        """Have every request of this action meet the fault for which no other is planned."""
+        """Inject this fault into every request of this action for which no other is planned."""
         self._always[action] = fault
 
     def count(self, action: str) -> int:
-        """Return how many requests of this action were made."""
+        """Return the number of requests of this action."""
         return sum(1 for request in self.requests if request.action == action)
 
     def batch_get_item(self, **arguments: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def request_lost(request: Request, send: Send) -> dict[str, Any]:
 
 
 def refused(code: str, status: int = 400) -> Fault:
-    """Return the fault of a request that is refused as a whole."""
+    """Return a fault that refuses the whole request."""
 
     def fault(request: Request, send: Send) -> dict[str, Any]:
         raise client_error(code, request.action, "refused by the test", status)
@@ -111,7 +111,7 @@ def refused(code: str, status: int = 400) -> Fault:
 
 
 def statements_refused(code: str, indexes: Collection[int] | None = None) -> Fault:
-    """Return the fault of a batch of which some statements, or all of them, are refused and the others run."""
+    """Return a fault that refuses some or all statements of a batch, and runs the others."""
 
     def fault(request: Request, send: Send) -> dict[str, Any]:
         statements = request.arguments["Statements"]
@@ -126,7 +126,7 @@ def statements_refused(code: str, indexes: Collection[int] | None = None) -> Fau
 
 
 def unprocessed(share_done: float) -> Fault:
-    """Return the fault of a read or write of which only the first part is done, rounded down; 0.0: none of it."""
+    """Return a fault that processes only the first part of a read or write, rounded down."""
 
     def fault(request: Request, send: Send) -> dict[str, Any]:
         ((table, content),) = request.arguments["RequestItems"].items()

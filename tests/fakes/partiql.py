@@ -1,6 +1,6 @@
-"""The PartiQL write statements that lambda_fn sends, parsed; anything else is refused.
+"""Parses the PartiQL write statements that lambda_fn sends. Anything else is an error.
 
-See "PartiQL insert statements" and "PartiQL update statements" in the Amazon DynamoDB Developer Guide.
+Source: Amazon DynamoDB Developer Guide, "PartiQL insert statements" and "PartiQL update statements".
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _IN_DOUBLE_QUOTES: Final = re.compile(r'"([^"]+)"')
 
 
 class UnsupportedStatement(NotImplementedError):
-    """The fake does not know this statement: teach it, and hold what it then does to the real engine."""
+    """The fake does not support this statement. If it has to, add it, with a contract test on the real engine."""
 
 
 @dataclass(frozen=True)
 class Insert:
-    """``INSERT INTO "table" VALUE {'name': ?, ...}``; a parameter for each name."""
+    """``INSERT INTO "table" VALUE {'name': ?, ...}``, with a parameter for each name."""
 
     table: str
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Queues in memory, as a boto3 client answers for them: as much as the dead-letter commands ask for."""
+"""SQS queues in memory: the operations that the dead-letter commands use, answered as by a boto3 client."""
 
 from __future__ import annotations
 

@@ -110,8 +110,10 @@ def test_it_contains_only_the_functions_code_and_dependencies(built: Artefact) -
 
 
 @pytest.mark.engine
-def test_it_contains_only_the_list_of_regions_of_the_sdks_data(built: Artefact) -> None:
-    assert [path.name for path in (built.folder / "botocore" / "data").iterdir()] == ["partitions.json"]
+def test_it_contains_the_sdks_data_of_its_clients_only(built: Artefact) -> None:
+    (kept,) = [line.kept for line in LEFT_OUT if line.pattern == "botocore/data/*"]
+    assert {path.name for path in (built.folder / "botocore" / "data").iterdir()} == kept
+    assert not (built.folder / "boto3" / "data").exists()
 
 
 @pytest.mark.engine
@@ -130,8 +132,8 @@ def test_every_line_of_the_list_matches_files(built: Artefact) -> None:
 def test_a_scanner_can_identify_the_packages(built: Artefact) -> None:
     metadata = [path.read_text() for path in built.folder.glob("*.dist-info/METADATA")]
     names = {re.findall(r"^Name: (.+)$", text, re.MULTILINE)[0].lower() for text in metadata}
-    assert {"botocore", "pyarrow", "pydantic", "pyiceberg"} <= names
-    assert "boto3" not in names
+    assert {"boto3", "botocore", "pyarrow", "pydantic", "pyiceberg"} <= names
+    assert "ministack" not in names
 
 
 # --- how it is built --------------------------------------------------------------------------------------------------

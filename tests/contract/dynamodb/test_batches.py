@@ -1,6 +1,6 @@
-"""What DynamoDB makes of the three requests that lambda_fn makes, and what lambda_fn makes of its answers.
+"""How DynamoDB answers the three requests that lambda_fn sends, and how lambda_fn handles the answers.
 
-The first part is what the fake has to have in common with the engines.
+The first part tests what the fake has to have in common with the engines.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _statement(text: str, *parameters: Item) -> dict[str, Any]:
 
 
 def _execute(world: World, *statements: tuple[str, list[Item]]) -> list[str | None]:
-    """Return how each statement of one request ended."""
+    """Return the error code of each statement of one request."""
     answer = world.client.batch_execute_statement(Statements=[_statement(text, *given) for text, given in statements])
     return [response.get("Error", {}).get("Code") for response in answer["Responses"]]
 
@@ -115,13 +115,13 @@ def test_an_update_creates_nothing(world: World) -> None:
     assert _get(world, _key(world, "a")) == []
 
 
-def test_an_attribute_that_is_not_there_equals_nothing_and_is_removed_without_complaint(world: World) -> None:
+def test_a_missing_attribute_equals_nothing_and_can_be_removed(world: World) -> None:
     _put(world, _key(world, "a"), {**_key(world, "b"), "n": {"N": "1"}})
     updates = [_update(world, name, old={"N": "1"}, new={"N": "2"}) for name in ("a", "b")]
     assert _execute(world, *updates) == ["ConditionalCheckFailed", None]
 
 
-def test_numbers_come_back_in_one_form(world: World) -> None:
+def test_numbers_are_returned_in_canonical_form(world: World) -> None:
     forms = {
         "10.0": "10",
         "1E+5": "100000",
@@ -141,7 +141,7 @@ def test_numbers_come_back_in_one_form(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", ["1" * 39, "NaN", "Infinity", "", "one", "1e126"])
-def test_what_is_no_number_is_refused(world: World, number: str) -> None:
+def test_invalid_numbers_are_refused(world: World, number: str) -> None:
     with pytest.raises(ClientError) as raised:
         _put(world, {**_key(world, "a"), "n": {"N": number}})
     assert _code(raised) == "ValidationException"
@@ -164,7 +164,7 @@ def test_nothing_is_shared_with_the_caller(world: World) -> None:
     assert _get(world, _key(world, "a")) == [{**_key(world, "a"), "l": {"L": [{"M": {"x": {"N": "1"}}}]}}]
 
 
-def test_limits_of_a_request(world: World) -> None:
+def test_request_limits(world: World) -> None:
     names = [str(number) for number in range(101)]
     requests: list[Callable[[], object]] = [
         lambda: _execute(world, *[_insert(world, name) for name in names[:26]]),
@@ -181,7 +181,7 @@ def test_limits_of_a_request(world: World) -> None:
     assert _get(world, *[_key(world, name) for name in names[:100]]) == []
 
 
-def test_an_item_too_large_has_its_whole_request_refused(world: World) -> None:
+def test_one_oversized_item_fails_the_whole_request(world: World) -> None:
     name = _key(world, "large")["pk"]["S"]
     room = 400 * 1024 - len(f"pk{name}skVx")
     with pytest.raises(ClientError) as raised:
@@ -193,13 +193,13 @@ def test_an_item_too_large_has_its_whole_request_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("key", [{"pk": {"S": "x"}}, {"pk": {"S": ""}, "sk": {"S": "V"}}])
-def test_an_item_needs_its_whole_key(world: World, key: Item) -> None:
+def test_an_item_needs_a_complete_key(world: World, key: Item) -> None:
     with pytest.raises(ClientError) as raised:
         _put(world, key)
     assert _code(raised) == "ValidationException"
 
 
-def test_a_table_that_does_not_exist(world: World) -> None:
+def test_a_missing_table_is_reported(world: World) -> None:
     nowhere = World(Store(world.store.client, f"{world.store.guard_name}-2", world.store.projection_name), InTurn())
     for request in (lambda: _put(nowhere, _key(world, "a")), lambda: _get(nowhere, _key(world, "a"))):
         with pytest.raises(ClientError) as raised:
@@ -210,7 +210,7 @@ def test_a_table_that_does_not_exist(world: World) -> None:
         nowhere.claim(nowhere.sale(), attempt_id=11)
 
 
-def test_statements_that_are_refused(strict_store: Store) -> None:
+def test_invalid_statements_are_refused(strict_store: Store) -> None:
     world = World(strict_store, InTurn())
     table = strict_store.guard_name
     key = list(_key(world, "a").values())
@@ -231,14 +231,14 @@ def test_statements_that_are_refused(strict_store: Store) -> None:
     assert _get(world, _key(world, "a")) == [{**_key(world, "a"), "n": {"N": "1"}}]
 
 
-def test_two_statements_about_one_item_have_the_request_refused(strict_store: Store) -> None:
+def test_two_statements_for_one_item_fail_the_whole_request(strict_store: Store) -> None:
     world = World(strict_store, InTurn())
     with pytest.raises(ClientError) as raised:
         _execute(world, _insert(world, "a"), _update(world, "a", old={"N": "1"}, new={"N": "2"}))
     assert _code(raised) == "ValidationException"
 
 
-def test_a_parameter_that_is_no_value_has_the_request_refused(strict_store: Store) -> None:
+def test_an_invalid_parameter_fails_the_whole_request(strict_store: Store) -> None:
     world = World(strict_store, InTurn())
     with pytest.raises(ClientError) as raised:
         _execute(world, _insert(world, "a"), _insert(world, "b", "one"))
@@ -253,13 +253,13 @@ def _keys(world: World, count: int) -> list[ItemKey]:
     return [ItemKey(f"{world.tenant}#{number}", "V") for number in range(count)]
 
 
-def test_statements_are_answered_in_their_order(world: World) -> None:
+def test_statement_results_are_in_order(world: World) -> None:
     _execute(world, *[_insert(world, str(number)) for number in range(0, 60, 3)])
     answers = world.guard_batches.execute([_insert(world, str(number)) for number in range(60)], world.deadline())
     assert [answer.error for answer in answers] == ["DuplicateItem", None, None] * 20
 
 
-def test_a_batch_without_an_answer_leaves_the_others_theirs(world_in_turn: World) -> None:
+def test_a_batch_without_an_answer_does_not_affect_the_others(world_in_turn: World) -> None:
     world_in_turn.client.plan(EXECUTE, passed, answer_lost, passed)
     answers = world_in_turn.guard_batches.execute(
         [_insert(world_in_turn, str(number)) for number in range(60)], world_in_turn.deadline()
@@ -267,8 +267,8 @@ def test_a_batch_without_an_answer_leaves_the_others_theirs(world_in_turn: World
     assert [answer.error for answer in answers] == [None] * 25 + ["NoAnswer"] * 25 + [None] * 10
 
 
-def test_a_refusal_is_raised_when_every_request_is_through(store: Store) -> None:
-    """A request that is still under way would act behind the caller's back."""
+def test_a_refusal_is_raised_after_all_requests_have_ended(store: Store) -> None:
+    """A request that is still under way could take effect unnoticed."""
     world = World(store, Threads(4))
     others_are_under_way = threading.Barrier(3, timeout=30)
 
@@ -286,8 +286,8 @@ def test_a_refusal_is_raised_when_every_request_is_through(store: Store) -> None
     assert len(world.guard_batches.get(_keys(world, 75), world.deadline())) == 50
 
 
-def test_no_request_begins_that_would_end_after_the_deadline(world_in_turn: World) -> None:
-    """Each request waits for its time-out of 5 seconds: in 12 seconds there is room for two."""
+def test_no_request_starts_that_could_end_after_the_deadline(world_in_turn: World) -> None:
+    """Each request runs into its time-out of 5 seconds: two fit into 12 seconds."""
     world = world_in_turn
 
     def hangs(request: Request, send: Send) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def test_no_request_begins_that_would_end_after_the_deadline(world_in_turn: Worl
     assert [world.client.count(action) for action in (EXECUTE, GET, WRITE)] == [2, 2, 2]
 
 
-def test_only_what_was_not_processed_is_asked_for_again(world_in_turn: World) -> None:
+def test_only_unprocessed_items_are_requested_again(world_in_turn: World) -> None:
     world = world_in_turn
     items = [{**_key(world, str(number)), "n": {"N": str(number)}} for number in range(40)]
     world.client.plan(WRITE, unprocessed(0.4), passed)
@@ -350,18 +350,18 @@ def test_pauses_grow_and_end_before_the_deadline(world: World) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_trouble_on_the_way_is_transient(error: BotoCoreError | ClientError) -> None:
+def test_network_and_server_errors_are_transient(error: BotoCoreError | ClientError) -> None:
     assert is_transient(error)
 
 
 @pytest.mark.parametrize(
     "error", [NoCredentialsError(), ParamValidationError(report="x"), client_error("ValidationException", "Get")]
 )
-def test_what_is_wrong_with_the_request_is_not_transient(error: BotoCoreError | ClientError) -> None:
+def test_errors_in_the_request_are_not_transient(error: BotoCoreError | ClientError) -> None:
     assert not is_transient(error)
 
 
-def test_an_unnamed_error_of_a_statement_is_an_error() -> None:
+def test_a_statement_error_without_a_code_is_an_error() -> None:
     class Client:
         def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
             return {"Responses": [{"Error": {"Message": "?"}}]}

@@ -1,4 +1,4 @@
-"""The template's tables can be made on every engine, and keep the shape that the data contract gives them."""
+"""The template's tables can be created on every engine, and match the data contract."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def client(request: pytest.FixtureRequest) -> DynamoDBClient:
     )
 
 
-def test_tables_have_the_shape_of_the_template(client: DynamoDBClient) -> None:
+def test_tables_match_the_template(client: DynamoDBClient) -> None:
     suffix = uuid.uuid4().hex
     names = {"GuardTable": f"guard-{suffix}", "ProjectionTable": f"projection-{suffix}"}
     create_tables(client, names["GuardTable"], names["ProjectionTable"])
@@ -48,7 +48,7 @@ def test_tables_have_the_shape_of_the_template(client: DynamoDBClient) -> None:
         assert time_to_live == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
 
 
-def test_keys_are_those_of_the_data_contract() -> None:
+def test_keys_match_the_data_contract() -> None:
     assert _keys(table_properties("GuardTable")) == ["pk", "sk"]
     projection = table_properties("ProjectionTable")
     assert _keys(projection) == ["PK", "SK"]
@@ -58,7 +58,7 @@ def test_keys_are_those_of_the_data_contract() -> None:
     }
 
 
-def test_unknown_table_is_named() -> None:
+def test_an_unknown_table_is_named_in_the_error() -> None:
     with pytest.raises(ValueError, match=r"no AWS::DynamoDB::Table Nothing, only GuardTable, ProjectionTable"):
         table_properties("Nothing")
 

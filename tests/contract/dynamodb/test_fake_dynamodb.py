@@ -1,4 +1,4 @@
-"""What the fake has beyond a client: state to look at, to keep and to go back to, and a refusal of the unknown."""
+"""What the fake has besides a client: state that can be inspected, saved and restored, and errors for the unknown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _store(*items: dict[str, Any]) -> FakeDynamoDB:
     return store
 
 
-def test_tables_can_be_read_and_altered() -> None:
+def test_tables_can_be_read_and_modified() -> None:
     store = _store(KEY)
     assert store.tables == {"guard": {TABLE.key_of(KEY): KEY}}
     del store.tables["guard"][TABLE.key_of(KEY)]
@@ -31,7 +31,7 @@ def test_tables_can_be_read_and_altered() -> None:
     assert answer["Responses"] == {"guard": []}
 
 
-def test_a_snapshot_is_not_changed_by_what_follows() -> None:
+def test_later_writes_do_not_change_a_snapshot() -> None:
     store = _store({**KEY, "n": {"N": "1"}})
     snapshot = store.snapshot()
     for _ in range(2):
@@ -42,7 +42,7 @@ def test_a_snapshot_is_not_changed_by_what_follows() -> None:
         assert store.tables["guard"] == {TABLE.key_of(KEY): {**KEY, "n": {"N": "1"}}}
 
 
-def test_only_what_has_expired_is_deleted() -> None:
+def test_only_expired_items_are_deleted() -> None:
     expired, running, lasting = ({"pk": {"S": name}, "sk": {"S": "V"}} for name in ("a", "b", "c"))
     store = _store({**expired, "ttl": {"N": "99"}}, {**running, "ttl": {"N": "100"}}, lasting)
     assert store.delete_expired(now=100.0) == 1
@@ -63,7 +63,7 @@ def test_only_what_has_expired_is_deleted() -> None:
         'UPDATE "guard" SET "n" = ? RETURNING ALL NEW * WHERE "pk" = ?',
     ],
 )
-def test_an_unknown_statement_is_not_guessed_at(statement: str) -> None:
+def test_an_unknown_statement_is_an_error(statement: str) -> None:
     with pytest.raises(UnsupportedStatement):
         parse(statement)
 
@@ -79,19 +79,19 @@ def test_an_unknown_statement_is_not_guessed_at(statement: str) -> None:
         ("batch_execute_statement", {"Statements": [{"Statement": 'DELETE FROM "guard"'}]}),
     ],
 )
-def test_an_unknown_request_is_not_guessed_at(call: str, request_: dict[str, Any]) -> None:
+def test_an_unknown_request_is_an_error(call: str, request_: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedError):
         getattr(_store(), call)(**request_)
 
 
-def test_sizes_are_those_of_dynamodbs_rule() -> None:
+def test_item_sizes_follow_dynamodbs_rule() -> None:
     assert item_size_bytes({"ab": {"S": "é"}}) == 2 + 2
     assert item_size_bytes({"n": {"N": "100"}, "m": {"N": "-123.4"}}) == 1 + 2 + 1 + 4
     assert item_size_bytes({"l": {"L": [{"S": "ab"}, {"BOOL": True}]}}) == 1 + 3 + (1 + 2) + (1 + 1)
     assert item_size_bytes({"m": {"M": {"x": {"NULL": True}}}}) == 1 + 3 + (1 + 1 + 1)
 
 
-def test_time_passes_when_told_to() -> None:
+def test_time_passes_only_on_request() -> None:
     clock = FakeClock(now=1000.0)
     clock.sleep(1.5)
     clock.advance(0.5)

@@ -1,4 +1,4 @@
-"""Who may land a sale: the guard's life cycle, the same over the fake, the emulator and DynamoDB Local."""
+"""The guard decides who may land a sale: its life cycle over the fake, the emulator and DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.fakes.faulty_dynamodb import EXECUTE, GET, WRITE
 LARGEST_ID = 2**63 - 1
 
 
-def test_a_fresh_sale_is_claimed(world: World) -> None:
+def test_a_new_sale_is_claimed(world: World) -> None:
     fresh = world.sale()
     assert world.claim(fresh, attempt_id=11, pin=1000) == Claimed(fresh, base=1000)
 
 
-def test_a_claim_is_stored_as_the_data_contract_has_it(world: World) -> None:
+def test_a_claims_item_matches_the_data_contract(world: World) -> None:
     fresh = world.sale()
     world.claim(fresh, attempt_id=11, pin=1000)
     now = int(world.clock.now())
@@ -47,7 +47,7 @@ def test_a_claim_is_stored_as_the_data_contract_has_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("snapshot_id", [LARGEST_ID, None])
-def test_a_completed_sale_is_stored_as_the_data_contract_has_it(world: World, snapshot_id: int | None) -> None:
+def test_a_completed_sales_item_matches_the_data_contract(world: World, snapshot_id: int | None) -> None:
     done = world.sale()
     world.clock.advance(0.25)
     world.claim(done, attempt_id=11)
@@ -69,7 +69,7 @@ def test_a_completed_sale_is_stored_as_the_data_contract_has_it(world: World, sn
     assert expected["processedAt"]["S"].endswith(".250+00:00")
 
 
-def test_a_running_lease_keeps_others_away(world: World) -> None:
+def test_a_running_lease_excludes_other_attempts(world: World) -> None:
     held = world.sale()
     world.claim(held, attempt_id=11)
     stored = world.guard_item(held)
@@ -80,7 +80,7 @@ def test_a_running_lease_keeps_others_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("waited_seconds", [0.0, 2 * LEASE_SECONDS])
-def test_other_facts_never_take_a_sale_over(world: World, waited_seconds: float) -> None:
+def test_an_event_with_other_facts_never_takes_a_sale_over(world: World, waited_seconds: float) -> None:
     first, other = world.sale(), world.sale(brand="Chanel")
     lease_until = world.clock.now() + LEASE_SECONDS
     world.claim(first, attempt_id=11)
@@ -90,7 +90,7 @@ def test_other_facts_never_take_a_sale_over(world: World, waited_seconds: float)
     assert world.guard_item(first) == stored
 
 
-def test_three_take_overs_keep_the_base_and_every_attempt(world: World) -> None:
+def test_three_takeovers_keep_the_base_and_every_attempt(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
     for number, attempt_id in enumerate((22, 33, 44), start=1):
@@ -128,7 +128,7 @@ def test_a_completed_sale_is_a_duplicate(world: World) -> None:
 
 
 @pytest.mark.parametrize("snapshot_id", [7, None])
-def test_an_expired_completion_that_is_still_there_is_claimed_anew(world: World, snapshot_id: int | None) -> None:
+def test_an_expired_completion_that_still_exists_is_claimed_again(world: World, snapshot_id: int | None) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
     world.complete(sale, snapshot_id=snapshot_id)
@@ -152,14 +152,14 @@ def test_an_expired_completion_that_is_still_there_is_claimed_anew(world: World,
     }
 
 
-def test_an_open_claim_is_taken_over_however_old_it_is(world: World) -> None:
+def test_an_open_claim_of_any_age_is_taken_over(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
     world.clock.advance(IN_PROGRESS_TTL_SECONDS + 1)
     assert world.claim(sale, attempt_id=22, pin=2000) == Claimed(sale, base=1000, earlier_attempts=(11,))
 
 
-def test_a_completion_holds_whoever_claims(world: World) -> None:
+def test_a_completion_ends_all_claims(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11)
     world.clock.advance(LEASE_SECONDS)
@@ -168,7 +168,7 @@ def test_a_completion_holds_whoever_claims(world: World) -> None:
     assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
 
 
-def test_large_ids_stay_exact(world: World) -> None:
+def test_large_ids_are_exact(world: World) -> None:
     sale = world.sale()
     assert world.claim(sale, LARGEST_ID, pin=LARGEST_ID - 2) == Claimed(sale, base=LARGEST_ID - 2)
     world.clock.advance(LEASE_SECONDS)
@@ -177,7 +177,7 @@ def test_large_ids_stay_exact(world: World) -> None:
     assert world.claim(sale, LARGEST_ID - 1, pin=1) == taken_over
 
 
-def test_a_table_without_a_snapshot_is_a_base_too(world: World) -> None:
+def test_a_table_without_a_snapshot_can_be_a_base(world: World) -> None:
     sale = world.sale()
     assert world.claim(sale, attempt_id=11, pin=NO_SNAPSHOT) == Claimed(sale, base=NO_SNAPSHOT)
     world.clock.advance(LEASE_SECONDS)
@@ -185,21 +185,21 @@ def test_a_table_without_a_snapshot_is_a_base_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("sale_id", ["é", "e\u0301", "售-🧥", "'); --", '"?"', "x" * 128, "🧥" * 128])
-def test_any_text_is_an_id(world: World, sale_id: str) -> None:
+def test_any_text_can_be_an_id(world: World, sale_id: str) -> None:
     sale = world.sale(sale_id=sale_id)
     assert world.claim(sale, attempt_id=11) == Claimed(sale, base=1000)
     assert world.guard_item(sale)["eventId"] == {"S": sale_id}
     assert isinstance(world.claim(sale, attempt_id=22), HeldByAnother)
 
 
-def test_ids_that_look_alike_are_different_sales(world: World) -> None:
+def test_similar_ids_are_different_sales(world: World) -> None:
     sales = [world.sale(sale_id=each) for each in ("é", "e\u0301", "E\u0301")]
     assert world.claim_all(sales, attempt_id=11) == [Claimed(sale, base=1000) for sale in sales]
     same_id_elsewhere = sale(tenant_id=f"{world.tenant}-2", sale_id="é")
     assert world.claim(same_id_elsewhere, attempt_id=22) == Claimed(same_id_elsewhere, base=1000)
 
 
-def test_32_threads_and_one_winner(world: World) -> None:
+def test_one_of_32_threads_wins_a_claim(world: World) -> None:
     sale = world.sale()
     results = _at_once(world, attempts=range(1, 33))
     assert [type(result) for result in results.values()].count(Claimed) == 1
@@ -208,7 +208,7 @@ def test_32_threads_and_one_winner(world: World) -> None:
     assert world.guard_item(sale)["owner"] == {"N": str(winner)}
 
 
-def test_a_lapsed_claim_is_taken_over_by_exactly_one(world: World) -> None:
+def test_exactly_one_attempt_takes_over_a_lapsed_claim(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=1000, pin=500)
     world.clock.advance(LEASE_SECONDS)
@@ -231,7 +231,7 @@ def _at_once(world: World, attempts: range) -> dict[int, Any]:
         return dict(zip(attempts, pool.map(claim, attempts), strict=True))
 
 
-def test_500_fresh_sales_cost_20_requests_to_claim_and_20_to_complete(world: World) -> None:
+def test_500_new_sales_take_20_requests_to_claim_and_20_to_complete(world: World) -> None:
     sales = world.sales(500)
     assert world.claim_all(sales, attempt_id=11) == [Claimed(sale, base=1000) for sale in sales]
     assert len(world.client.requests) == world.client.count(EXECUTE) == 500 / STATEMENT_LIMIT == 20
@@ -244,7 +244,7 @@ def test_500_fresh_sales_cost_20_requests_to_claim_and_20_to_complete(world: Wor
     assert len(world.client.requests) - 40 == world.client.count(GET) == 500 / GET_LIMIT == 5
 
 
-def test_500_redelivered_sales_cost_25_requests(world: World) -> None:
+def test_500_redelivered_sales_take_25_requests(world: World) -> None:
     sales = world.sales(500)
     world.claim_all(sales, attempt_id=11)
     world.complete(*sales)
@@ -253,7 +253,7 @@ def test_500_redelivered_sales_cost_25_requests(world: World) -> None:
     assert (world.client.count(EXECUTE), world.client.count(GET), world.client.count(WRITE)) == (20, 5, 0)
 
 
-def test_a_batch_of_sales_that_stand_differently(world: World) -> None:
+def test_a_batch_of_sales_in_different_states(world: World) -> None:
     sales = world.sales(500)
     random.Random(1).shuffle(sales)
     fresh, completed, held, lapsed = (sales[start::4] for start in range(4))
@@ -273,7 +273,7 @@ def test_a_batch_of_sales_that_stand_differently(world: World) -> None:
     }
 
 
-def test_looking_touches_nothing(world: World) -> None:
+def test_a_look_changes_nothing(world: World) -> None:
     unknown, held, completed = world.sales(3)
     world.claim_all([held, completed], attempt_id=11)
     world.complete(completed)
@@ -288,12 +288,12 @@ def test_looking_touches_nothing(world: World) -> None:
     assert world.guard_item(unknown) == {}
 
 
-def test_nothing_asked_costs_nothing(world: World) -> None:
+def test_an_empty_batch_sends_no_request(world: World) -> None:
     assert world.claim_all([], attempt_id=11) == []
     assert world.guard.look([], world.deadline()) == {}
     assert world.guard.complete([], world.deadline()) == set()
     assert world.client.requests == []
 
 
-def test_a_key_holds_tenant_kind_of_event_and_sale() -> None:
+def test_a_key_contains_tenant_event_type_and_sale() -> None:
     assert guard_key(SaleKey("t", "s")) == ("IDEMPOTENCY#t#carousel.product.sold#s", "VERSION")

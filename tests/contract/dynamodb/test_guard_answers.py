@@ -1,4 +1,4 @@
-"""What the guard makes of answers that are lost, late, partial or refusals."""
+"""How the guard handles answers that are lost, late, partial or refusals."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ REFUSED_WHOLE = [
 
 
 def fresh(world: World) -> tuple[Sale, Claimed]:
-    """A sale that nobody has seen, and what an attempt with pin 3000 must be told."""
+    """A new sale, and the expected result for an attempt with pin 3000."""
     sale = world.sale()
     return sale, Claimed(sale, base=3000)
 
 
 def lapsed(world: World) -> tuple[Sale, Claimed]:
-    """A sale whose two attempts have lapsed."""
+    """A sale whose two attempts have expired leases."""
     sale = world.sale()
     for attempt_id in (11, 22):
         world.claim(sale, attempt_id, pin=1000)
@@ -70,7 +70,7 @@ def lapsed(world: World) -> tuple[Sale, Claimed]:
 
 
 def expired(world: World) -> tuple[Sale, Claimed]:
-    """A sale that was completed longer ago than the guard promises to remember."""
+    """A sale whose completion has expired."""
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
     world.complete(sale)
@@ -96,7 +96,7 @@ def test_a_claim_whose_answer_was_lost_is_found_by_reading_it_back(
     assert item["baseSnapshotId"] == {"N": str(expected.base)}
 
 
-def test_one_lost_answer_leaves_the_other_batches_alone(world_in_turn: World) -> None:
+def test_a_lost_answer_does_not_affect_other_batches(world_in_turn: World) -> None:
     sales = world_in_turn.sales(60)
     world_in_turn.client.plan(EXECUTE, passed, answer_lost)
     assert world_in_turn.claim_all(sales, attempt_id=11) == [Claimed(sale, base=1000) for sale in sales]
@@ -114,7 +114,7 @@ def test_a_lost_answer_is_not_mistaken_for_a_claim(world: World) -> None:
 
 @pytest.mark.parametrize("code", THROTTLED)
 @pytest.mark.parametrize("situation", [fresh, lapsed, expired])
-def test_throttled_statements_are_tried_again(
+def test_throttled_statements_are_retried(
     world: World, situation: Callable[[World], tuple[Sale, Claimed]], code: str
 ) -> None:
     sale, expected = situation(world)
@@ -122,7 +122,7 @@ def test_throttled_statements_are_tried_again(
     assert world.claim(sale, attempt_id=33, pin=3000) == expected
 
 
-def test_only_the_throttled_statements_of_a_batch_are_tried_again(world: World) -> None:
+def test_only_the_throttled_statements_of_a_batch_are_retried(world: World) -> None:
     sales = world.sales(25)
     world.client.plan(EXECUTE, statements_refused("ThrottlingError", indexes=range(5)))
     assert world.claim_all(sales, attempt_id=11) == [Claimed(sale, base=1000) for sale in sales]
@@ -133,7 +133,7 @@ def test_only_the_throttled_statements_of_a_batch_are_tried_again(world: World) 
 
 
 @pytest.mark.parametrize("fault", [statements_refused("ThrottlingError"), request_lost])
-def test_what_is_throttled_until_the_deadline_is_not_claimed(world: World, fault: Fault) -> None:
+def test_a_sale_that_is_throttled_until_the_deadline_is_not_claimed(world: World, fault: Fault) -> None:
     sale = world.sale()
     world.client.always(EXECUTE, fault)
     deadline = world.deadline()
@@ -143,7 +143,7 @@ def test_what_is_throttled_until_the_deadline_is_not_claimed(world: World, fault
     assert world.guard_item(sale) == {}
 
 
-def test_the_claims_of_a_batch_hold_when_the_rest_is_throttled(world: World) -> None:
+def test_claims_hold_when_the_rest_of_the_batch_is_throttled(world: World) -> None:
     sales = world.sales(25)
     world.client.plan(EXECUTE, statements_refused("ThrottlingError", indexes=range(5)))
     world.client.always(EXECUTE, statements_refused("ThrottlingError"))
@@ -152,7 +152,7 @@ def test_the_claims_of_a_batch_hold_when_the_rest_is_throttled(world: World) -> 
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
-def test_the_claims_of_a_batch_hold_when_the_rest_can_not_be_read(world: World, fault: Fault) -> None:
+def test_claims_hold_when_the_rest_of_the_batch_cannot_be_read(world: World, fault: Fault) -> None:
     known, unknown = world.sale(1), world.sale(2)
     world.claim(known, attempt_id=11)
     world.client.always(GET, fault)
@@ -161,7 +161,7 @@ def test_the_claims_of_a_batch_hold_when_the_rest_can_not_be_read(world: World, 
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
-def test_a_read_back_that_is_throttled_leaves_time_to_land_what_was_claimed(world: World, fault: Fault) -> None:
+def test_a_throttled_read_leaves_time_to_land_what_was_claimed(world: World, fault: Fault) -> None:
     sales = world.sales(25)
     world.client.plan(EXECUTE, statements_refused("ThrottlingError", indexes=[0]))
     world.client.always(GET, fault)
@@ -169,7 +169,7 @@ def test_a_read_back_that_is_throttled_leaves_time_to_land_what_was_claimed(worl
     results = world.guard.claim(sales, 11, 1000, LEASE_SECONDS, deadline)
     assert [type(results[sale.key]) for sale in sales] == [NotClaimed] + [Claimed] * 24
     assert deadline.remaining_seconds() >= 30
-    # The control: without a share of its own, a claim leaves no time for a single request.
+    # The control: without a share of the time, a claim leaves none for a single request.
     world.client.plan(EXECUTE, statements_refused("ThrottlingError"))
     without_a_share = DynamoDBGuard(world.guard_batches, world.clock, world.retry, claim_share=1.0)
     without_a_share.claim(sales[:1], 11, 1000, LEASE_SECONDS, deadline)
@@ -177,16 +177,14 @@ def test_a_read_back_that_is_throttled_leaves_time_to_land_what_was_claimed(worl
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(14.9, NotClaimed), (15.0, Claimed), (30.0, Claimed)])
-def test_a_round_that_fits_is_not_too_long_for_the_claim_s_share(
-    world: World, seconds: float, expected: type[ClaimResult]
-) -> None:
+def test_a_claim_may_always_take_one_round_that_fits(world: World, seconds: float, expected: type[ClaimResult]) -> None:
     sale = world.sale()
     result = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, world.deadline(seconds))[sale.key]
     assert isinstance(result, expected)
     assert bool(world.client.requests) == bool(world.guard_item(sale)) == (expected is Claimed)
 
 
-def test_no_time_for_a_single_request(world: World) -> None:
+def test_without_time_nothing_is_requested(world: World) -> None:
     sale = world.sale()
     results = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, world.deadline(1.0))
     assert isinstance(results[sale.key], NotClaimed)
@@ -198,7 +196,7 @@ def test_no_time_for_a_single_request(world: World) -> None:
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_a_refused_statement_ends_the_claim_at_once(world: World, code: str) -> None:
+def test_a_refused_statement_fails_the_claim_immediately(world: World, code: str) -> None:
     world.client.plan(EXECUTE, statements_refused(code))
     with pytest.raises(StoreUnavailable, match=rf"BatchExecuteStatement on table {world.store.guard_name}: {code}"):
         world.claim(world.sale(), attempt_id=11)
@@ -206,7 +204,7 @@ def test_a_refused_statement_ends_the_claim_at_once(world: World, code: str) -> 
 
 
 @pytest.mark.parametrize(("code", "status"), THROTTLED_WHOLE)
-def test_a_throttled_request_is_made_again(world: World, code: str, status: int) -> None:
+def test_a_throttled_request_is_retried(world: World, code: str, status: int) -> None:
     sale = world.sale()
     for action in (EXECUTE, GET, WRITE):
         world.client.plan(action, refused(code, status), refused(code, status))
@@ -217,7 +215,7 @@ def test_a_throttled_request_is_made_again(world: World, code: str, status: int)
 
 @pytest.mark.parametrize(("code", "status"), REFUSED_WHOLE)
 @pytest.mark.parametrize("action", [EXECUTE, GET, WRITE])
-def test_a_refused_request_is_not_made_again(world: World, action: str, code: str, status: int) -> None:
+def test_a_refused_request_is_not_retried(world: World, action: str, code: str, status: int) -> None:
     sale = world.sale()
     world.client.plan(action, refused(code, status))
     with pytest.raises(StoreUnavailable, match=f"on table {world.store.guard_name}.*{code}"):
@@ -225,7 +223,7 @@ def test_a_refused_request_is_not_made_again(world: World, action: str, code: st
     assert world.client.count(action) == 1
 
 
-def test_an_error_of_ours_is_not_made_again(world: World) -> None:
+def test_an_invalid_request_is_not_retried(world: World) -> None:
     def malformed(request: Request, send: Send) -> dict[str, Any]:
         raise ParamValidationError(report="nothing of the sort")
 
@@ -241,7 +239,7 @@ def _every_action(world: World, sale: Sale) -> None:
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), unprocessed(0.5), answer_lost, request_lost, unparsable])
-def test_completions_are_written_until_all_are_stored(world: World, fault: Fault) -> None:
+def test_completions_are_retried_until_all_are_stored(world: World, fault: Fault) -> None:
     sales = world.sales(60)
     world.client.plan(WRITE, fault, fault, fault, fault)
     world.complete(*sales)
@@ -251,7 +249,7 @@ def test_completions_are_written_until_all_are_stored(world: World, fault: Fault
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost])
-def test_only_what_is_stored_for_certain_is_completed(world_in_turn: World, fault: Fault) -> None:
+def test_only_completions_known_to_be_stored_are_reported(world_in_turn: World, fault: Fault) -> None:
     world = world_in_turn
     sales = world.sales(50)
     world.client.plan(WRITE, passed)
@@ -260,15 +258,15 @@ def test_only_what_is_stored_for_certain_is_completed(world_in_turn: World, faul
     assert world.guard.complete(completions, world.deadline()) == {sale.key for sale in sales[:25]}
 
 
-def test_a_completion_whose_answer_was_lost_for_good_is_not_reported(world: World) -> None:
+def test_a_completion_without_any_answer_is_not_reported(world: World) -> None:
     sale = world.sale()
     world.client.always(WRITE, answer_lost)
     assert world.guard.complete([Completion(sale.key, sale.payload_hash, 7)], world.deadline()) == set()
     assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
 
 
-def test_a_late_take_over_does_not_undo_a_later_one(world: World) -> None:
-    """The request of attempt 22 arrives after attempt 33 has taken the sale over from 11."""
+def test_a_late_takeover_does_not_undo_a_newer_one(world: World) -> None:
+    """The request of attempt 22 arrives after attempt 33 has taken over the sale from attempt 11."""
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
     world.clock.advance(LEASE_SECONDS)

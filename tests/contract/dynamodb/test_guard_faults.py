@@ -1,7 +1,7 @@
-"""Any number of attempts at the same sales, under any faults, in any order: what the guard must never do.
+"""What the guard must never do, with any number of attempts at the same sales, any faults, in any order.
 
-The machine makes the real guard's requests meet faults, lets time pass and other attempts claim between them, and has
-requests arrive long after their sender has given them up. Every change of an item is judged where it takes effect.
+The state machine injects faults into the real guard's requests, advances time and lets other attempts claim between
+them, and delivers requests long after their sender gave up. It checks every change of an item when it takes effect.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from tests.fakes.faulty_dynamodb import (
 
 LEASE_SECONDS: Final = 30.0
 LAPSE_SECONDS: Final = LEASE_SECONDS + 1
-# Longer than a lease: an attempt may be frozen, or clocks may disagree, and nothing must depend on either.
+# Longer than a lease: attempts may be frozen and clocks may disagree, and nothing may depend on either.
 CLAIM_SECONDS: Final = 300.0
 DAY_SECONDS: Final = 24 * 3600.0
 
@@ -64,7 +64,7 @@ FACTS: Final = {each.payload_hash: each for each in (*SALES, *OTHER_FACTS)}
 
 @dataclass(frozen=True)
 class Trouble:
-    """What a request meets, and what others do before it takes effect and before its answer arrives."""
+    """The fault of a request, and what others do before it takes effect and before its answer arrives."""
 
     outcome: str = "passed"
     before: Sequence[str] = ()
@@ -92,7 +92,7 @@ _MEANWHILE: Final = st.sampled_from([(), (), (_LAPSE,), (_CLAIM,), (_COMPLETE,),
 TROUBLES: Final = st.lists(st.builds(Trouble, st.sampled_from(sorted(_OUTCOMES)), _MEANWHILE, _MEANWHILE), max_size=6)
 
 Ownership = tuple[int, tuple[int, ...]]
-"""The base, and the earlier attempts, of a claim at the moment at which it took effect."""
+"""The base and the earlier attempts of a claim when it took effect."""
 
 
 class GuardMachine(RuleBasedStateMachine):
@@ -100,7 +100,7 @@ class GuardMachine(RuleBasedStateMachine):
 
     claims: Bundle[tuple[int, Claimed]] = Bundle("claims")
     wire: ClassVar[Callable[[Request, Send], dict[str, Any]]] = staticmethod(passed)
-    """What lies between the guard and the store; a control weakens it."""
+    """What is between the guard and the store. A control weakens it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class GuardMachine(RuleBasedStateMachine):
         self.late.pop(index)()
 
     def teardown(self) -> None:
-        """However it went, the next delivery can go on with every sale."""
+        """Whatever happened, the next delivery can continue with every sale."""
         self.clock.advance(LAPSE_SECONDS)
         for key, item in self._items().items():
             _, (result,) = self._claim([FACTS[read_item(item).payload_hash]])
@@ -267,7 +267,7 @@ def _pin(attempt_id: int) -> int:
 
 
 def without_the_last_condition(request: Request, send: Send) -> dict[str, Any]:
-    """Updates depend on the status alone, no longer on the owner or the expiry that was read."""
+    """Updates depend only on the status, and not on the owner or the expiry that was read."""
     statements = [dict(statement) for statement in request.arguments.get("Statements", [])]
     for statement in statements:
         if statement["Statement"].startswith("UPDATE"):
@@ -277,7 +277,7 @@ def without_the_last_condition(request: Request, send: Send) -> dict[str, Any]:
 
 
 def without_the_earlier_attempts(request: Request, send: Send) -> dict[str, Any]:
-    """A take-over keeps the last attempt only."""
+    """A takeover keeps only the last attempt."""
     statements = [dict(statement) for statement in request.arguments.get("Statements", [])]
     for statement in statements:
         if statement["Statement"].startswith("UPDATE"):

@@ -1,4 +1,4 @@
-"""The look-up copy of every sale, the same over the fake, the emulator and DynamoDB Local."""
+"""The projection over the fake, the emulator and DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fakes.faulty_dynamodb import (
     unprocessed,
 )
 
-# An engine deletes what has expired: the sales are of this month, so that their items live for two years.
+# Engines delete expired items: the sales are of this month, so that their items live for two years.
 TODAY = datetime.now(UTC).date().replace(day=1)
 
 OPTIONAL: dict[str, Any] = {
@@ -46,7 +46,7 @@ def _sale(world: World, number: int = 1, **changes: Any) -> Sale:
 
 
 def _item(world: World, sale: Sale) -> Item:
-    """Return the item of a sale as it is stored; empty when there is none."""
+    """Return the stored item of a sale, or an empty dictionary."""
     key = projection_key(sale)
     return world.projection_batches.get([key], world.deadline()).get(key, {})
 
@@ -58,7 +58,7 @@ def _put(world: World, *sales: Sale) -> None:
 @pytest.mark.parametrize(
     "facts", [{}, OPTIONAL, {"embedding": embedding(1024)}, {**OPTIONAL, "embedding": embedding(3)}]
 )
-def test_what_is_put_is_found(world: World, facts: dict[str, Any]) -> None:
+def test_a_stored_sale_is_found(world: World, facts: dict[str, Any]) -> None:
     sale = _sale(world, **facts)
     _put(world, sale)
     found = world.projection.find([sale, _sale(world, 2)], world.deadline())
@@ -66,7 +66,7 @@ def test_what_is_put_is_found(world: World, facts: dict[str, Any]) -> None:
     assert found[sale.key].payload_hash == sale.payload_hash
 
 
-def test_an_item_is_stored_as_the_data_contract_has_it(world: World) -> None:
+def test_an_item_matches_the_data_contract(world: World) -> None:
     sale = _sale(
         world,
         **OPTIONAL,
@@ -121,7 +121,7 @@ def test_absent_facts_are_absent_attributes(world: World) -> None:
 
 
 @pytest.mark.parametrize("price", ["0", "0.0001", "99999999999999.9999", "0.1000", "100"])
-def test_prices_stay_exact(world: World, price: str) -> None:
+def test_prices_are_exact(world: World, price: str) -> None:
     sale = _sale(world, listed_price=Decimal(price), sold_price=Decimal(price))
     _put(world, sale)
     assert world.projection.find([sale], world.deadline()) == {sale.key: sale}
@@ -136,8 +136,8 @@ def test_a_repeat_changes_nothing(world: World) -> None:
     assert _item(world, sale) == first
 
 
-def test_what_is_read_back_is_what_was_written(world: World) -> None:
-    """The repair of items compares them with what the row would give: the forms have to agree."""
+def test_an_item_is_read_as_it_was_written(world: World) -> None:
+    """The repair compares stored items with those made of rows: their notation has to be the same."""
     sale = _sale(world, **OPTIONAL, sold_price=Decimal("333.3300"), embedding=embedding(16))
     _put(world, sale)
     assert _item(world, sale) == item_of(sale)
@@ -158,14 +158,14 @@ def test_every_read_is_strongly_consistent(world: World) -> None:
     assert [read["ConsistentRead"] for read in reads] == [True, True]
 
 
-def test_what_does_not_fit_into_one_answer_is_read_all_the_same(world: World) -> None:
-    sales = [_sale(world, number, description="x" * 300_000) for number in range(60)]  # 18 MB: an answer holds 16.
+def test_items_that_exceed_one_answer_are_all_read(world: World) -> None:
+    sales = [_sale(world, number, description="x" * 300_000) for number in range(60)]  # 18 MB of 16
     _put(world, *sales)
     assert world.projection.find(sales, world.deadline()).keys() == {sale.key for sale in sales}
 
 
 @pytest.mark.parametrize("character", ["x", "é", "🧥"])
-def test_what_is_not_rejected_can_be_stored(world: World, character: str) -> None:
+def test_an_item_that_is_not_rejected_can_be_stored(world: World, character: str) -> None:
     width = len(character.encode())
     room = ITEM_LIMIT_BYTES - item_size_bytes(item_of(_sale(world, description="")))
     largest = _sale(world, description=character * (room // width))
@@ -178,7 +178,7 @@ def test_what_is_not_rejected_can_be_stored(world: World, character: str) -> Non
     assert world.projection.find([largest], world.deadline()) == {largest.key: largest}
 
 
-def test_an_embedding_may_be_what_makes_an_item_too_large(world: World) -> None:
+def test_an_embedding_can_make_an_item_too_large(world: World) -> None:
     assert world.projection.rejects(_sale(world, embedding=embedding(4096), description="x" * 10_000)) is None
     assert world.projection.rejects(_sale(world, embedding=embedding(40_960))) is not None
 
@@ -192,7 +192,7 @@ def test_an_item_over_400_kb_is_refused_by_dynamodb(world: World) -> None:
 @pytest.mark.parametrize(
     "fault", [unprocessed(0.0), unprocessed(0.4), request_lost, answer_lost, refused("SlowDown", 503)]
 )
-def test_what_was_not_processed_is_tried_again(world: World, fault: Fault) -> None:
+def test_unprocessed_items_are_retried(world: World, fault: Fault) -> None:
     sales = [_sale(world, number) for number in range(130)]
     world.client.plan(WRITE, *[fault] * 8)
     _put(world, *sales)
@@ -201,7 +201,7 @@ def test_what_was_not_processed_is_tried_again(world: World, fault: Fault) -> No
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
-def test_what_is_not_stored_by_the_deadline_is_not_reported(world_in_turn: World, fault: Fault) -> None:
+def test_items_not_stored_by_the_deadline_are_not_reported(world_in_turn: World, fault: Fault) -> None:
     world = world_in_turn
     sales = [_sale(world, number) for number in range(50)]
     world.client.plan(WRITE, passed)
@@ -212,7 +212,7 @@ def test_what_is_not_stored_by_the_deadline_is_not_reported(world_in_turn: World
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
-def test_a_look_up_is_whole_or_fails(world_in_turn: World, fault: Fault) -> None:
+def test_a_look_up_is_complete_or_fails(world_in_turn: World, fault: Fault) -> None:
     world = world_in_turn
     sales = [_sale(world, number) for number in range(150)]
     world.client.plan(GET, passed)
@@ -228,7 +228,7 @@ def test_the_same_product_sold_twice_is_two_items(world: World) -> None:
     assert projection_key(first).partition == projection_key(again).partition
 
 
-def test_indexes_find_what_they_should(world_with_indexes: World) -> None:
+def test_indexes_find_the_expected_items(world_with_indexes: World) -> None:
     world = world_with_indexes
     sales = [
         _sale(
@@ -255,7 +255,7 @@ def test_indexes_find_what_they_should(world_with_indexes: World) -> None:
 
 
 def _query(world: World, index: str, partition: str, since: date) -> list[Item]:
-    """Return an index's items of a partition from a date on, in the order of their dates."""
+    """Return a partition's items in an index from a date on, ordered by date."""
     answer = world.store.client.query(
         TableName=world.store.projection_name,
         IndexName=index,
@@ -267,6 +267,6 @@ def _query(world: World, index: str, partition: str, since: date) -> list[Item]:
     return items
 
 
-def test_numbers_of_an_item_are_in_dynamodbs_form() -> None:
+def test_an_items_numbers_are_in_canonical_form() -> None:
     item = item_of(sale(**OPTIONAL, listed_price=Decimal("1E+3"), sold_price=Decimal("999.9990")))
     assert {name: stored(value) for name, value in item.items()} == item

@@ -1,0 +1,1 @@
+"""Tests of the function on the emulator."""

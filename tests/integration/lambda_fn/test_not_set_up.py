@@ -1,4 +1,4 @@
-"""What a function says that is not set up: the variable, or the table and the command that creates it."""
+"""What a function reports that is not set up: the variable, or the table and the command that creates it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def record(message: str, body: str) -> dict[str, Any]:
     return {"messageId": message, "body": body, "eventSource": "aws:sqs", "attributes": {}}
 
 
-def test_a_missing_table_leaves_the_sales_in_the_queue(
-    without_table: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_the_table_sales_stay_in_the_queue(without_table: Settings, caplog: pytest.LogCaptureFixture) -> None:
     tenant = uuid.uuid4().hex
     batch = {"Records": [record("sale", json.dumps(event(tenantId=tenant))), record("poison", "{")]}
     answer = build(without_table).handle(batch, None)
@@ -40,7 +38,7 @@ def test_a_missing_table_leaves_the_sales_in_the_queue(
     assert "carousel-sync evolve apply" in log
 
 
-def test_a_missing_table_has_one_event_delivered_again(without_table: Settings) -> None:
+def test_without_the_table_a_direct_event_is_delivered_again(without_table: Settings) -> None:
     with pytest.raises(SaleNotCommitted, match=r"never_created.*carousel-sync evolve apply"):
         build(without_table).handle(event(tenantId=uuid.uuid4().hex), None)
 
@@ -48,9 +46,7 @@ def test_a_missing_table_has_one_event_delivered_again(without_table: Settings) 
 @pytest.mark.parametrize(
     "name", ["STAGE", "GUARD_TABLE", "PROJECTION_TABLE", "DEAD_LETTER_QUEUE_URL", "TABLE_BUCKET_ARN"]
 )
-def test_a_missing_variable_is_named_at_the_first_call(
-    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_the_first_call_names_a_missing_variable(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for variable, value in stack.target().environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv(name)

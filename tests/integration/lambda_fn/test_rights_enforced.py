@@ -1,8 +1,8 @@
-"""The function's rights on an emulator that enforces them: they are enough, and none of them can be taken away.
+"""The function's rights on an emulator that enforces them: they are sufficient, and each of them is needed.
 
 The emulator (ministack 1.5.33, AUTH=true) names some actions after the request instead of as AWS documents them; the
-role's policy is put into its words. What it does not enforce is listed here, measured by the same runs, and is for
-docs/live-checklist.md.
+tests translate the role's policy. Rights that it does not enforce are listed here, verified by the same tests, and
+belong in docs/live-checklist.md.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from lambda_fn.runtime.retry import Deadline
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import build
 from tests.builders import event
+from tests.fakes.sdk_session import new_sdk_session
 from tests.waiting import eventually
 
 POLICY = "sales-sync"
-# In the emulator a PartiQL batch has one action, whatever its statements do, and no resource.
+# In the emulator, a PartiQL batch has one action for all statements, and no resource.
 EMULATORS_WORDS = {
     "dynamodb:PartiQLInsert": "dynamodb:BatchExecuteStatement",
     "dynamodb:PartiQLUpdate": "dynamodb:BatchExecuteStatement",
@@ -47,7 +48,7 @@ ENFORCED = [
     ("TakeBatches", "sqs:ChangeMessageVisibilityBatch"),
     ("KeepDeadLetters", "sqs:SendMessageBatch"),
 ]
-# Not asked for by the emulator's catalog, or used by the emulator's Lambda service without asking.
+# The emulator's catalog does not check them, or the emulator's Lambda service acts without checking them.
 NOT_ENFORCED = [
     ("FindTheIcebergTable", "s3tables:GetNamespace"),
     ("AppendToTheIcebergTable", "s3tables:GetTable"),
@@ -62,7 +63,7 @@ Statement = dict[str, Any]
 
 @dataclass
 class Context:
-    """An invocation with little time: what is refused is not to be waited for."""
+    """The context of an invocation with little time, so that refused requests are not retried for long."""
 
     aws_request_id: str = "request-1"
 
@@ -72,7 +73,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Enforced:
-    """A deployed stack that enforces rights, the role's policy in the emulator's words, and ways to change it."""
+    """A deployed stack that enforces rights, and the role's policy with the emulator's action names."""
 
     target: Target
     role: str
@@ -116,12 +117,12 @@ def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Enforced]:
 
 @pytest.fixture
 def as_the_role(enforced: Enforced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Return the function's settings; clients that are made now act with the function's role."""
+    """The function's settings. New clients act with the function's role."""
     arn = f"arn:aws:iam::000000000000:role/{enforced.role}"
     session = enforced.target.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     settings = enforced.target.settings
     catalog = replace(settings.catalog, connect_timeout_seconds=0.5, read_timeout_seconds=1.0)
-    with monkeypatch.context() as changed:
+    with monkeypatch.context() as changed, new_sdk_session():
         changed.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
         changed.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
         changed.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
@@ -129,7 +130,7 @@ def as_the_role(enforced: Enforced, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def all_goes_well(target: Target, settings: Settings) -> bool:
-    """Process a new, a repeated and an invalid sale, twice, by writers that begin afresh; then give a message back."""
+    """Process a new, a repeated and an invalid sale with two new applications, then give a message back."""
     tenant = f"tenant-{uuid.uuid4().hex[:12]}"
     bodies = [event(tenantId=tenant), event(tenantId=tenant), event(tenantId=tenant, salePrice=-1)]
     records = [
@@ -143,7 +144,7 @@ def all_goes_well(target: Target, settings: Settings) -> bool:
 
 
 def gives_back(target: Target, settings: Settings) -> bool:
-    """Have a message of the buffer queue come back sooner; the receipt handle need not be a living one."""
+    """Schedule the redelivery of a message in the buffer queue. The receipt handle does not have to exist."""
     buffer = f"carousel-sync-{target.stage}"
     queue = target.client("sqs").get_queue_url(QueueName=buffer)["QueueUrl"]
     record = {
@@ -159,10 +160,11 @@ def gives_back(target: Target, settings: Settings) -> bool:
 
 
 class Noting:
-    """A queue's client that notes which requests were not refused: to the function that makes no difference."""
+    """A client of SQS that records which requests were not refused, which the function ignores."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.meta = client.meta
         self.answered: list[bool] = []
 
     def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class Noting:
         return answer
 
 
-def test_the_whole_way_with_the_rights_of_the_template(enforced: Enforced) -> None:
+def test_a_deployed_function_works_with_the_templates_rights(enforced: Enforced) -> None:
     enforced.allow(enforced.statements)
     target, tenant = enforced.target, f"tenant-{uuid.uuid4().hex[:12]}"
     given = event(tenantId=tenant)
@@ -195,7 +197,7 @@ def test_the_rights_of_the_template_are_enough(enforced: Enforced, as_the_role: 
 
 
 @pytest.mark.parametrize(("sid", "action"), ENFORCED)
-def test_no_right_can_be_taken_away(enforced: Enforced, as_the_role: Settings, sid: str, action: str) -> None:
+def test_no_right_is_superfluous(enforced: Enforced, as_the_role: Settings, sid: str, action: str) -> None:
     enforced.allow(enforced.without(sid, action))
     assert not all_goes_well(enforced.target, as_the_role)
 
@@ -206,7 +208,7 @@ def test_what_the_emulator_does_not_enforce(enforced: Enforced, as_the_role: Set
     assert all_goes_well(enforced.target, as_the_role)
 
 
-def test_every_right_is_in_one_of_the_two_lists(enforced: Enforced) -> None:
+def test_every_right_is_in_one_of_the_lists(enforced: Enforced) -> None:
     deployed = [
         (statement["Sid"].removesuffix("Anywhere"), action)
         for statement in enforced.statements

@@ -1,4 +1,4 @@
-"""The function over a table of another version than its own: events that carry more than the table holds wait."""
+"""The function with a table at an older version: events with a value for a missing column wait."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_only_sales_with_a_value_for_the_missing_column_wait(
     assert '"SalesWaitingForColumn":[1.0]' in told.replace(" ", "")
     assert rows(stack, settings) == {"plain": None}
 
-    # Nothing is left in the way: the same process, the same events, once the column is there.
+    # The same process lands the same events once the column exists.
     upgrade(stack, settings)
     assert app.handle(both, None) == {"batchItemFailures": []}
     assert rows(stack, settings) == {"plain": None, "euros": "EUR"}
     assert '"SalesWaitingForColumn":[0.0]' in capsys.readouterr().out.replace(" ", "")
 
 
-def test_a_direct_event_says_what_it_waits_for(stack: LocalStack, settings: Settings) -> None:
+def test_a_direct_event_names_the_missing_column(stack: LocalStack, settings: Settings) -> None:
     euros = event(tenantId=uuid.uuid4().hex, currency="EUR")
     with pytest.raises(SaleNotCommitted, match=r"no column for currency.*carousel-sync evolve apply"):
         build(settings).handle(euros, None)

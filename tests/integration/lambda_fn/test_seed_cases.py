@@ -1,4 +1,4 @@
-"""The nine cases that this system has to pass before anything else, on the tables of the embedded stack."""
+"""The nine acceptance cases, on the tables of the embedded stack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOUR_SECONDS = 3600.0
 
 
 class LaterClock(SystemClock):
-    """The machine's clock, an hour ahead: the lease of whatever was left open has lapsed."""
+    """The machine's clock, an hour ahead: all leases have expired."""
 
     def now(self) -> float:
         return super().now() + HOUR_SECONDS
@@ -46,7 +46,7 @@ def settings(target: Target) -> Settings:
 
 @pytest.fixture
 def handle(settings: Settings) -> Handle:
-    """The application in this process, on the deployed function's settings, with one event at a time."""
+    """The application in this process, with the deployed function's settings, for one event at a time."""
     application = build(settings)
     return lambda given: application.handle(given, None)
 
@@ -138,7 +138,7 @@ def test_5_ttl_of_two_years(handle: Handle, target: Target, settings: Settings) 
     assert setting["TimeToLiveDescription"]["AttributeName"] == "ttl"
 
 
-def test_6_a_dynamodb_failure_is_mended_by_the_retry(target: Target, settings: Settings) -> None:
+def test_6_a_retry_recovers_from_a_dynamodb_failure(target: Target, settings: Settings) -> None:
     tenant = new_tenant()
     broken = build(replace(settings, projection_table="missing"))
     with pytest.raises(SaleNotCommitted, match="missing"):
@@ -148,7 +148,7 @@ def test_6_a_dynamodb_failure_is_mended_by_the_retry(target: Target, settings: S
     assert len(rows_of(target, tenant)) == len(items_of(target, settings, tenant)) == 1
 
 
-def test_7_an_s3_failure_is_mended_by_the_retry(target: Target, settings: Settings) -> None:
+def test_7_a_retry_recovers_from_an_s3_failure(target: Target, settings: Settings) -> None:
     tenant = new_tenant()
     unreachable = replace(settings.catalog, endpoint_url="http://127.0.0.1:9")
     broken = build(replace(settings, catalog=unreachable))

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import boto3
 import pytest
@@ -20,6 +21,7 @@ from lambda_fn.settings import FILE_IO
 from testbed.dynamodb_tables import create_tables
 from testbed.emulator import REGION, emulator
 from tests.engines.fixtures import make_bucket
+from tests.fakes.sdk_session import new_sdk_session
 from tests.fakes.settings import client_settings
 
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -93,19 +95,19 @@ def test_requests_to_dynamodb_and_sqs_are_signed(endpoint: str, user: User, monk
     create_tables(boto3.client("dynamodb", endpoint_url=endpoint, region_name=REGION), "guard", "projection")
 
     def send() -> None:
-        boto3.setup_default_session()
         settings = client_settings(endpoint, read_timeout_seconds=20.0)
         found = dynamodb_client(settings, 1).batch_get_item(
             RequestItems={"guard": {"Keys": [{"pk": {"S": "é"}, "sk": {"S": "b"}}]}}
         )
         assert found["Responses"] == {"guard": []}
-        answer = sqs_client(settings, 1).send_message_batch(QueueUrl=queue, Entries=[{"Id": "0", "MessageBody": "é"}])
+        entries: list[Any] = [{"Id": "0", "MessageBody": "é"}]
+        answer = sqs_client(settings, 1).send_message_batch(QueueUrl=queue, Entries=entries)
         assert [entry["Id"] for entry in answer["Successful"]] == ["0"]
 
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", user.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", user.secret_access_key)
-    send()
+    with new_sdk_session():
+        send()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(ClientError, match="ignature"):
+    with new_sdk_session(), pytest.raises(ClientError, match="ignature"):
         send()

@@ -1,4 +1,4 @@
-"""Two handlers on the same events at the same time leave one row and one item each."""
+"""Two handlers that process the same events at the same time leave one row and one item for each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def batch(tenant: str, order: range) -> dict[str, Any]:
 
 
 def deliver_until_acknowledged(settings: Settings, given: dict[str, Any]) -> int:
-    """Deliver a batch again and again, as a queue does, and return how many deliveries it took."""
+    """Deliver a batch repeatedly, as a queue does, and return the number of deliveries."""
     application = build(settings)
     for number in range(1, ROUNDS + 1):
         answer = application.handle(given, None)

@@ -1,0 +1,1 @@
+"""Tests of how catalogs are reached."""

@@ -1,4 +1,4 @@
-"""Answers about a table: their size is told, and those to commits come without the history."""
+"""Answers about a table: their sizes are reported, and answers to commits are shortened."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Answers(BaseAdapter):
 
 
 class Raw(io.BytesIO):
-    """A body as urllib3 hands it out."""
+    """A body as urllib3 returns it."""
 
     def read(self, size: int | None = -1, decode_content: bool = False) -> bytes:
         return super().read(size)
@@ -60,20 +60,20 @@ def asked(method: str, url: str, body: bytes, status: int = 200) -> tuple[bytes,
     return adapter.send(Request(method, url).prepare()).content, sizes
 
 
-def test_an_answer_to_a_commit_keeps_what_a_branch_or_a_tag_points_to() -> None:
+def test_an_answer_to_a_commit_keeps_the_snapshots_that_are_referred_to() -> None:
     body = json.dumps({"metadata-location": "s3://new", "metadata": metadata()}).encode()
     content, sizes = asked("POST", TABLE_URL, body)
     short = json.loads(content)
     assert short["metadata-location"] == "s3://new"
-    assert [one["snapshot-id"] for one in short["metadata"].pop("snapshots")] == [1, 3]
+    assert [snapshot["snapshot-id"] for snapshot in short["metadata"].pop("snapshots")] == [1, 3]
     assert (short["metadata"].pop("snapshot-log"), short["metadata"].pop("metadata-log")) == ([], [])
     assert short["metadata"].pop("schemas") == [{"schema-id": 1, "fields": [{"id": 1}]}]
     unchanged = ("table-uuid", "refs", "properties", "current-schema-id")
     assert short["metadata"] == {name: metadata()[name] for name in unchanged}
-    assert sizes == [len(body)], "the size is that of the whole"
+    assert sizes == [len(body)], "the size before the answer was shortened"
 
 
-def test_no_character_set_has_to_be_guessed() -> None:
+def test_an_answer_has_a_character_set() -> None:
     adapter = TableAnswers(Answers(b"{}"), lambda _size_bytes: None)
     assert adapter.send(Request("GET", TABLE_URL).prepare()).encoding == "utf-8"
 
@@ -84,7 +84,7 @@ def test_a_loaded_table_keeps_its_history() -> None:
 
 
 @pytest.mark.parametrize(("url", "status"), [("http://catalog/iceberg/v1/config", 200), (TABLE_URL, 409)])
-def test_other_answers_go_through_untouched(url: str, status: int) -> None:
+def test_other_answers_are_unchanged(url: str, status: int) -> None:
     body = json.dumps({"metadata": metadata()}).encode()
     assert asked("POST", url, body, status) == (body, [])
 
@@ -92,5 +92,5 @@ def test_other_answers_go_through_untouched(url: str, status: int) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'{"metadata": 1}', b'{"metadata": {"refs": {"main": 1}}}']
 )
-def test_what_is_no_metadata_is_left_to_the_reader(body: bytes) -> None:
+def test_an_answer_without_metadata_is_unchanged(body: bytes) -> None:
     assert without_history(body) == body

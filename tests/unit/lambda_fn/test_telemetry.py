@@ -1,4 +1,4 @@
-"""Logs and metrics as CloudWatch gets them: one JSON object a line, keys from an allow-list, no fact of a sale."""
+"""Logs and metrics as CloudWatch receives them: one JSON object per line, allowed keys, and no fact of a sale."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Line = dict[str, Any]
 
 
 class Output:
-    """What a function wrote: log lines through its logger, metrics through its standard output."""
+    """The function's output: log lines through its logger, metrics through its standard output."""
 
     def __init__(self, log: io.StringIO, capture: pytest.CaptureFixture[str]) -> None:
         self._log = log
@@ -77,13 +77,13 @@ def output(telemetry: PowertoolsTelemetry, capsys: pytest.CaptureFixture[str]) -
     (handler,) = logging.getLogger(SERVICE).handlers
     assert isinstance(handler, logging.StreamHandler)
     log = io.StringIO()
-    # Not setStream: it flushes the old stream, which may be an earlier test's and closed.
+    # Not setStream, which flushes the old stream: that may be an earlier test's, and closed.
     before, handler.stream = handler.stream, log
     yield Output(log, capsys)
     handler.stream = before
 
 
-def test_a_line_carries_its_text_its_keys_and_the_request(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_a_line_has_its_text_its_keys_and_the_request_id(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.info("[CarouselSync] Processing product sale", count=2, sale_ids=["a", "b"])
     telemetry.warning("[CarouselSync] Failed to sync", cause="no time", delivery_ids=["m"])
     first, second = output.lines()
@@ -92,13 +92,13 @@ def test_a_line_carries_its_text_its_keys_and_the_request(telemetry: PowertoolsT
     assert (second["level"], second["cause"], second["request_id"]) == ("WARNING", "no time", "request-1")
 
 
-def test_a_line_names_who_told_it(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_a_line_names_its_caller(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.info("x")
     telemetry.warning("x")
-    assert all("test_a_line_names_who_told_it" in line["location"] for line in output.lines())
+    assert all("test_a_line_names_its_caller" in line["location"] for line in output.lines())
 
 
-def test_every_key_of_the_list_is_written(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_every_allowed_key_is_written(telemetry: PowertoolsTelemetry, output: Output) -> None:
     keys: Any = {name: f"value of {name}" for name in LogKeys.__annotations__}
     telemetry.info("x", **keys)
     (line,) = output.lines()
@@ -115,7 +115,7 @@ def test_no_other_key_is_written(telemetry: PowertoolsTelemetry, output: Output)
     assert not any(line.keys() & keys.keys() for line in lines)
 
 
-def test_the_list_names_no_fact_of_a_sale() -> None:
+def test_the_allow_list_contains_no_fact_of_a_sale() -> None:
     facts = Sale.__dataclass_fields__.keys() - {"sale_id"}
     assert not facts & LogKeys.__annotations__.keys()
     assert LogKeys.__annotations__.keys() == {
@@ -135,14 +135,14 @@ def test_the_list_names_no_fact_of_a_sale() -> None:
     }
 
 
-def test_a_failure_is_an_error_with_its_kind(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_a_failure_is_logged_as_an_error_with_its_type(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.failure(StoreUnavailable("the table can't be read"))
     (line,) = output.lines()
     assert (line["level"], line["message"]) == ("ERROR", "[CarouselSync] Failed to sync")
     assert line["cause"] == "StoreUnavailable: the table can't be read"
 
 
-def test_metrics_are_added_up_and_written_once(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_metrics_are_summed_and_written_once(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.measure(Metric.BATCH_SIZE, 10)
     telemetry.measure(Metric.TAKEOVERS, 1)
     telemetry.measure(Metric.TAKEOVERS, 2)
@@ -187,7 +187,7 @@ def test_throttled_requests_are_counted_from_any_thread(telemetry: PowertoolsTel
     assert sum(line["DynamoDBThrottles"]) == 16
 
 
-def test_the_next_invocation_starts_from_nothing(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_the_next_invocation_starts_from_zero(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.measure(Metric.BATCH_SIZE, 10)
     telemetry.flush()
     telemetry.measure(Metric.BATCH_SIZE, 3)
@@ -195,7 +195,7 @@ def test_the_next_invocation_starts_from_nothing(telemetry: PowertoolsTelemetry,
     assert [line["BatchSize"] for line in output.metrics()] == [[10], [3]]
 
 
-def test_a_rejected_event_counts_in_all_and_under_its_reason(telemetry: PowertoolsTelemetry, output: Output) -> None:
+def test_a_rejected_event_counts_in_total_and_by_reason(telemetry: PowertoolsTelemetry, output: Output) -> None:
     telemetry.rejected(Reason.INVALID_JSON)
     telemetry.rejected(Reason.ITEM_TOO_LARGE)
     telemetry.flush()
@@ -210,7 +210,7 @@ def test_a_rejected_event_counts_in_all_and_under_its_reason(telemetry: Powertoo
 
 
 class Appends:
-    """A table, and the one attempt at it: whatever is appended has landed."""
+    """A table and its only attempt: everything that is appended lands."""
 
     attempt_id = 5
     pin = NO_SNAPSHOT
@@ -231,10 +231,10 @@ class Appends:
         """There are no manifests."""
 
     def stage(self, sales: Sequence[Sale]) -> None:
-        """Nothing to make."""
+        """There is nothing to stage."""
 
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        """Nothing to upload."""
+        """There is nothing to upload."""
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         self.rows.extend(sales)
@@ -242,7 +242,7 @@ class Appends:
 
 
 class Keeps:
-    """A dead-letter queue that takes every letter but those of the deliveries named ``refused``."""
+    """A dead-letter queue that accepts every letter except that of the delivery ``refused``."""
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
         return {letter.delivery.delivery_id for letter in letters} - {"refused"}
@@ -265,7 +265,7 @@ CANARIES: dict[str, object] = {
     "embedding": list(CANARY_VECTOR),
     "canaryField": "canary-unknown",
 }
-# How the values would look in a line, whichever way they got there.
+# How the values would look in a line.
 TRACES = ["canary", "9182736455", "8271.6354", "2024-02-29", "31415", "0.8765432", "98765.43", "\U0001f424", "1f424"]
 
 
@@ -329,12 +329,12 @@ def test_no_fact_of_a_sale_reaches_a_log(telemetry: PowertoolsTelemetry, output:
     assert [trace for trace in TRACES if trace in text] == []
 
 
-def test_the_traces_are_those_that_values_would_leave() -> None:
+def test_logged_values_would_leave_these_traces() -> None:
     everything = json.dumps(CANARIES) + body(**CANARIES) + vector_json(CANARY_VECTOR) + "\U0001f424\\U0001f424"
     assert [trace for trace in TRACES if trace not in everything] == []
 
 
-def test_two_applications_in_one_process_count_for_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_applications_in_one_process_count_separately(capsys: pytest.CaptureFixture[str]) -> None:
     one, other = PowertoolsTelemetry("one"), PowertoolsTelemetry("other")
     one.measure(Metric.DUPLICATES, 1)
     other.measure(Metric.DUPLICATES, 2)

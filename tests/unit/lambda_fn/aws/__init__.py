@@ -1,0 +1,1 @@
+"""Tests of the SDK clients and the requests to DynamoDB."""

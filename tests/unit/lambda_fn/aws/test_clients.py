@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -27,6 +26,7 @@ from lambda_fn.wiring import build
 from testbed.server_process import free_port
 from tests.fakes.clock import FakeClock
 from tests.fakes.http_service import HTTPService, http_service
+from tests.fakes.sdk_session import new_sdk_session
 from tests.fakes.settings import client_settings
 
 READ: dict[str, Any] = {"RequestItems": {"guard": {"Keys": []}}}
@@ -41,12 +41,9 @@ def service() -> Iterator[HTTPService]:
 
 
 @pytest.fixture
-def new_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The default session as in a new process, without the credentials that it found before."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    s3_client.cache_clear()
-    yield
-    s3_client.cache_clear()
+def new_session() -> Iterator[None]:
+    with new_sdk_session():
+        yield
 
 
 def requests_to(service: HTTPService) -> dict[str, Callable[[], object]]:

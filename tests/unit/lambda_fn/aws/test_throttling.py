@@ -1,4 +1,4 @@
-"""What DynamoDB throttles is counted: whole requests, single items, single statements."""
+"""Throttled requests, items and statements are counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYS = [ItemKey(str(number), "V") for number in range(4)]
 
 
 class Throttled:
-    """Batches over a fake that can be told to throttle, and what they said of it."""
+    """Batches over a fake that throttles, and the throttling that they counted."""
 
     def __init__(self) -> None:
         clock = FakeClock()
@@ -59,7 +59,7 @@ def test_a_refused_request_counts_once(world: Throttled, code: str) -> None:
     assert world.counted == [1, 1, 1]
 
 
-def test_items_that_were_left_undone_count_each(world: Throttled) -> None:
+def test_each_unprocessed_item_counts(world: Throttled) -> None:
     world.database.plan(WRITE, unprocessed(0.5))
     world.database.plan(GET, unprocessed(0.75))
     world.batches.put(ITEMS, world.deadline)
@@ -67,14 +67,14 @@ def test_items_that_were_left_undone_count_each(world: Throttled) -> None:
     assert world.counted == [2, 1]
 
 
-def test_statements_count_each(world: Throttled) -> None:
+def test_each_throttled_statement_counts(world: Throttled) -> None:
     statement = ("INSERT INTO \"guard\" VALUE {'pk': ?, 'sk': ?}", [{"S": "new"}, {"S": "V"}])
     world.database.plan(EXECUTE, statements_refused("ThrottlingError"))
     world.batches.execute([statement], world.deadline)
     assert world.counted == [1]
 
 
-def test_other_trouble_does_not_count(world: Throttled) -> None:
+def test_other_errors_do_not_count(world: Throttled) -> None:
     world.database.plan(WRITE, refused("InternalServerError", 500), answer_lost)
     world.database.plan(EXECUTE, statements_refused("TransactionConflict"))
     world.batches.put(ITEMS, world.deadline)

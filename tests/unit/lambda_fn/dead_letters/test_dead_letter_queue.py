@@ -1,4 +1,4 @@
-"""Letters to the dead-letter queue: whole batches, original bodies, and never fewer letters than it says it kept."""
+"""The dead-letter queue: full batches, original bodies, and no letter reported that the queue may not have."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Always(random.Random):
 
 
 class Queue:
-    """Takes batches as SQS does, or answers as the test says, one answer for each request."""
+    """A client of SQS that accepts batches as SQS does, or gives the answers of the test, one for each request."""
 
     def __init__(self) -> None:
         self.requests: list[Entries] = []
@@ -72,7 +72,7 @@ class Queue:
 
 
 def size_of(entry: dict[str, Any]) -> int:
-    """Return a message's size as SQS counts it: body and attributes' names, types and values."""
+    """Return a message's size as SQS counts it: body, and names, types and values of attributes."""
     size = len(entry["MessageBody"].encode())
     for name, value in entry.get("MessageAttributes", {}).items():
         assert value["StringValue"]
@@ -128,44 +128,44 @@ def test_a_letter_is_the_original_with_its_reason(world: World) -> None:
     }
 
 
-def test_what_is_not_known_is_left_out_of_the_attributes(world: World) -> None:
+def test_unknown_values_have_no_attribute(world: World) -> None:
     world.keep(letter("a"), request_id="")
     (stored,) = world.queue.stored.values()
     assert stored["MessageAttributes"].keys() == {"reason", "detail"}
 
 
-def test_nothing_to_keep_sends_nothing(world: World) -> None:
+def test_without_letters_nothing_is_sent(world: World) -> None:
     assert world.keep() == set()
 
 
 @pytest.mark.parametrize(
     ("count", "sizes"), [(1, [1]), (9, [9]), (10, [10]), (11, [10, 1]), (20, [10, 10]), (25, [10, 10, 5])]
 )
-def test_batches_of_ten(world: World, count: int, sizes: list[int]) -> None:
+def test_batches_have_at_most_ten_letters(world: World, count: int, sizes: list[int]) -> None:
     letters = [letter(f"d{number}") for number in range(count)]
     assert world.keep(*letters) == {f"d{number}" for number in range(count)}
     assert world.batch_sizes == sizes
     assert len(world.queue.stored) == count
 
 
-def test_the_limits_are_those_of_sqs() -> None:
+def test_the_limits_match_those_of_sqs() -> None:
     assert (BATCH_LIMIT, BYTES_LIMIT) == (10, MIB)
 
 
-def test_batches_of_at_most_a_mebibyte(world: World) -> None:
+def test_batches_have_at_most_a_mebibyte(world: World) -> None:
     letters = [letter(f"d{number}", f"{number}" * 300_000) for number in range(8)]
     assert len(world.keep(*letters)) == 8
     assert world.batch_sizes == [3, 3, 2]
 
 
 @pytest.mark.parametrize("character", ["x", "é", "商", "👜"])
-def test_bytes_count_and_not_characters(world: World, character: str) -> None:
+def test_a_letters_size_is_in_bytes_and_not_in_characters(world: World, character: str) -> None:
     body = character * (400_000 // len(character.encode()))
     world.keep(*[letter(f"d{number}", f"{number}{body}") for number in range(4)])
     assert world.batch_sizes == [2, 2]
 
 
-def test_attributes_count_too(world: World) -> None:
+def test_attributes_count_towards_the_size(world: World) -> None:
     world.keep(letter("one"))
     attributes = size_of(world.queue.requests.pop()[0]) - len("body of one")
     half = MIB // 2 - attributes
@@ -174,7 +174,7 @@ def test_attributes_count_too(world: World) -> None:
     assert world.batch_sizes == [2, 1, 1]
 
 
-def test_a_large_and_small_letters_share_batches_where_they_fit(world: World) -> None:
+def test_large_and_small_letters_share_batches_if_they_fit(world: World) -> None:
     letters = [letter(f"s{number}") for number in range(5)]
     world.keep(*letters, letter("large", "x" * (MIB - 2000)), *[letter(f"t{number}") for number in range(5)])
     assert sum(world.batch_sizes) == 11
@@ -182,7 +182,7 @@ def test_a_large_and_small_letters_share_batches_where_they_fit(world: World) ->
     assert len(world.batch_sizes) <= 3
 
 
-def test_a_message_that_is_full_keeps_its_body(world: World) -> None:
+def test_a_full_message_keeps_its_body(world: World) -> None:
     full, almost = "f" * MIB, "a" * (MIB - 50)
     assert world.keep(letter("small"), letter("full", full), letter("almost", almost)) == {"small", "full", "almost"}
     assert "MessageAttributes" not in world.queue.stored[full]
@@ -201,7 +201,7 @@ def test_attributes_are_kept_as_long_as_they_fit(world: World) -> None:
 # --- failures --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_not_taken_is_sent_again(world: World) -> None:
+def test_letters_that_were_not_accepted_are_sent_again(world: World) -> None:
     world.queue.script = [world.queue.take_only("body of b"), world.queue.take_only("body of c")]
     assert world.keep(letter("a"), letter("b"), letter("c")) == {"a", "b", "c"}
     sent = [[entry["MessageBody"][-1] for entry in entries] for entries in world.queue.requests]
@@ -221,20 +221,20 @@ def test_what_was_not_taken_is_sent_again(world: World) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_error_is_tried_again(world: World, error: Exception) -> None:
+def test_an_error_is_retried(world: World, error: Exception) -> None:
     world.queue.script = [raising(error)]
     assert world.keep(letter("a")) == {"a"}
     assert world.batch_sizes == [1, 1]
 
 
-def test_an_error_of_one_batch_leaves_the_others(world: World) -> None:
+def test_an_error_in_one_batch_does_not_affect_the_others(world: World) -> None:
     world.queue.script = [raising(ConnectTimeoutError(**URL)), world.queue.take, raising(ReadTimeoutError(**URL))]
     letters = [letter(f"d{number}") for number in range(25)]
     assert len(world.keep(*letters)) == 25
     assert world.batch_sizes == [10, 10, 5, 10, 5]
 
 
-def test_a_lost_answer_is_no_answer(world: World) -> None:
+def test_a_letter_whose_answer_was_lost_is_sent_again(world: World) -> None:
     world.queue.script = [world.queue.take_but_lose_the_answer]
     assert world.keep(letter("a")) == {"a"}
     assert world.batch_sizes == [1, 1]
@@ -249,24 +249,24 @@ def test_nothing_is_kept_when_all_tries_fail(world: World, answer: Callable[[Ent
     assert len(world.queue.requests) == 3
 
 
-def test_some_are_kept_when_some_never_are(world: World) -> None:
+def test_some_letters_are_kept_when_others_never_are(world: World) -> None:
     world.queue.script = [world.queue.take_only("body of b")] * 10
     assert world.keep(letter("a"), letter("b"), letter("c")) == {"b"}
 
 
-def test_lost_answers_to_the_last_are_not_kept(world: World) -> None:
+def test_a_letter_without_any_answer_is_not_reported(world: World) -> None:
     world.queue.script = [world.queue.take_but_lose_the_answer] * 10
     assert world.keep(letter("a")) == set()
     assert world.queue.stored.keys() == {"body of a"}
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 4.9])
-def test_nothing_is_sent_that_the_deadline_does_not_allow(world: World, seconds: float) -> None:
+def test_nothing_is_sent_without_time_for_it(world: World, seconds: float) -> None:
     assert world.keep(letter("a"), seconds=seconds) == set()
     assert world.queue.requests == []
 
 
-def test_the_deadline_ends_a_long_list_of_batches(world: World) -> None:
+def test_the_deadline_ends_a_long_series_of_batches(world: World) -> None:
     def slowly(entries: Entries) -> Answer:
         world.clock.advance(4.0)
         return world.queue.take(entries)

@@ -1,4 +1,4 @@
-"""The one retry loop, and the deadline that bounds it."""
+"""The retry loop, and the deadline that bounds it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.clock import FakeClock
 
 
 class Share(random.Random):
-    """Draws a fixed share of the longest pause, and remembers the bounds."""
+    """Draws a fixed share of the longest pause, and records the bounds."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Share(random.Random):
 
 
 def times_of_tries(share: float, seconds: float, each: float, limit: int = 1000) -> list[float]:
-    """Return when each try began, by the clock."""
+    """Return the time at which each try started."""
     clock = FakeClock()
     times: list[float] = []
     for number in Retry(clock, Share(share)).tries(Deadline.after(clock, seconds), each):
@@ -36,7 +36,7 @@ def times_of_tries(share: float, seconds: float, each: float, limit: int = 1000)
     return times
 
 
-def test_pauses_double_up_to_the_longest() -> None:
+def test_pauses_double_up_to_the_maximum() -> None:
     draws = Share(1.0)
     clock = FakeClock()
     for number in Retry(clock, draws, first_seconds=0.05, longest_seconds=2.0).tries(Deadline.after(clock, 60), 1):
@@ -46,26 +46,26 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert clock.monotonic() == pytest.approx(7.15)
 
 
-def test_a_pause_is_what_was_drawn() -> None:
+def test_a_pause_is_the_random_draw() -> None:
     assert times_of_tries(0.5, 60, 1, limit=4) == pytest.approx([0, 0.025, 0.075, 0.175])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(("seconds", "each"), [(1.0, 1.0), (5.0, 0.5), (10.0, 5.0), (58.0, 3.0)])
-def test_no_try_begins_that_might_not_end_in_time(share: float, seconds: float, each: float) -> None:
+def test_no_try_starts_that_could_end_too_late(share: float, seconds: float, each: float) -> None:
     times = times_of_tries(share, seconds, each, limit=20_000)
     assert times[0] == 0
     assert max(times) + each <= seconds
-    # It stopped for want of time, and not early.
+    # It stopped because there was no time, and not earlier.
     assert seconds - each - max(times) < 2.0
 
 
 @pytest.mark.parametrize(("seconds", "each"), [(0.0, 0.1), (-1.0, 0.0), (4.9, 5.0)])
-def test_no_try_when_not_even_the_first_fits(seconds: float, each: float) -> None:
+def test_there_is_no_try_if_not_even_the_first_fits(seconds: float, each: float) -> None:
     assert times_of_tries(1.0, seconds, each) == []
 
 
-def test_time_that_the_tries_take_counts() -> None:
+def test_the_time_of_the_tries_counts() -> None:
     clock = FakeClock()
     tries = 0
     for _ in Retry(clock, Share(0.0)).tries(Deadline.after(clock, 10), 3):
@@ -74,7 +74,7 @@ def test_time_that_the_tries_take_counts() -> None:
     assert tries == 3
 
 
-def test_no_pause_before_the_first_try_and_none_after_the_last() -> None:
+def test_there_is_no_pause_before_the_first_try_or_after_the_last() -> None:
     clock = FakeClock()
     tries = Retry(clock, Share(1.0)).tries(Deadline.after(clock, 60), 1)
     assert next(tries) == 0
@@ -83,13 +83,13 @@ def test_no_pause_before_the_first_try_and_none_after_the_last() -> None:
     assert clock.monotonic() == 0
 
 
-def test_no_pause_after_which_there_is_no_time_for_a_try() -> None:
+def test_there_is_no_pause_without_time_for_another_try() -> None:
     clock = FakeClock()
     times = [clock.monotonic() for _ in Retry(clock, Share(1.0)).tries(Deadline.after(clock, 10), 5)]
     assert clock.monotonic() == times[-1]
 
 
-def test_huge_numbers_of_tries_do_not_overflow() -> None:
+def test_a_huge_number_of_tries_does_not_overflow() -> None:
     assert len(times_of_tries(0.0001, 10_000, 1, limit=2000)) == 2000
 
 
@@ -105,14 +105,14 @@ def test_a_deadline_counts_down() -> None:
     assert not deadline.allows(0)
 
 
-def test_a_correction_of_the_wall_clock_does_not_move_a_deadline() -> None:
+def test_wall_clock_changes_do_not_move_a_deadline() -> None:
     clock = FakeClock()
     deadline = Deadline.after(clock, 10)
     clock.set_now(0)
     assert deadline.remaining_seconds() == 10
 
 
-def test_the_systems_clock() -> None:
+def test_the_system_clock() -> None:
     clock = SystemClock()
     before = clock.monotonic()
     clock.sleep(0.01)
