@@ -1,4 +1,4 @@
-"""Time: the clock, the deadline, and the only retry loop of this project."""
+"""Time: the clock, the deadline, and the back-off with which the function repeats requests."""
 
 from __future__ import annotations
 
@@ -13,61 +13,61 @@ _DOUBLINGS_LIMIT: Final = 60
 
 
 class Clock(Protocol):
-    """What the code knows of time; a test or a simulation puts its own here."""
+    """The source of time. Tests and the simulation have clocks of their own."""
 
     def now(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return the seconds since the Unix epoch."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return the seconds on a clock that never goes back."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
         ...
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The clock of the machine."""
 
     def now(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return the seconds since the Unix epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return the seconds on a clock that never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
         time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment by which an invocation must have answered (its margin for answering already taken off)."""
+    """The time at which an invocation has to stop working. The time to write its response is not included."""
 
     clock: Clock
     at_monotonic_seconds: float
 
     @classmethod
     def after(cls, clock: Clock, seconds: float) -> Deadline:
-        """Return the deadline that is so many seconds from now."""
+        """Return the deadline that is this many seconds from now."""
         return cls(clock, clock.monotonic() + seconds)
 
     def remaining_seconds(self) -> float:
-        """Seconds left; negative once the deadline has passed."""
+        """Return the seconds that are left. They are negative once the deadline has passed."""
         return self.at_monotonic_seconds - self.clock.monotonic()
 
     def allows(self, seconds: float) -> bool:
-        """Whether something that may take so long still fits."""
+        """Return whether there is time for something that may take this many seconds."""
         return self.remaining_seconds() >= seconds
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Exponential back-off with full jitter, bounded by the deadline alone.
+    """Exponential back-off with full jitter, limited by the deadline only.
 
     Full jitter (a uniform draw between zero and the cap) spreads competing writers best; see the AWS Architecture
     Blog, "Exponential Backoff And Jitter".
@@ -79,9 +79,9 @@ class Retry:
     longest_seconds: float = 2.0
 
     def tries(self, deadline: Deadline, each_may_take_seconds: float) -> Iterator[int]:
-        """Yield 0, 1, 2, ... for as long as one more try fits before the deadline, pausing in between.
+        """Yield 0, 1, 2, ... as long as one more try ends before the deadline, with a pause between two tries.
 
-        Yields nothing at all when not even the first try fits: the caller's ``for ... else`` is its "out of time".
+        Yields nothing if there is no time for a first try, so that the code after the loop handles "out of time".
         """
         number = 0
         while deadline.allows(each_may_take_seconds):
