@@ -8,8 +8,8 @@
     │   └── OutOfTime           the deadline leaves no time for another request
     └── SaleNotCommitted        direct delivery only: the sale has to be delivered again
 
-The command line raises these, and errors of its own that stand in the modules that raise them. So do those of schemas
-and catalog_config, which do not import this package and therefore do not derive from CarouselSyncError.
+The command line raises these too, and defines its other errors in the modules that raise them. So do schemas and
+catalog_config, which must not import this package, so that their errors do not derive from CarouselSyncError.
 
 Two outcomes are values instead of errors: a rejected event (:class:`lambda_fn.ports.Rejection`) and a commit that is
 not known to have landed (:class:`lambda_fn.ports.NotKnownToHaveLanded`).

@@ -78,7 +78,11 @@ class IcebergSalesTable(Generic[State, Staged]):
 
 
 class IcebergAppendAttempt(Generic[State, Staged]):
-    """One invocation's attempt to land its sales as one snapshot."""
+    """One invocation's attempt to land its sales as one snapshot.
+
+    ``attempt_id`` is the id of the snapshot that it commits. ``pin`` is the table's head as it was known before the
+    first claim, or NO_SNAPSHOT.
+    """
 
     def __init__(
         self,
@@ -91,21 +95,11 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         self._table = table
         self._store = store
         self._retry = retry
-        self._attempt_id = attempt_id
-        self._pin = pinned.head
-        # The head that the next commit is a compare-and-set on: as of it, the attempt's sales have not landed.
+        self.attempt_id = attempt_id
+        self.pin = pinned.head
+        # As of this head the attempt has not landed. The next commit is a compare-and-set on it.
         self._judged = pinned
         self._staged: tuple[list[SaleKey], Staged] | None = None
-
-    @property
-    def attempt_id(self) -> int:
-        """The id of the snapshot that this attempt commits."""
-        return self._attempt_id
-
-    @property
-    def pin(self) -> int:
-        """The table's head as it was known before the first claim, or NO_SNAPSHOT."""
-        return self._pin
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
         """Return the sales with facts that the table has no column for, and the names of those facts.
@@ -116,7 +110,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         if not _facts_without_column(sales, self._judged):
             return {}
         self._judged = self._table.load(deadline)
-        self._pin = self._judged.head
+        self.pin = self._judged.head
         return _facts_without_column(sales, self._judged)
 
     def resolve(
@@ -128,7 +122,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         """
         state = self._table.load(deadline)
         since_pin = ancestors_since(state.head, self._judged.head, state.snapshots)
-        if since_pin.fences(self._attempt_id):
+        if since_pin.fences(self.attempt_id):
             return GiveUp.FENCED
         if not since_pin.complete:
             return GiveUp.HISTORY_EXPIRED
@@ -176,11 +170,11 @@ class IcebergAppendAttempt(Generic[State, Staged]):
             if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
                 return judgement
             if not self._store.fits(self._judged, staged):
-                staged = self._store.stage(self._judged, sales, self._attempt_id)
+                staged = self._store.stage(self._judged, sales, self.attempt_id)
             result = self._store.commit(self._judged, staged, fenced, deadline)
             if isinstance(result, Committed):
                 self._table.remember(result.state)
-                return Landed(self._attempt_id, conflicts)
+                return Landed(self.attempt_id, conflicts)
             is_unknown = isinstance(result, Unknown)
             conflicts += is_unknown
             give_up = GiveUp.OUT_OF_TIME if is_unknown else GiveUp.STAGING_FAILED
@@ -192,7 +186,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
     def _stage_once(self, sales: Sequence[Sale]) -> Staged:
         keys = [sale.key for sale in sales]
         if self._staged is None or self._staged[0] != keys:
-            self._staged = (keys, self._store.stage(self._judged, sales, self._attempt_id))
+            self._staged = (keys, self._store.stage(self._judged, sales, self.attempt_id))
         return self._staged[1]
 
     def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
@@ -208,9 +202,9 @@ class IcebergAppendAttempt(Generic[State, Staged]):
             return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts)
         since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
         self._judged = state
-        if since_judged.landed([self._attempt_id]) is not None:
-            return Landed(self._attempt_id, conflicts)
-        if since_judged.fences(self._attempt_id):
+        if since_judged.landed([self.attempt_id]) is not None:
+            return Landed(self.attempt_id, conflicts)
+        if since_judged.fences(self.attempt_id):
             return NotKnownToHaveLanded(GiveUp.FENCED, conflicts)
         if since_judged.landed(fenced) is not None:
             return NotKnownToHaveLanded(GiveUp.EARLIER_ATTEMPT_LANDED, conflicts)

@@ -299,6 +299,18 @@ def test_the_append_uploads_what_prepare_could_not(table: TableUnderTest) -> Non
     assert table.sale_ids() == ["a", "b"]
 
 
+def test_a_reload_of_the_same_head_does_not_read_its_manifests_again(table: TableUnderTest) -> None:
+    files = Files(FakeClock())
+    writer = table.writer(files)
+    assert land(writer, 1, "a") == Landed(1)
+    attempt = writer.begin(2, soon())
+    new = sale(sale_id="b")
+    assert attempt.resolve([Claimed(new, attempt.pin, (99,))], [], soon()) == Resolution()
+    assert attempt.append([new], (99,), soon()) == Landed(2)
+    assert files.read == []
+    assert table.sale_ids() == ["a", "b"]
+
+
 def test_an_append_carries_its_own_sales_if_others_were_prepared(table: TableUnderTest) -> None:
     attempt = table.writer().begin(1, soon())
     attempt.prepare([sale(sale_id="a"), sale(sale_id="b")], soon())
