@@ -58,7 +58,7 @@ def test_an_interrupted_demo_stops_its_stack(tmp_path: Path, how: signal.Signals
         up = next(line for line in demo.stdout if line.startswith("Up at "))
         demo.send_signal(how)
         _, errors = demo.communicate(timeout=60)
-    assert demo.returncode == 130
+    assert demo.returncode == 130, errors
     assert "The stack is stopped" in errors
     assert "Traceback" not in errors
     assert_stopped(endpoint_in(up))
