@@ -186,10 +186,10 @@ def main() -> int:
     for figures in run(options.sales):
         mebibytes = figures.peak_bytes / 1024**2
         too_much |= figures.peak_bytes >= LIMIT_BYTES
-        print(
+        print(  # noqa: T201
             f"{figures.scenario}: {figures.sales:,} sales in {figures.seconds} s, peak memory {mebibytes:,.0f} MiB",
             flush=True,
-        )  # noqa: T201
+        )
     return int(too_much)
 
 
