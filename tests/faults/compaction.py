@@ -1,6 +1,6 @@
-"""A compaction as a table's maintenance service runs it: many data files become one, while others append.
+"""A compaction like that of a table maintenance service: it merges many data files into one while writers append.
 
-Its snapshot replaces what was in the head that it read, and keeps what was appended since.
+Its snapshot replaces the data files of the head that it read, and keeps what was appended since.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from lambda_fn.iceberg.snapshots import compare_and_set, snapshot_on_head
 from lambda_fn.iceberg.staging import StagedFiles
 from tests.tables import TableUnderTest
 
-# Fewer are not worth it.
-FEWEST_MANIFESTS: Final = 4
+MIN_MANIFESTS: Final = 4
+"""Fewer manifests are not worth a compaction."""
 TRIES: Final = 50
 _PAUSE_SECONDS: Final = 0.2
 
 
 @dataclass
 class CompactionFigures:
-    """What the compactions did."""
+    """The figures of all compactions."""
 
     landed: int = 0
     conflicts: int = 0
@@ -43,18 +43,18 @@ class CompactionFigures:
 
 
 def compact_until(stop: threading.Event, table: TableUnderTest, figures: CompactionFigures) -> None:
-    """Compact again and again."""
+    """Compact repeatedly until the event is set."""
     generator = random.Random(1)
     while not stop.wait(_PAUSE_SECONDS):
         compact(table, generator.randrange(1, 2**63), figures)
 
 
 def compact(table: TableUnderTest, snapshot_id: int, figures: CompactionFigures) -> None:
-    """Replace all data files of the present head by one for each partition, however often others are faster."""
+    """Replace all data files of the current head with one per partition. Retries when another commit is faster."""
     catalog = table.catalog()
     loaded = catalog.load_table(table.identifier)
     replaced = set(_manifests(loaded))
-    if len(replaced) < FEWEST_MANIFESTS:
+    if len(replaced) < MIN_MANIFESTS:
         return
     sales = [row.sale for row in read_rows(loaded, lambda _done, _of: None)]
     staged = staging.stage(loaded, sales, snapshot_id)
@@ -63,7 +63,7 @@ def compact(table: TableUnderTest, snapshot_id: int, figures: CompactionFigures)
     for _ in range(TRIES):
         manifests = _manifests(loaded)
         if not replaced <= manifests.keys():
-            return  # Somebody else has compacted the same files.
+            return  # The same files were compacted by somebody else.
         kept = [manifest for path, manifest in manifests.items() if path not in replaced]
         manifest_list = staging.manifest_list(loaded, snapshot_id, staged.manifest, kept).file
         _upload(loaded, manifest_list)

@@ -1,4 +1,4 @@
-"""Fixtures: one world for each test process, and a proxy in front of it."""
+"""Fixtures: stores on the emulator, a fault proxy in front of it, and the seed of random harnesses."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.harness.fault_proxy import FaultProxy
-from tests.faults.harness.world import World
+from tests.faults.harness.seed import seed_from_environment
+from tests.faults.harness.stores_under_test import StoresUnderTest
 
 
 @pytest.fixture(scope="session")
-def world(emulator_endpoint: str) -> World:
-    """Tables and a queue on the emulator. Tests share them, under tenants of their own."""
-    return World.create(emulator_endpoint)
+def stores(emulator_endpoint: str) -> StoresUnderTest:
+    """Stores on the emulator. Tests share them, and each uses its own tenants."""
+    return StoresUnderTest.create(emulator_endpoint)
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of random harnesses: $FAULTS_SEED, or else the same each time."""
+    return seed_from_environment()
 
 
 @pytest.fixture(scope="session")

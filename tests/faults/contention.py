@@ -1,7 +1,7 @@
-"""Sixteen writers at once, each a process with batches of its own, on one table that is being compacted.
+"""Sixteen writers at once, each a process with its own batches, on one table that is being compacted.
 
-The batches of neighbours overlap: a fifth of each are sales that another writer has too. What a writer gives back is
-delivered to it again, and finds every lease lapsed, also those of attempts that are still at work.
+The batches of neighbours overlap: a fifth of the sales of each belong to another writer too. What a writer gives back
+is delivered to it again. By then every lease has expired, including those of attempts that are still working.
 
     python -m tests.faults.contention
 """
@@ -20,35 +20,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from carousel_sync.bench.worker import Context
 from lambda_fn.wiring import build
 from tests import builders
 from tests.faults.compaction import CompactionFigures, compact_until
 from tests.faults.harness.naive_writer import NaiveWriter
-from tests.faults.harness.world import Context, ShiftedClock, World
+from tests.faults.harness.shifted_clock import ShiftedClock
+from tests.faults.harness.stores_under_test import StoresUnderTest
 
 WRITERS: Final = 16
 BATCHES: Final = 3
-SALES_OF_A_BATCH: Final = 10
-SHARED: Final = 2
-TENANT: Final = "tenant-of-all"
+SALES_PER_BATCH: Final = 10
+SHARED_SALES: Final = 2
+TENANT: Final = "shared-tenant"
 REQUEST_SECONDS: Final = 5.0
 INVOCATION_SECONDS: Final = 60.0
-LAPSE_SECONDS: Final = 100.0
-MOST_DELIVERIES: Final = 10
-_END_SECONDS: Final = 240.0
+LEASE_SHIFT_SECONDS: Final = 100.0
+MAX_DELIVERIES: Final = 10
+_TIMEOUT_SECONDS: Final = 240.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one writer has to land: batches of sale ids."""
+    """The batches of sale ids that one writer has to land."""
 
-    world: World
+    stores: StoresUnderTest
     batches: list[list[str]]
 
 
 @dataclass
 class Written:
-    """What became of one writer's batches. ``failed`` are those that nobody will try again."""
+    """The results of one writer's batches. ``failed`` counts batches that are not tried again."""
 
     tried: int = 0
     given_back: int = 0
@@ -57,7 +59,7 @@ class Written:
 
 @dataclass(frozen=True)
 class ContentionFigures:
-    """What a run did."""
+    """The figures of a run."""
 
     written: Written
     compactions: CompactionFigures
@@ -69,7 +71,7 @@ class ContentionFigures:
     seconds: float
 
     def row(self, name: str) -> dict[str, Any]:
-        """Return the figures as a line of a table."""
+        """Return the figures as a row of a table."""
         return {
             "writer": name,
             "appends tried": self.written.tried,
@@ -88,31 +90,31 @@ Writer = Callable[[Task], Written]
 
 
 def carousel_sync(task: Task) -> Written:
-    """Deliver the batches to the function of this project, and again whatever it gives back."""
+    """Deliver the batches to the function of this project, and redeliver what it gives back."""
     clock = ShiftedClock()
-    application = build(task.world.settings(task.world.endpoint, REQUEST_SECONDS), clock)
+    application = build(task.stores.settings(task.stores.endpoint, REQUEST_SECONDS), clock)
     written = Written()
     for batch in task.batches:
-        left = batch
-        for delivery in range(MOST_DELIVERIES):
-            clock.shift_seconds = delivery * LAPSE_SECONDS
-            records = [{"eventSource": "aws:sqs", "messageId": sale, "body": _body(sale)} for sale in left]
+        remaining = batch
+        for delivery in range(MAX_DELIVERIES):
+            clock.shift_seconds = delivery * LEASE_SHIFT_SECONDS
+            records = [{"eventSource": "aws:sqs", "messageId": sale, "body": _body(sale)} for sale in remaining]
             answer = application.handle({"Records": records}, Context(INVOCATION_SECONDS))
             written.tried += 1
-            left = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-            if not left:
+            remaining = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+            if not remaining:
                 break
             written.given_back += 1
-        written.failed += bool(left)
+        written.failed += bool(remaining)
     return written
 
 
 def plain_pyiceberg(task: Task) -> Written:
-    """Append each batch with Table.append, which tries four times more when somebody else was faster.
+    """Append each batch with Table.append, which retries four times when another commit is faster.
 
-    Its files go the short way of this project's own file access, which only helps it.
+    It uses this project's file access, which needs fewer requests. That only helps it.
     """
-    writer = NaiveWriter(task.world.settings(task.world.endpoint, REQUEST_SECONDS), ShiftedClock(), marks_first=False)
+    writer = NaiveWriter(task.stores.settings(task.stores.endpoint, REQUEST_SECONDS), ShiftedClock(), marks_first=False)
     written = Written()
     for batch in task.batches:
         written.tried += 1
@@ -123,13 +125,15 @@ def plain_pyiceberg(task: Task) -> Written:
     return written
 
 
-def contend(world: World, writer: Writer, writers: int = WRITERS, batches: int = BATCHES) -> ContentionFigures:
-    """Let the writers begin at the same moment, compact meanwhile, and read what is stored when all have ended."""
-    world = world.with_a_new_table()
-    tasks = [Task(replace(world), _batches_of(number, writers, batches)) for number in range(writers)]
+def contend(
+    stores: StoresUnderTest, writer: Writer, writers: int = WRITERS, batches: int = BATCHES
+) -> ContentionFigures:
+    """Start the writers at the same time, compact meanwhile, and check the stores when all have finished."""
+    stores = stores.with_new_table()
+    tasks = [Task(replace(stores), _batches_of(number, writers, batches)) for number in range(writers)]
     compactions = CompactionFigures()
     stop = threading.Event()
-    compactor = threading.Thread(target=compact_until, args=(stop, world.table, compactions))
+    compactor = threading.Thread(target=compact_until, args=(stop, stores.table, compactions))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.contention"])
     barrier = context.Barrier(writers + 1)
@@ -138,45 +142,45 @@ def contend(world: World, writer: Writer, writers: int = WRITERS, batches: int =
     for process in processes:
         process.start()
     try:
-        barrier.wait(_END_SECONDS)
-        began = time.monotonic()
+        barrier.wait(_TIMEOUT_SECONDS)
+        started = time.monotonic()
         compactor.start()
-        each = [_answer(answers.get()) for _ in processes]
-        seconds = time.monotonic() - began
+        results = [_result(answers.get()) for _ in processes]
+        seconds = time.monotonic() - started
     finally:
         stop.set()
         for process in processes:
             process.kill()
             process.join()
     compactor.join()
-    written = Written(*(sum(getattr(one, name) for one in each) for name in ("tried", "given_back", "failed")))
-    return _judge(world, tasks, written, compactions, seconds)
+    written = Written(*(sum(getattr(result, name) for result in results) for name in ("tried", "given_back", "failed")))
+    return _check(stores, tasks, written, compactions, seconds)
 
 
 def _run(writer: Writer, task: Task, barrier: Any, answers: Any) -> None:
-    """Be one writer: the main function of its process."""
+    """Run one writer. This is the main function of its process."""
     os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_EC2_METADATA_DISABLED="true")
     logging.disable(logging.CRITICAL)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-        barrier.wait(_END_SECONDS)
+    with open(os.devnull, "w", encoding="utf-8") as dev_null, contextlib.redirect_stdout(dev_null):
+        barrier.wait(_TIMEOUT_SECONDS)
         try:
             answers.put(writer(task))
         except Exception as error:
             answers.put(repr(error))
 
 
-def _answer(answer: Written | str) -> Written:
-    assert isinstance(answer, Written), answer
-    return answer
+def _result(result: Written | str) -> Written:
+    assert isinstance(result, Written), result
+    return result
 
 
 def _batches_of(number: int, writers: int, batches: int) -> list[list[str]]:
-    """Return a writer's batches: the last sales of each are the first of its neighbour's."""
-    own = SALES_OF_A_BATCH - SHARED
+    """Return a writer's batches. The last sales of each are the first ones of its neighbour's."""
+    own = SALES_PER_BATCH - SHARED_SALES
     neighbour = (number + 1) % writers
     return [
         [f"sale-{number}-{batch}-{sale}" for sale in range(own)]
-        + [f"sale-{neighbour}-{batch}-{sale}" for sale in range(SHARED)]
+        + [f"sale-{neighbour}-{batch}-{sale}" for sale in range(SHARED_SALES)]
         for batch in range(batches)
     ]
 
@@ -185,12 +189,12 @@ def _body(sale_id: str) -> str:
     return json.dumps(builders.event(tenantId=TENANT, saleId=sale_id))
 
 
-def _judge(
-    world: World, tasks: list[Task], written: Written, compactions: CompactionFigures, seconds: float
+def _check(
+    stores: StoresUnderTest, tasks: list[Task], written: Written, compactions: CompactionFigures, seconds: float
 ) -> ContentionFigures:
     sale_ids = {sale for task in tasks for batch in task.batches for sale in batch}
-    stored = world.stored([builders.sale(tenant_id=TENANT, sale_id=sale) for sale in sorted(sale_ids)])
-    snapshots = world.table.load().metadata.snapshots
+    stored = stores.stored([builders.sale(tenant_id=TENANT, sale_id=sale) for sale in sorted(sale_ids)])
+    snapshots = stores.table.load().metadata.snapshots
     by_operation = Counter(snapshot.summary.operation.value for snapshot in snapshots if snapshot.summary)
     return ContentionFigures(
         written,

@@ -1,7 +1,7 @@
-"""The deployed function's processes are killed at random moments while events flow; then everything drains.
+"""Kills the deployed function's processes at random moments while events arrive, and then waits for the queue to drain.
 
-python -m tests.faults.kill                  1,000 events, and leases that lapse when their time is over
-python -m tests.faults.kill --events 150 --kills 5 --lapse      as in make test
+python -m tests.faults.kill                                            1,000 events; leases expire when they are over
+python -m tests.faults.kill --events 150 --kills 5 --expire-leases     as in make test
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from carousel_sync.release.project_zip import package_code
 from tests import builders
 from tests.waiting import holds_within
 
-# Of the deployed queue it is 660 s, for invocations of up to 60 s; here a batch takes a few.
+# The deployed queue has 660 s, for invocations of up to 60 s. Here a batch takes a few seconds.
 VISIBILITY_SECONDS: Final = 6
 CONCURRENCY: Final = 2
-# Between the moment at which claims are open and the kill: an invocation's stores are all busy within that time.
-LONGEST_DELAY_SECONDS: Final = 0.4
-_DUPLICATED: Final = 0.05
-_ENTRIES: Final = 10
+# From the moment at which claims are open to the kill. Within this time an invocation uses all its stores.
+MAX_DELAY_SECONDS: Final = 0.4
+_DUPLICATE_SHARE: Final = 0.05
+_ENTRIES_PER_REQUEST: Final = 10
 _BUSY_SECONDS: Final = 60.0
 
 
 class Claim(NamedTuple):
-    """An item of the guard, as far as it tells who works on what."""
+    """The part of a guard item that shows which attempt works on which sale."""
 
     partition: str
     sort: str
@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 
 @dataclass
 class KillFigures:
-    """What a run did. ``interrupted`` are the sales whose claims were open when a process was killed."""
+    """The figures of a run. ``interrupted`` counts, for each kill, the sales whose claims were open."""
 
     events: int = 0
     sales: int = 0
@@ -62,7 +62,7 @@ class KillFigures:
     report: Report | None = None
 
     def row(self, name: str) -> dict[str, Any]:
-        """Return the figures as a line of a table."""
+        """Return the figures as a row of a table."""
         report = self.report
         assert report is not None
         return {
@@ -81,39 +81,39 @@ class KillFigures:
 
 
 class KillRun:
-    """A deployed stack under fire.
+    """A run against a deployed stack.
 
-    ``lapse``: after each kill, every lease is ended at once, those of living processes too. Safety does not rest on
-    leases, and nobody waits a minute for one.
+    ``expire_leases`` ends every lease after each kill, including those of living processes. Safety does not depend on
+    leases, and the run need not wait for them.
     """
 
-    def __init__(self, stack: LocalStack, seed: int, *, lapse: bool) -> None:
+    def __init__(self, stack: LocalStack, seed: int, *, expire_leases: bool) -> None:
         self._target: Target = stack.target()
         pid = stack.status().pid
         assert pid is not None
         self._emulator = pid
         self._random = random.Random(seed)
-        self._lapse = lapse
+        self._expire_leases = expire_leases
         self._guard = self._target.settings.guard_table
         self._seen: set[Claim] = set()
 
-    def play(self, events: int, kills: int, batch_size: int, drain_seconds: float) -> KillFigures:
-        """Send events, kill, wait until the queue is empty and no claim is open, and compare the stores."""
-        began = time.monotonic()
+    def run(self, events: int, kills: int, batch_size: int, drain_seconds: float) -> KillFigures:
+        """Send events, kill processes, wait until the queue is empty, and compare the stores."""
+        started = time.monotonic()
         self._configure(batch_size)
         details = self._details(events)
         figures = KillFigures(events=len(details), sales=events)
         sender = threading.Thread(target=self._send, args=(details,))
         sender.start()
         while figures.kills < kills and holds_within(self._is_busy, _BUSY_SECONDS):
-            threading.Event().wait(self._random.uniform(0, LONGEST_DELAY_SECONDS))
+            threading.Event().wait(self._random.uniform(0, MAX_DELAY_SECONDS))
             figures.kills += self._kill_workers()
             figures.interrupted.append(len(self._open_claims() - self._seen))
             self._end_leases()
             self._seen = self._claims()
         sender.join()
         drained = holds_within(self._is_drained, drain_seconds)
-        figures.seconds = time.monotonic() - began
+        figures.seconds = time.monotonic() - started
         assert drained, f"not drained after {drain_seconds} s: {len(self._open_claims())} open claims"
         figures.report = verify_target(self._target)
         return figures
@@ -136,23 +136,23 @@ class KillRun:
         )
 
     def _details(self, events: int) -> list[str]:
-        """Return the events in a random order: sales over two tenants and months, and some of them twice."""
+        """Return events in random order: sales of two tenants and months, some of them twice."""
         sales = [
             builders.event(
                 tenantId=f"tenant-{number % 2}", saleId=f"sale-{number}", soldDate=f"2026-0{number % 4 // 2 + 1}-10"
             )["detail"]
             for number in range(events)
         ]
-        details = sales + self._random.sample(sales, int(events * _DUPLICATED))
+        details = sales + self._random.sample(sales, int(events * _DUPLICATE_SHARE))
         self._random.shuffle(details)
         return [json.dumps(detail) for detail in details]
 
     def _send(self, details: Sequence[str]) -> None:
         client = self._target.client("events")
-        for start in range(0, len(details), _ENTRIES):
+        for start in range(0, len(details), _ENTRIES_PER_REQUEST):
             entries = [
                 {"Source": "carousel.products", "DetailType": "carousel.product.sold", "Detail": detail}
-                for detail in details[start : start + _ENTRIES]
+                for detail in details[start : start + _ENTRIES_PER_REQUEST]
             ]
             assert client.put_events(Entries=entries)["FailedEntryCount"] == 0
 
@@ -164,11 +164,11 @@ class KillRun:
         return len(workers)
 
     def _is_busy(self) -> bool:
-        """Whether a process has claimed, or completed, something since the last kill."""
+        """Whether a process has claimed or completed a sale since the last kill."""
         return not self._claims() <= self._seen
 
     def _claims(self) -> set[Claim]:
-        """Return all claims, and with them which process works on which sale."""
+        """Return all claims."""
         pages = (
             self._target.client("dynamodb").get_paginator("scan").paginate(TableName=self._guard, ConsistentRead=True)
         )
@@ -182,8 +182,8 @@ class KillRun:
         return {claim for claim in self._claims() if claim.status == "IN_PROGRESS"}
 
     def _end_leases(self) -> None:
-        for claim in self._open_claims() if self._lapse else ():
-            with contextlib.suppress(ClientError):  # It was completed meanwhile.
+        for claim in self._open_claims() if self._expire_leases else ():
+            with contextlib.suppress(ClientError):  # The claim was completed meanwhile.
                 self._target.client("dynamodb").update_item(
                     TableName=self._guard,
                     Key={"pk": {"S": claim.partition}, "sk": {"S": claim.sort}},
@@ -200,37 +200,32 @@ class KillRun:
         return not any(int(depth) for depth in depths.values())
 
 
-def deployed(
-    folder: Path, seed: int, *, lapse: bool, control: bool = False
-) -> contextlib.AbstractContextManager[KillRun]:
-    """Deploy the template onto an emulator of its own; for the control, with the naive writer as its code."""
-
-    @contextlib.contextmanager
-    def run() -> Iterator[KillRun]:
-        with LocalStack(folder) as stack:
-            stack.up(DeliveryMode.QUEUE)
-            if control:
-                _replace_code(stack.target())
-            yield KillRun(stack, seed, lapse=lapse)
-
-    return run()
+@contextlib.contextmanager
+def deployed(folder: Path, seed: int, *, expire_leases: bool, control: bool = False) -> Iterator[KillRun]:
+    """Deploy the template to a new emulator; with ``control``, the naive writer replaces the function's code."""
+    with LocalStack(folder) as stack:
+        stack.up(DeliveryMode.QUEUE)
+        if control:
+            _replace_code(stack.target())
+        yield KillRun(stack, seed, expire_leases=expire_leases)
 
 
 def _replace_code(target: Target) -> None:
     content = io.BytesIO(package_code(PROJECT_ROOT).content)
     with zipfile.ZipFile(content, "a") as archive:
-        for path in [*(PROJECT_ROOT / "tests").rglob("*.py"), PROJECT_ROOT / "template.yaml"]:
+        sources = [path for name in ("tests", "testbed") for path in (PROJECT_ROOT / name).rglob("*.py")]
+        for path in [*sources, PROJECT_ROOT / "template.yaml"]:
             archive.write(path, path.relative_to(PROJECT_ROOT))
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
     client.update_function_configuration(FunctionName=name, Handler="tests.faults.harness.naive_lambda.handler")
-    # Events go to the alias, and so to a published version.
+    # Events are sent to the alias, which refers to a published version.
     version = client.publish_version(FunctionName=name)["Version"]
     client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
 
 
 def _children(parent: int) -> Iterator[int]:
-    """Yield the processes that run functions for the emulator."""
+    """Yield the processes in which the emulator runs functions."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):

@@ -1,10 +1,10 @@
-"""Faults on the wire: real invocations against the emulator, of which chosen requests fail.
+"""Faults on the wire: real invocations against the emulator, in which selected requests fail.
 
-A round is an event or a batch that is delivered under faults, and then without, until it is acknowledged; each delivery
-finds the leases of the one before lapsed. After each delivery both stores are read. Whoever handles the events is a
-parameter, so that the same rounds catch a naive writer.
+A round is an event or a batch that is delivered with faults, and then without faults until it is acknowledged. At each
+delivery the leases of the previous one have expired. After each delivery both stores are checked. The handler is a
+parameter, so that the same rounds can test a naive writer.
 
-    python -m tests.faults.wire                                   every request, every kind of fault
+    python -m tests.faults.wire                                   every request, every fault
     python -m tests.faults.wire --all-pairs --seconds 600         pairs of faults over two deliveries, in random order
 """
 
@@ -21,6 +21,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Protocol
 
+from carousel_sync.bench.worker import Context
 from lambda_fn.errors import CarouselSyncError
 from lambda_fn.runtime.retry import Clock
 from lambda_fn.sale import Sale
@@ -28,58 +29,59 @@ from lambda_fn.wiring import build
 from testbed.emulator import REGION
 from tests import builders
 from tests.faults.harness.fault_proxy import Fault, FaultProxy, Invocation, Policy, at, no_fault
+from tests.faults.harness.faults import DELIVERIES_HELD
 from tests.faults.harness.figures import Figures
-from tests.faults.harness.kinds import DELIVERIES_HELD
-from tests.faults.harness.world import Context, ShiftedClock, World
+from tests.faults.harness.shifted_clock import ShiftedClock
+from tests.faults.harness.stores_under_test import StoresUnderTest
 
 REQUEST_SECONDS: Final = 0.3
-"""How long a request may take before its client gives up, where requests are failed."""
+"""The time after which a client gives up a request, where requests are failed."""
 PATIENT_REQUEST_SECONDS: Final = 1.5
 INVOCATION_SECONDS: Final = 20.0
-LAPSE_SECONDS: Final = 10 * INVOCATION_SECONDS
-"""How far the clock is put forward for each delivery: beyond every lease."""
+LEASE_SHIFT_SECONDS: Final = 10 * INVOCATION_SECONDS
+"""How far the clock moves forward for each delivery: beyond the end of every lease."""
 SHORT_PAUSES: Final = 0.1
-"""Between two tries the function waits for a tenth of the time, where nothing but the order of requests matters."""
+"""Pauses between tries take a tenth of the time where only the order of requests matters."""
 CLEAN_DELIVERIES: Final = 4
-"""Without faults one is enough; a machine that is short of time may need another."""
+"""One delivery without faults is enough, unless the machine is too busy."""
 OVERTAKEN_BEFORE: Final = Fault("overtaken before the request is sent")
 OVERTAKEN_AFTER: Final = Fault("overtaken before the answer is read")
 
 _LONG_AGO: Final = date(2019, 5, 17)
-_POISON: Final = "poison"
+_INVALID: Final = "poison"
 
 
 class Handler(Protocol):
-    """What is under test: an event in, an answer out."""
+    """What is under test."""
 
     def handle(self, event: Any, context: Any) -> Mapping[str, Any]:
         """Process an SQS batch or one EventBridge event."""
         ...
 
 
-Subject = Callable[[World, str, float, Clock], Handler]
-"""Makes a handler, as a fresh process would: its world, the endpoint, how long a request may take, the clock."""
+Subject = Callable[[StoresUnderTest, str, float, Clock], Handler]
+"""Returns a handler as in a fresh process, from the stores, the endpoint, the request time-out, and the clock."""
 
 
-def carousel_sync(world: World, endpoint: str, request_seconds: float, clock: Clock) -> Handler:
-    """Make the function of this project, by its own composition root."""
-    return build(world.settings(endpoint, request_seconds), clock)
+def carousel_sync(stores: StoresUnderTest, endpoint: str, request_seconds: float, clock: Clock) -> Handler:
+    """Return the function of this project, wired by its composition root."""
+    return build(stores.settings(endpoint, request_seconds), clock)
 
 
 class Shape(Enum):
     """What is delivered."""
 
     BATCH = "batch"
-    """An SQS batch: a few sales, one of them again, and an event that can't be a sale."""
+    """An SQS batch: a few sales, one of them twice, and a message that is not a valid event."""
     DIRECT = "direct"
     """One EventBridge event."""
     EXPIRED = "expired"
-    """One event of a sale so old that only a scan of the table can tell whether it has landed."""
+    """One event of a sale so old that only a scan of the table can show whether it has landed."""
 
 
 @dataclass
 class Round:
-    """What is delivered until it is acknowledged, and how far that is."""
+    """What is delivered until it is acknowledged, and what has been acknowledged so far."""
 
     tenant: str
     shape: Shape
@@ -90,26 +92,28 @@ class Round:
 
     @cached_property
     def sales(self) -> list[Sale]:
+        """The distinct sales of the round."""
         size = self.size if self.shape is Shape.BATCH else 1
         return [builders.sale(tenant_id=self.tenant, sale_id=f"sale-{number}") for number in range(1, size + 1)]
 
     @property
-    def poison(self) -> str:
-        """The body of the event that can't be a sale."""
-        return f"{_POISON} {self.tenant}"
+    def invalid_body(self) -> str:
+        """The body of the message that is not a valid event."""
+        return f"{_INVALID} {self.tenant}"
 
     @cached_property
     def event(self) -> dict[str, Any]:
+        """The event that is passed to the handler."""
         sold = {"soldDate": _LONG_AGO.isoformat()} if self.shape is Shape.EXPIRED else {}
         events = [builders.event(tenantId=self.tenant, saleId=sale.sale_id, **sold) for sale in self.sales]
         if self.shape is not Shape.BATCH:
             return events[0]
         bodies = {sale.sale_id: json.dumps(event) for sale, event in zip(self.sales, events, strict=True)}
-        messages = {**bodies, "again": json.dumps(events[0]), _POISON: self.poison}
+        messages = {**bodies, "again": json.dumps(events[0]), _INVALID: self.invalid_body}
         return {"Records": [_record(name, body) for name, body in messages.items()]}
 
-    def acknowledge(self, answer: Mapping[str, Any]) -> None:
-        """Take note of an answer."""
+    def record_answer(self, answer: Mapping[str, Any]) -> None:
+        """Record what an answer acknowledges."""
         if self.shape is Shape.BATCH:
             given_back = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
             names = {record["messageId"] for record in self.event["Records"]}
@@ -119,31 +123,31 @@ class Round:
             self.acknowledged.add(self.sales[0].sale_id)
 
     @property
-    def poison_is_acknowledged(self) -> bool:
-        """Whether the event that can't be a sale was acknowledged."""
-        return _POISON in self.acknowledged
+    def invalid_is_acknowledged(self) -> bool:
+        """Whether the message that is not a valid event was acknowledged."""
+        return _INVALID in self.acknowledged
 
     @property
     def is_done(self) -> bool:
         """Whether everything was acknowledged."""
         return {sale.sale_id for sale in self.sales} <= self.acknowledged and (
-            self.shape is not Shape.BATCH or {"again", _POISON} <= self.acknowledged
+            self.shape is not Shape.BATCH or {"again", _INVALID} <= self.acknowledged
         )
 
 
-class Bench:
-    """Plays rounds with one subject in one world, and keeps the figures."""
+class RoundRunner:
+    """Runs rounds with one subject on the same stores, and keeps the figures."""
 
     def __init__(
         self,
-        world: World,
+        stores: StoresUnderTest,
         proxy: FaultProxy,
         subject: Subject = carousel_sync,
         *,
         invocation_seconds: float = INVOCATION_SECONDS,
         pause_factor: float = SHORT_PAUSES,
     ) -> None:
-        self.world = world
+        self.stores = stores
         self.proxy = proxy
         self.figures = Figures()
         self.slowest_seconds = 0.0
@@ -154,21 +158,21 @@ class Bench:
         self._started = time.monotonic()
 
     def cold(self, request_seconds: float = REQUEST_SECONDS) -> Handler:
-        """Return a fresh handler, whose requests pass the proxy."""
-        return self._subject(self.world, self.proxy.url, request_seconds, self._clock)
+        """Return a fresh handler whose requests pass the proxy."""
+        return self._subject(self.stores, self.proxy.url, request_seconds, self._clock)
 
     @cached_property
     def warm(self) -> Handler:
-        """A handler that lives as long as the bench, whose requests pass the proxy."""
+        """A handler that is reused, and whose requests pass the proxy."""
         return self.cold()
 
     @cached_property
-    def elsewhere(self) -> Handler:
-        """A handler that lives as long as the bench, and meets no faults."""
-        return self._subject(self.world, self.world.endpoint, PATIENT_REQUEST_SECONDS, self._clock)
+    def without_faults(self) -> Handler:
+        """A handler that is reused, and whose requests bypass the proxy."""
+        return self._subject(self.stores, self.stores.endpoint, PATIENT_REQUEST_SECONDS, self._clock)
 
-    def round(self, shape: Shape, size: int = 2) -> Round:
-        """Begin a round, with sales of its own."""
+    def new_round(self, shape: Shape, size: int = 2) -> Round:
+        """Begin a round with new sales."""
         started = Round(f"tenant-{uuid.uuid4().hex[:12]}", shape, size)
         self._rounds.append(started)
         self._clock.shift_seconds = 0.0
@@ -176,61 +180,58 @@ class Bench:
         return started
 
     def deliver(self, current: Round, handler: Handler, policy: Policy = no_fault) -> Invocation:
-        """Deliver all of a round's events once, and take note of the answer."""
-        self._clock.shift_seconds += LAPSE_SECONDS
+        """Deliver all of a round's events once, and record the answer."""
+        self._clock.shift_seconds += LEASE_SHIFT_SECONDS
         invocation = self.proxy.begin(policy)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
-            current.acknowledge(handler.handle(current.event, Context(self._invocation_seconds)))
+            current.record_answer(handler.handle(current.event, Context(self._invocation_seconds)))
         except CarouselSyncError:
             pass  # The event is delivered again.
-        except Exception as error:  # noqa: BLE001, RUF100 (what a naive writer raises is its own affair)
+        except Exception as error:  # noqa: BLE001, RUF100 (a naive writer may raise anything)
             where = traceback.extract_tb(error.__traceback__)[-1]
             self.figures.escaped.append(f"{current.tenant}: {error!r} at {where.filename}:{where.lineno}")
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if seconds > self._invocation_seconds:
             self.figures.overtime.append(f"{current.tenant}: {seconds:.1f} s")
         self.figures.deliveries += 1
         return invocation
 
-    def play(self, current: Round, faults: Sequence[tuple[int, Fault]], handlers: Sequence[Handler]) -> list[int]:
-        """Play a round: a delivery for each fault, then clean ones. Returns how many requests each of the first made.
+    def run(self, current: Round, faults: Sequence[tuple[int, Fault]], handlers: Sequence[Handler]) -> None:
+        """Run a round: a delivery for each fault, then deliveries without faults.
 
-        A fault is the number of a request and what happens to it.
+        A fault comes with the number of the request that it happens to.
         """
         held: list[tuple[int, Invocation]] = []
-        numbers: list[int] = []
         for delivery, ((number, fault), handler) in enumerate(zip(faults, handlers, strict=True), start=1):
             invocation = self.deliver(current, handler, at(number, fault))
-            self._note_faults(current, invocation)
-            numbers.append(len(invocation.requests))
+            self._record_faults(current, invocation)
             held.append((delivery + DELIVERIES_HELD.get(fault, 1) - 1, invocation))
             self._settle(held, delivery)
             self.check(current)
         self.finish(current, held)
-        return numbers
 
-    def play_overtaken(self, current: Round, number: int, fault: Fault, handler: Handler) -> Invocation:
-        """Play a round in which a delivery stops at one request, another one does everything, and the first goes on."""
+    def run_overtaken(self, current: Round, number: int, fault: Fault, handler: Handler) -> Invocation:
+        """Run a round in which a delivery stops at a request, another one does all the work, and the first resumes."""
 
         def overtake() -> None:
-            self._clock.shift_seconds += LAPSE_SECONDS
-            current.acknowledge(self.elsewhere.handle(current.event, Context(INVOCATION_SECONDS)))
+            self._clock.shift_seconds += LEASE_SHIFT_SECONDS
+            current.record_answer(self.without_faults.handle(current.event, Context(INVOCATION_SECONDS)))
             self.figures.deliveries += 1
 
         stopped = replace(fault, before=overtake) if fault is OVERTAKEN_BEFORE else replace(fault, after=overtake)
         invocation = self.deliver(current, handler, at(number, stopped))
-        self._note_faults(current, invocation)
+        self._record_faults(current, invocation)
         self.check(current)
         self.finish(current, [])
         return invocation
 
     def finish(self, current: Round, held: list[tuple[int, Invocation]], handler: Handler | None = None) -> None:
-        """Deliver without faults until everything is acknowledged, and check what is stored."""
+        """Deliver without faults until everything is acknowledged, and check the stores."""
         before = len(held)
         for clean in range(1, CLEAN_DELIVERIES + 1):
-            self.deliver(current, handler or self.elsewhere)
+            self.deliver(current, handler or self.without_faults)
             self._settle(held, before + clean)
             self.check(current)
             if current.is_done and not held:
@@ -240,30 +241,30 @@ class Bench:
         self.figures.seconds = time.monotonic() - self._started
 
     def check(self, current: Round) -> None:
-        """Read the stores: no sale has two rows, and what was acknowledged has everything."""
-        for sale_id, stored in self.world.stored(current.sales).items():
+        """Check that no sale has two rows, and that each acknowledged sale is complete."""
+        for sale_id, stored in self.stores.stored(current.sales).items():
             if stored.rows > 1:
                 self._report(self.figures.doubled, current, sale_id)
-            # The item of a sale that expired long ago is not written again.
+            # The item of an expired sale is not written again.
             has_item = stored.items == 1 or current.shape is Shape.EXPIRED
             complete = stored.rows >= 1 and has_item and stored.completed
             if sale_id in current.acknowledged and not complete:
                 self._report(self.figures.lost, current, f"{sale_id} {stored}")
 
     def check_letters(self) -> None:
-        """Every rejected event that was acknowledged is in the dead-letter queue."""
-        letters = self.world.letters()
-        for played in self._rounds:
-            if played.poison_is_acknowledged and played.poison not in letters:
-                self._report(self.figures.lost, played, _POISON)
+        """Check that each invalid message that was acknowledged is in the dead-letter queue."""
+        letters = self.stores.letters()
+        for each in self._rounds:
+            if each.invalid_is_acknowledged and each.invalid_body not in letters:
+                self._report(self.figures.lost, each, _INVALID)
 
     def _settle(self, held: list[tuple[int, Invocation]], delivery: int) -> None:
-        """Let the requests arrive that were held until this delivery."""
+        """Let the requests pass that were held until this delivery."""
         for due in [entry for entry in held if entry[0] <= delivery]:
             due[1].settle()
             held.remove(due)
 
-    def _note_faults(self, current: Round, invocation: Invocation) -> None:
+    def _record_faults(self, current: Round, invocation: Invocation) -> None:
         self.figures.faults += len(invocation.injected)
         current.faults += [
             f"{fault.name} at {request.number} ({request.service} {request.action})"
@@ -277,7 +278,7 @@ class Bench:
 
 
 def _record(name: str, body: str) -> dict[str, Any]:
-    """Return a message as Lambda gets it. Its queue does not exist: a given-back message is asked back in vain."""
+    """Return a message as Lambda receives it. Its queue does not exist, so its visibility cannot be changed."""
     return {
         "eventSource": "aws:sqs",
         "eventSourceARN": f"arn:aws:sqs:{REGION}:000000000000:nowhere",

@@ -1,7 +1,7 @@
-"""An HTTP proxy on this machine that numbers the requests of an invocation, and fails those that it is told to.
+"""An HTTP proxy on this machine that numbers the requests of an invocation and fails those that a policy selects.
 
-It stands in front of the emulator, which serves every AWS service at one address. Nothing of the code under test is
-patched: its clients are given the proxy's address as AWS_ENDPOINT_URL, and meet the faults on a real connection.
+It stands in front of the emulator, which serves every AWS service at one address. The code under test is not patched:
+its clients receive the proxy's address as AWS_ENDPOINT_URL, and the faults happen on a real connection.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from carousel_sync.bench.request_counter import service_and_action
+from testbed.latency_proxy import HOP_BY_HOP_HEADERS
 from tests.faults.harness.refusals import refusal
 
-# A client of a test gives up within a second: longer than this means that it never will.
+# A client in a test gives up within a second. After this time it certainly will not.
 _GIVES_UP_SECONDS: Final = 60.0
 _FORWARD_SECONDS: Final = 60.0
 _CHUNK_BYTES: Final = 65_536
-# Of one connection and not of the message (RFC 9110, section 7.6.1), and what the proxy sets itself.
-_OF_THE_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "content-length"})
 
 
 class Service(StrEnum):
-    """Whom a request is for."""
+    """The service that a request addresses."""
 
     CATALOG = "catalog"
     DYNAMODB = "dynamodb"
@@ -40,7 +40,7 @@ class Service(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it arrived; ``number`` counts from 0 since :meth:`FaultProxy.begin`."""
+    """A request as it arrived. ``number`` counts from 0 since :meth:`FaultProxy.begin`."""
 
     number: int
     service: Service
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, complete."""
+    """A complete answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,27 +65,27 @@ class Timing(Enum):
 
     NEVER = "never"
     AT_ONCE = "at once"
-    AFTER_THE_TIME_OUT = "after the client's time-out"
+    AFTER_THE_TIMEOUT = "after the client's time-out"
     WHEN_RELEASED = "when released, after the client's time-out"
 
 
 class Reply(Enum):
-    """What the client gets."""
+    """What the client receives."""
 
     THE_ANSWER = "the server's answer"
     NOTHING = "the connection closed"
     RESET = "the connection reset"
     HALF = "half of the body, then the connection closed"
-    GARBLED = "half of the body as if it were the whole"
+    GARBLED = "half of the body as if it were all of it"
     REFUSAL = "a refusal"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one request. ``status`` is that of a refusal, and 0 one the service's own throttling.
+    """What happens to one request. ``status`` is that of a refusal; 0 means the service's throttling error.
 
-    ``before`` runs when the request has arrived, ``after`` when it took effect and is not answered yet: the client is
-    stopped meanwhile, as a process is that gets no processor.
+    ``before`` runs when the request has arrived, ``after`` when it has taken effect but is not answered yet. The client
+    waits meanwhile, like a process that gets no CPU time.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Fault:
     @property
     def is_late(self) -> bool:
         """Whether the request reaches the server after the client has given up."""
-        return self.forwarded in (Timing.AFTER_THE_TIME_OUT, Timing.WHEN_RELEASED)
+        return self.forwarded in (Timing.AFTER_THE_TIMEOUT, Timing.WHEN_RELEASED)
 
 
 PASS: Final = Fault("none")
@@ -107,7 +107,7 @@ Policy = Callable[[int, Request], Fault]
 
 
 def no_fault(_number: int, _request: Request) -> Fault:
-    """Let every request through."""
+    """Let every request pass."""
     return PASS
 
 
@@ -117,7 +117,7 @@ def at(number: int, fault: Fault) -> Policy:
 
 
 class Invocation:
-    """The requests since :meth:`FaultProxy.begin`, and those of them that met a fault."""
+    """The requests since :meth:`FaultProxy.begin`, and the faults injected into them."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -127,8 +127,8 @@ class Invocation:
         self._changed = threading.Condition()
         self._late = 0
 
-    def arrives(self, request: Request) -> Fault:
-        """Count a request, and tell what happens to it."""
+    def add(self, request: Request) -> Fault:
+        """Add a request, and return what happens to it."""
         with self._changed:
             self.requests.append(request)
             fault = self.policy(request.number, request)
@@ -138,22 +138,22 @@ class Invocation:
                 self._late += 1
             return fault
 
-    def late_one_ended(self) -> None:
-        """Count a late request as answered by the server."""
+    def end_late_request(self) -> None:
+        """Record that the server has answered a late request."""
         with self._changed:
             self._late -= 1
             self._changed.notify_all()
 
     def settle(self) -> None:
-        """Release the requests that are held, and wait until the server has answered every late one."""
+        """Release the held requests, and wait until the server has answered every late one."""
         self.released.set()
         with self._changed:
             if not self._changed.wait_for(lambda: self._late == 0, _FORWARD_SECONDS):
-                raise TimeoutError(f"{self._late} late requests never ended.")
+                raise TimeoutError(f"{self._late} late requests were never answered.")
 
 
 class FaultProxy:
-    """Listens on a free port while it is open as a context. Any number of connections may be used at a time."""
+    """The proxy. It listens on a free port while it is open as a context, and accepts any number of connections."""
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
@@ -166,11 +166,11 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """The address that clients are given."""
+        """The address for clients."""
         return f"http://127.0.0.1:{self._listener.server_address[1]}"
 
     def begin(self, policy: Policy = no_fault) -> Invocation:
-        """Count from 0 again, under a policy. Requests that are held stay held."""
+        """Number requests from 0 again, under a new policy. Held requests stay held."""
         with self._numbering:
             self._invocation = Invocation(policy)
             return self._invocation
@@ -190,18 +190,18 @@ class FaultProxy:
 
     # --- for the handler ---------------------------------------------------------------------------------------------
 
-    def meets(self, handler: _Handler, body: bytes) -> tuple[Request, Fault, Invocation]:
-        """Number a request, and tell what happens to it."""
-        service, action = _addressee(handler.headers, handler.command, handler.path)
-        headers = {name: value for name, value in handler.headers.items() if name.lower() not in _OF_THE_CONNECTION}
+    def accept(self, handler: _Handler, body: bytes) -> tuple[Request, Fault, Invocation]:
+        """Number a request, and return what happens to it."""
+        service, action = _service_and_action(handler.headers, handler.command, handler.path)
+        headers = {name: value for name, value in handler.headers.items() if name.lower() not in HOP_BY_HOP_HEADERS}
         with self._numbering:
             invocation = self._invocation
             number = len(invocation.requests)
             request = Request(number, service, action, handler.command, handler.path, headers, body)
-            return request, invocation.arrives(request), invocation
+            return request, invocation.add(request), invocation
 
     def forward(self, request: Request) -> Answer:
-        """Send a request to the server, over this thread's connection to it."""
+        """Send a request to the server, over this thread's connection."""
         for fresh in (False, True):
             connection = self._connection(fresh)
             try:
@@ -209,7 +209,7 @@ class FaultProxy:
                 answer = connection.getresponse()
                 return Answer(answer.status, dict(answer.getheaders()), answer.read())
             except (ConnectionError, HTTPException):
-                # A kept connection that the server has closed meanwhile; on a fresh one it is a failure of the server.
+                # The server may have closed an idle connection. On a fresh one this is a failure of the server.
                 connection.close()
                 if fresh:
                     raise
@@ -229,15 +229,13 @@ class FaultProxy:
         return kept
 
 
-def _addressee(headers: Any, method: str, path: str) -> tuple[Service, str]:
-    target = headers.get("X-Amz-Target", "")
-    if target.startswith("DynamoDB_"):
-        return Service.DYNAMODB, target.partition(".")[2]
-    if target.startswith("AmazonSQS"):
-        return Service.SQS, target.partition(".")[2]
-    if path.startswith("/iceberg"):
-        return Service.CATALOG, f"{method} {urlsplit(path).path.rpartition('/')[2]}"
-    return Service.S3, f"{method} {urlsplit(path).path.rpartition('.')[2]}"
+def _service_and_action(headers: Any, method: str, path: str) -> tuple[Service, str]:
+    service, action = service_and_action(method, path, {name.lower(): value for name, value in headers.items()})
+    if service == Service.CATALOG:
+        action = f"{method} {urlsplit(path).path.rpartition('/')[2]}"
+    elif service == Service.S3:
+        action = f"{method} {urlsplit(path).path.rpartition('.')[2]}"
+    return Service(service), action
 
 
 class _Listener(ThreadingHTTPServer):
@@ -246,15 +244,15 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that give up are what this is for."""
+        """Ignore clients that give up: tests make them do so."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client. ``Expect: 100-continue`` is answered by the base class, before the body is read."""
+    """One connection of a client. The base class answers ``Expect: 100-continue`` before the body is read."""
 
     protocol_version = "HTTP/1.1"
     server: _Listener
-    # Without it, a small answer waits for the client's acknowledgement of its header.
+    # Otherwise, a small answer would wait for the client's acknowledgement of its header.
     disable_nagle_algorithm = True
     wbufsize = -1
 
@@ -263,14 +261,14 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def handle_expect_100(self) -> bool:
-        told = super().handle_expect_100()
+        answered = super().handle_expect_100()
         self.wfile.flush()
-        return told
+        return answered
 
     def do_GET(self) -> None:
         proxy = self.server.proxy
         body = self._body()
-        request, fault, invocation = proxy.meets(self, body)
+        request, fault, invocation = proxy.accept(self, body)
         if fault.before is not None:
             fault.before()
         answer = self._forwarded(request, fault, invocation)
@@ -281,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 (the base class's names)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        """Nothing: a test looks at the proxy's own list of requests."""
+        """Log nothing: tests read the proxy's list of requests."""
 
     def _forwarded(self, request: Request, fault: Fault, invocation: Invocation) -> Answer | None:
         proxy = self.server.proxy
@@ -290,12 +288,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.forwarded is Timing.AT_ONCE:
             return proxy.forward(request)
         try:
-            self._wait_until_the_client_has_gone()
+            self._wait_for_the_client_to_give_up()
             if fault.forwarded is Timing.WHEN_RELEASED:
                 invocation.released.wait()
             proxy.forward(request)
         finally:
-            invocation.late_one_ended()
+            invocation.end_late_request()
         return None
 
     def _reply(self, request: Request, fault: Fault, answer: Answer | None) -> None:
@@ -316,10 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer, answer.body)
 
     def _send(self, answer: Answer, content: bytes) -> None:
-        """Send an answer whose header announces all of its body, with so much of the body."""
+        """Send the header, which announces the whole body, and this content of the body."""
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
-            if name.lower() not in _OF_THE_CONNECTION:
+            if name.lower() not in HOP_BY_HOP_HEADERS:
                 self.send_header(name, value)
         length = answer.headers.get("content-length") if self.command == "HEAD" else None
         self.send_header("Content-Length", length or str(len(answer.body)))
@@ -329,16 +327,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        """Close with RST in place of FIN: nothing is sent, and what was not read is thrown away."""
+        """Close with RST instead of FIN: nothing is sent, and unread data is discarded."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
 
-    def _wait_until_the_client_has_gone(self) -> None:
+    def _wait_for_the_client_to_give_up(self) -> None:
         poller = select.poll()
         poller.register(self.connection, select.POLLIN | select.POLLHUP)
         if not poller.poll(_GIVES_UP_SECONDS * 1000):
-            raise TimeoutError("the client waits for its answer without a time-out")
+            raise TimeoutError("The client waits for its answer without a time-out.")
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":

@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass
 class Figures:
-    """The figures of one run. Every list names what it counts, so that a failure can be told and repeated.
+    """The figures of one run. Each list describes what it counts, so that a failure can be understood and repeated.
 
-    A sale is lost when it was acknowledged and lacks its row, its item or its completed claim; doubled when it has
-    more than one row; stuck when no number of deliveries gets it acknowledged. ``escaped`` are exceptions that are none
-    of the project's own; ``overtime`` are deliveries that were not answered before their deadline.
+    A sale is lost if it was acknowledged but has no row, no item or no completed claim. It is doubled if it has more
+    than one row, and stuck if no number of deliveries gets it acknowledged. ``escaped`` lists exceptions that are not
+    the project's own; ``overtime`` lists deliveries that were answered after their deadline.
     """
 
     deliveries: int = 0
@@ -29,15 +29,15 @@ class Figures:
 
     @property
     def problems(self) -> dict[str, list[str]]:
-        """Everything that must be empty, and is not."""
-        found = {name.name: getattr(self, name.name) for name in fields(self)}
+        """The lists that should be empty but are not."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, list) and value}
 
     def __add__(self, other: Figures) -> Figures:
-        return Figures(**{name.name: getattr(self, name.name) + getattr(other, name.name) for name in fields(self)})
+        return Figures(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
     def row(self, name: str) -> dict[str, Any]:
-        """Return the figures as a line of a table."""
+        """Return the figures as a row of a table."""
         counts = {
             each.name: len(value) if isinstance(value := getattr(self, each.name), list) else value
             for each in fields(self)
@@ -46,13 +46,13 @@ class Figures:
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as a Markdown table; the first one's keys are its columns."""
+    """Return rows as a Markdown table. The keys of the first row are the columns."""
     columns = list(rows[0])
     lines = [[str(column) for column in columns], ["---"] * len(columns)]
     lines += [[str(row.get(column, "")) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def note(rows: Sequence[dict[str, Any]]) -> None:
-    """Leave figures in a test's captured output: pytest shows them with -s or -rP, and when the test fails."""
+def print_table(*rows: dict[str, Any]) -> None:
+    """Print rows to a test's captured output. pytest shows it with -s or -rP, and if the test fails."""
     sys.stdout.write(f"{as_table(rows)}\n")

@@ -1,4 +1,4 @@
-"""Control for the deployed function: batches through the naive writer that marks first, with the function's entry."""
+"""The control for the deployed function: a handler that passes batches to the naive writer that marks first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.harness.naive_writer import NaiveWriter
 
 
 def handler(event: Any, context: Any) -> Mapping[str, Any]:
-    """Process an SQS batch; any failure fails all of it."""
+    """Process an SQS batch. Any failure fails the whole batch."""
     _writer().handle_batch([record["body"] for record in event["Records"]])
     return {"batchItemFailures": []}
 

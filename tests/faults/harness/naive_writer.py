@@ -1,8 +1,8 @@
-"""Controls: writers as they are commonly written. The harnesses must catch them losing or doubling sales.
+"""Controls: writers of a common design. The harnesses must detect that they lose or duplicate sales.
 
-Both append with pyiceberg's Table.append, which commits and retries by itself, and keep a mark in the guard table that
-is set with a condition. They read events, make rows and items, and reach the stores with this project's own code, so
-that the protocol is the only difference.
+Both append with pyiceberg's Table.append, which commits and retries by itself. Both set a mark in the guard table with
+a condition. They use this project's code to parse events, to build rows and items, and to reach the stores, so that
+the protocol is the only difference.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from lambda_fn.runtime.retry import Clock
 from lambda_fn.sale import Sale
 from lambda_fn.settings import Settings
 from tests import builders
-from tests.faults.harness.world import World
+from tests.faults.harness.stores_under_test import StoresUnderTest
 
 _OK: Final = {"statusCode": 200, "body": "Event processed successfully"}
 _DUPLICATE: Final = {"statusCode": 200, "body": "Duplicate event - skipped"}
 
 
 class NaiveWriter:
-    """A handler of single events. ``marks_first``: the event is marked before it is written, else after."""
+    """A handler of single events. With ``marks_first`` it marks an event before it writes it, otherwise after."""
 
     def __init__(self, settings: Settings, clock: Clock, *, marks_first: bool) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class NaiveWriter:
         self._pool = ThreadPoolExecutor(2)
 
     def handle(self, event: Any, context: Any) -> Mapping[str, Any]:
-        """Check and set the mark, write to both stores at the same time, acknowledge. Any failure is raised."""
+        """Check and set the mark, write to both stores at the same time, and acknowledge. Raises any failure."""
         sale = builders.read(event)
         assert isinstance(sale, Sale)
         if self._marks_first:
@@ -63,7 +63,7 @@ class NaiveWriter:
         return _OK
 
     def handle_batch(self, bodies: Sequence[str]) -> None:
-        """Check and set a mark for each sale, write the new ones to both stores. Any failure is raised."""
+        """Check and set a mark for each sale, and write the new ones to both stores. Raises any failure."""
         read = [builders.read_text(body) for body in bodies]
         new = [sale for sale in read if isinstance(sale, Sale) and self._mark(sale)]
         if new:
@@ -72,7 +72,7 @@ class NaiveWriter:
                 self._put_item(sale)
 
     def append(self, sales: list[Sale]) -> None:
-        """Append rows as pyiceberg does it, its own retries of a commit included."""
+        """Append rows with pyiceberg, including its retries of a commit."""
         table = connect(self._settings.catalog).load_table(self._settings.table_identifier)
         table.append(arrow_table(sales, table.schema()))
 
@@ -98,11 +98,11 @@ class NaiveWriter:
         return "Item" in answer
 
 
-def mark_first(world: World, endpoint: str, request_seconds: float, clock: Clock) -> NaiveWriter:
-    """Make the common design: check and set, then write, acknowledge."""
-    return NaiveWriter(world.settings(endpoint, request_seconds), clock, marks_first=True)
+def mark_first(stores: StoresUnderTest, endpoint: str, request_seconds: float, clock: Clock) -> NaiveWriter:
+    """Return the common design: check and set the mark, then write and acknowledge."""
+    return NaiveWriter(stores.settings(endpoint, request_seconds), clock, marks_first=True)
 
 
-def mark_last(world: World, endpoint: str, request_seconds: float, clock: Clock) -> NaiveWriter:
-    """Make the common repair of that design: check, write, then mark."""
-    return NaiveWriter(world.settings(endpoint, request_seconds), clock, marks_first=False)
+def mark_last(stores: StoresUnderTest, endpoint: str, request_seconds: float, clock: Clock) -> NaiveWriter:
+    """Return the common repair of that design: check, write, then mark."""
+    return NaiveWriter(stores.settings(endpoint, request_seconds), clock, marks_first=False)

@@ -1,4 +1,4 @@
-"""How each AWS service words a refusal, so that a client reads it as one of that service's."""
+"""Refusals in the format of each AWS service, so that clients recognise them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 _THROTTLED: Final = 0
 
-_WORDS: Final = {
+_CODES: Final = {
     409: "ConflictException",
     429: "TooManyRequestsException",
     500: "InternalServerError",
@@ -17,7 +17,7 @@ _WORDS: Final = {
 
 
 class Refusal(NamedTuple):
-    """The parts of an answer."""
+    """Status, headers and body of an answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -25,22 +25,22 @@ class Refusal(NamedTuple):
 
 
 def refusal(service: str, action: str, status: int) -> Refusal:
-    """Return a service's refusal with a status; with status 0 its own way of throttling."""
+    """Return a service's refusal with this status. Status 0 means the service's throttling error."""
     if service == "dynamodb":
         # Amazon DynamoDB Developer Guide, "Error handling": throttling is a 400.
-        code = "ProvisionedThroughputExceededException" if status == _THROTTLED else _WORDS[status]
+        code = "ProvisionedThroughputExceededException" if status == _THROTTLED else _CODES[status]
         return _json(status or 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": _message(action)})
     if service == "sqs":
         # Amazon SQS API Reference, "Common Error Types": RequestThrottled is a 403.
-        code = "RequestThrottled" if status == _THROTTLED else _WORDS[status]
+        code = "RequestThrottled" if status == _THROTTLED else _CODES[status]
         return _json(status or 403, {"__type": f"com.amazonaws.sqs#{code}", "message": _message(action)})
     if service == "catalog":
         # Apache Iceberg REST catalog specification, ErrorModel.
         status = status or 429
-        error = {"message": _message(action), "type": _WORDS[status], "code": status}
+        error = {"message": _message(action), "type": _CODES[status], "code": status}
         return _json(status, {"error": error})
     # Amazon S3 API Reference, "Error responses": SlowDown is a 503.
-    code, status = ("SlowDown", 503) if status == _THROTTLED else (_WORDS[status], status)
+    code, status = ("SlowDown", 503) if status == _THROTTLED else (_CODES[status], status)
     text = f"<Error><Code>{code}</Code><Message>{_message(action)}</Message></Error>"
     return Refusal(status, {"Content-Type": "application/xml"}, text.encode())
 

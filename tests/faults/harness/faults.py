@@ -1,4 +1,4 @@
-"""The ways in which one request can fail."""
+"""The faults that one request can meet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REFUSED: Final = Fault("refused", Timing.NEVER, Reply.RESET)
 DROPPED: Final = Fault("dropped", Timing.NEVER, Reply.NOTHING)
 ANSWER_LOST: Final = Fault("answer lost", Timing.AT_ONCE, Reply.NOTHING)
 ANSWER_RESET: Final = Fault("answer reset", Timing.AT_ONCE, Reply.RESET)
-LATE: Final = Fault("late", Timing.AFTER_THE_TIME_OUT, Reply.NOTHING)
+LATE: Final = Fault("late", Timing.AFTER_THE_TIMEOUT, Reply.NOTHING)
 HELD: Final = Fault("held until the delivery has ended", Timing.WHEN_RELEASED, Reply.NOTHING)
 HELD_LONGER: Final = Fault("held until the next delivery has ended", Timing.WHEN_RELEASED, Reply.NOTHING)
 TRUNCATED: Final = Fault("answer truncated", Timing.AT_ONCE, Reply.HALF)
@@ -23,7 +23,7 @@ REFUSALS_AFTER: Final = tuple(
     Fault(f"answered {status} after the effect", Timing.AT_ONCE, Reply.REFUSAL, status) for status in (409, 500, 503)
 )
 
-KINDS: Final = (
+ALL_FAULTS: Final = (
     REFUSED,
     DROPPED,
     ANSWER_LOST,
@@ -38,5 +38,5 @@ KINDS: Final = (
     *REFUSALS_AFTER,
 )
 
-# How many deliveries a request that is held outlives; every other late request ends with its own.
 DELIVERIES_HELD: Final = {HELD_LONGER: 2}
+"""The number of deliveries that a held request outlives. Every other late request ends with its own delivery."""
