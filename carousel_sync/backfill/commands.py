@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -56,11 +56,7 @@ def backfill(
     ],
     event_time: Annotated[
         str | None,
-        typer.Option(
-            "--time",
-            help="Event time of records that do not have one, such as 2026-01-31T00:00:00Z.",
-            metavar="INSTANT",
-        ),
+        typer.Option("--time", metavar="INSTANT", help="Event time of records without one: 2026-01-31T00:00:00Z."),
     ] = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, max=BATCH_SIZE_LIMIT, help="Sales in one commit.")
@@ -105,7 +101,7 @@ def backfill(
             target.load_table()  # raises TableMissing before anything is written
             if not skip:
                 delete_rejected_files(files)
-            with contextlib.redirect_stdout(_Discard()), application_of(target) as application:
+            with redirect_stdout(_Discard()), application_of(target) as application:
                 report = run(process_with(application), f"Storing sales at {target}")
     if as_json:
         print_json(_as_json(report, dry_run=dry_run))
@@ -142,7 +138,7 @@ def _run(
     with working_on("Counting records"):
         total = sum(source.count() for source in sources) - skip
     # The function logs to standard output, for CloudWatch. The progress bar puts its own stream there, hence the order.
-    with interrupted_by_signals(), progress_bar() as bar, contextlib.redirect_stdout(_Discard()):
+    with interrupted_by_signals(), progress_bar() as bar, redirect_stdout(_Discard()):
         task = bar.add_task(description, total=max(total, 0))
 
         def show(report: BackfillReport, waiting: str) -> None:
@@ -166,7 +162,7 @@ def _records(sources: Sequence[RecordFile], skip: int) -> Iterator[Record]:
 
 
 class _Discard(io.TextIOBase):
-    """A stream that discards what is written to it."""
+    """A stream that discards what is written to it, and that loggers may keep after the command."""
 
     def write(self, text: str) -> int:
         return len(text)

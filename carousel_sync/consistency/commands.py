@@ -124,8 +124,7 @@ def dedupe(
 ) -> None:
     """Keep one row of a sale that the Iceberg table has more than once.
 
-    Safe while sales are being processed, and safe to repeat. Exit code 0 when the sale has one row, or none; 1 when it
-    has more.
+    Safe while sales are being processed, and safe to repeat. Exit code 0: the sale has at most one row; 1: it has more.
     """
     key = SaleKey(tenant_id, sale_id)
     with readable_errors(), readable_file_errors():

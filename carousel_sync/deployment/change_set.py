@@ -181,8 +181,7 @@ def _refuse_change_of_fixed_parameters(present: Mapping[str, str], given: Mappin
             raise ConfigurationError(
                 f"This stage has {name}={value}, which can't be changed: the table's files keep the encryption that "
                 "they were written with, and a function without permission to use the key could not read those "
-                f"that need it. Nothing was changed. Leave {name} out, or deploy another stage with "
-                f"{name}={given[name]}."
+                f"that need it. Nothing was changed. Leave {name} out, or deploy another stage with it."
             )
 
 

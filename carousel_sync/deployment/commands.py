@@ -126,7 +126,7 @@ def destroy(
     if as_json:
         print_json({"stack": stack, "deleted": [store.name for store in deleted], "kept": kept})
     else:
-        stdout.print(f"Stack {stack} was deleted. Kept: {_listed(kept)}")
+        stdout.print(f"Stack {stack} no longer exists. Kept: {_listed(kept)}")
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:

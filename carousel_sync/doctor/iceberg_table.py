@@ -15,7 +15,8 @@ from carousel_sync.doctor.stage import Inconclusive, Stage
 from catalog_config.config import CatalogKind
 from catalog_config.drift import describe, find_drift
 from catalog_config.maintenance import COMPACTION, DEFAULT_SNAPSHOT_SETTINGS, SNAPSHOT_MANAGEMENT
-from schemas.evolution.errors import MigrationError
+from schemas.evolution.apply import plan
+from schemas.evolution.errors import MigrationError, OperationRefused
 from schemas.evolution.migration import load_migrations, position_of
 from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_operations import SNAPSHOT_EXPIRY_PREFIX
@@ -63,7 +64,8 @@ def schema(stage: Stage) -> Finding:
         if version > code_version:
             return  # A later version of this project changed it. Columns that this code does not know are null.
         if version < code_version:
-            yield Fault(f"its schema has version {version}, the code needs {code_version}", UPDATE)
+            pending = _pending_operations(table)
+            yield Fault(f"its schema has version {version}, the code needs {code_version}; pending: {pending}", UPDATE)
         for difference in find_drift(table.metadata):
             if difference.prevents_writes:
                 yield Fault(describe(difference), REPAIR)
@@ -133,6 +135,13 @@ def last_commit(stage: Stage) -> Finding:
     if quiet and times:
         return Finding(Status.WARNING, seen, f"If products were sold since then, {follow}")
     return ok(seen)
+
+
+def _pending_operations(table: Table) -> str:
+    try:
+        return ", ".join(step.description for step in plan(definition_of(table.metadata)))
+    except OperationRefused as error:
+        return str(error)
 
 
 def _metadata_bytes(stage: Stage, table: Table) -> int:

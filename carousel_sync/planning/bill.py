@@ -175,7 +175,7 @@ def cost_document(workload: Workload, bills: Sequence[Bill], prices: Prices) -> 
 
 
 def first_estimate(events: float) -> Mapping[str, float]:
-    """Return :data:`FIRST_ESTIMATE` for so many events a month."""
+    """Return :data:`FIRST_ESTIMATE` scaled to a number of events a month."""
     return {service: usd * events / A_MILLION for service, usd in FIRST_ESTIMATE.items()}
 
 

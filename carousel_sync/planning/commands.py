@@ -197,7 +197,7 @@ def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bil
         table.add_row(*row)
     stdout.print(table, highlight=False)
     for problem in plan.problems:
-        stdout.print(f"[bold red]Does not suffice:[/] {problem}", highlight=False)
+        stdout.print(f"[bold red]Problem:[/] {problem}", highlight=False)
     for note in plan.notes:
         stdout.print(f"[yellow]Note:[/] {note}", highlight=False)
     _show_caveats(LIST_PRICES)
@@ -209,11 +209,11 @@ def _share(bill: Bill) -> str:
 
 def _show_caveats(prices: Prices) -> None:
     names = ", ".join(price.name for price in of_other_regions(prices))
-    borrowed = f" None was found for {REGION} of {names}: prices of another region stand in." if names else ""
+    borrowed = f" No price in {REGION} was found for {names}: prices of another region are used." if names else ""
     stdout.print(
         f"List prices in {REGION}, looked up on {LOOKED_UP} in public copies of AWS's price list: check them on AWS's "
         f"pricing pages.{borrowed} Not included: free allowances, discounts, data transfer, queries, retries and "
-        "taxes. The time in Lambda is an estimate unless --milliseconds-per-batch was given.",
+        "taxes. The time in Lambda is an estimate, unless cost was given --milliseconds-per-batch.",
         style="dim",
         highlight=False,
     )

@@ -6,6 +6,7 @@ import json
 from typing import NamedTuple
 
 from carousel_sync.doctor.finding import Status
+from schemas.evolution.migration import load_migrations
 from tests.integration.carousel_sync.doctor.stage_changes import (
     MakeChange,
     alarm_deleted,
@@ -196,9 +197,9 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         frozenset({"maintenance", "table metadata", "last commit"}),
     ),
     "the schema is older than the code": Misconfiguration(
-        table_property("carousel.schema-version", "0"),
+        table_property("carousel.schema-version", "1"),
         "Iceberg table",
-        "has version 0",
+        f"has version 1, the code needs {len(load_migrations())}; pending: add the column currency (string, id 25)",
         "carousel-sync evolve apply --stage dev",
     ),
     "a column was renamed by hand": Misconfiguration(

@@ -66,7 +66,7 @@ def test_the_output_has_every_price_with_its_source_and_date() -> None:
         assert price.as_of.isoformat() in shown
     assert "given with --price" in shown
     assert "18.67" in shown
-    assert "None was found for eu-west-1 of eventbridge_event" in " ".join(shown.split())
+    assert "No price in eu-west-1 was found for eventbridge_event" in " ".join(shown.split())
 
 
 def test_an_unknown_price_is_refused() -> None:
@@ -94,7 +94,7 @@ def test_settings_for_a_load() -> None:
 def test_a_load_that_is_too_high_ends_with_1_and_the_reason() -> None:
     result = run("size", "--events-per-second", "1000")
     assert result.exit_code == 1
-    assert "Does not suffice:" in result.stdout
+    assert "Problem:" in result.stdout
     assert "second table" in result.stdout
 
 
