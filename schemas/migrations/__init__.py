@@ -1,1 +1,1 @@
-"""The migrations of the table, one file each, applied in the order of their numbers. Never change an applied one."""
+"""The numbered migrations that lead from the first schema to the current one; never change one that was applied."""

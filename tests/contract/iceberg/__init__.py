@@ -1,0 +1,1 @@
+"""The Iceberg adapters against SQLite, the emulator and the REST reference server."""
