@@ -64,30 +64,49 @@ class S3FileIO(FileIO):
 
     def new_input(self, location: str) -> InputFile:
         """Return a file to read."""
-        return _S3InputFile(location, self._client)
+        return _S3File(location, self._client)
 
     def new_output(self, location: str) -> OutputFile:
         """Return a file to write."""
-        return _S3OutputFile(location, self._client)
+        return _S3File(location, self._client)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Refuse: a writer never deletes a file, because the commit that names it may still take effect."""
         raise PermissionError(f"{location}: S3 Tables deletes unreferenced files; a writer deletes none")
 
 
-class _S3Object:
-    """One object on S3."""
+class _S3File(InputFile, OutputFile):
+    """An object on S3, to be read or written."""
 
     def __init__(self, location: str, client: S3Client) -> None:
-        self._location = location
+        super().__init__(location)
         self._client = client
         self._bucket, _, self._key = location.partition("://")[2].partition("/")
 
-    def size_bytes(self) -> int:
+    def __len__(self) -> int:
         with self._errors():
             return self._client.head_object(Bucket=self._bucket, Key=self._key)["ContentLength"]
 
+    def exists(self) -> bool:
+        try:
+            len(self)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def to_input_file(self) -> InputFile:
+        return self
+
+    def open(self, seekable: bool = True) -> InputStream:
+        return _S3Reader(self)
+
+    def create(self, overwrite: bool = False) -> OutputStream:
+        if not overwrite and self.exists():
+            raise FileExistsError(self.location)
+        return _S3Writer(self)
+
     def put(self, content: bytes) -> None:
+        """Write the object with one request. After an error it may exist or not, but never in part."""
         with self._errors():
             self._client.put_object(Bucket=self._bucket, Key=self._key, Body=content)
 
@@ -100,7 +119,7 @@ class _S3Object:
                 content = response["Body"].read()
         except ClientError as error:
             if _status(error) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # the range begins behind the end
-                return b"", self.size_bytes()
+                return b"", len(self)
             raise
         total = response.get("ContentRange", "").rpartition("/")[2]
         return content, int(total) if total else len(content)
@@ -111,7 +130,7 @@ class _S3Object:
             yield
         except ClientError as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
-                raise FileNotFoundError(self._location) from error
+                raise FileNotFoundError(self.location) from error
             raise
 
 
@@ -125,9 +144,9 @@ class _S3Reader(io.RawIOBase):
     ``_end`` holds the last bytes of the object once they are known, and ``_size`` its size.
     """
 
-    def __init__(self, s3_object: _S3Object) -> None:
+    def __init__(self, file: _S3File) -> None:
         super().__init__()
-        self._object = s3_object
+        self._file = file
         self._position = 0
         self._size: int | None = None
         self._end = b""
@@ -151,7 +170,7 @@ class _S3Reader(io.RawIOBase):
 
     def readall(self) -> bytes:
         if self._size is None and self._position == 0:
-            self._end, self._size = self._object.get()
+            self._end, self._size = self._file.get()
         return self._advance(self._read(self._position, self._find_end()))
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -168,12 +187,12 @@ class _S3Reader(io.RawIOBase):
                 return self._end[start - end_start : stop - end_start]
         if start >= stop:
             return b""
-        content, self._size = self._object.get(f"{start}-{stop - 1}")
+        content, self._size = self._file.get(f"{start}-{stop - 1}")
         return content
 
     def _find_end(self) -> int:
         if self._size is None:
-            self._end, self._size = self._object.get(f"-{TAIL_BYTES}")
+            self._end, self._size = self._file.get(f"-{TAIL_BYTES}")
         return self._size
 
     def _advance(self, content: bytes) -> bytes:
@@ -181,57 +200,18 @@ class _S3Reader(io.RawIOBase):
         return content
 
 
-class _S3InputFile(InputFile):
-    def __init__(self, location: str, client: S3Client) -> None:
-        super().__init__(location)
-        self._object = _S3Object(location, client)
-
-    def __len__(self) -> int:
-        return self._object.size_bytes()
-
-    def exists(self) -> bool:
-        try:
-            len(self)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def open(self, seekable: bool = True) -> InputStream:
-        return _S3Reader(self._object)
-
-
-class _S3OutputFile(OutputFile):
-    def __init__(self, location: str, client: S3Client) -> None:
-        super().__init__(location)
-        self._client = client
-
-    def __len__(self) -> int:
-        return len(self.to_input_file())
-
-    def exists(self) -> bool:
-        return self.to_input_file().exists()
-
-    def to_input_file(self) -> InputFile:
-        return _S3InputFile(self.location, self._client)
-
-    def create(self, overwrite: bool = False) -> OutputStream:
-        if not overwrite and self.exists():
-            raise FileExistsError(self.location)
-        return _Upload(_S3Object(self.location, self._client))
-
-
-class _Upload(io.BytesIO):
+class _S3Writer(io.BytesIO):
     """Collects what is written, and sends it as one object when it is closed, unless writing failed."""
 
-    def __init__(self, s3_object: _S3Object) -> None:
+    def __init__(self, file: _S3File) -> None:
         super().__init__()
-        self._object = s3_object
+        self._file = file
 
     def close(self) -> None:
         if not self.closed:
             content = self.getvalue()
             super().close()
-            self._object.put(content)
+            self._file.put(content)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

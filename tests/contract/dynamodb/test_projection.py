@@ -159,7 +159,7 @@ def test_every_read_is_strongly_consistent(world: World) -> None:
 
 
 def test_items_that_exceed_one_answer_are_all_read(world: World) -> None:
-    sales = [_sale(world, number, description="x" * 300_000) for number in range(60)]  # 18 MB of 16
+    sales = [_sale(world, number, description="x" * 300_000) for number in range(60)]  # 18 MB; the limit is 16
     _put(world, *sales)
     assert world.projection.find(sales, world.deadline()).keys() == {sale.key for sale in sales}
 
