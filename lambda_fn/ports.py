@@ -221,7 +221,7 @@ class AppendAttempt(Protocol):
 
 @dataclass(frozen=True)
 class ManifestMerge:
-    """The result of merging manifests: how many were to be merged into one, and why they were not, if they were not."""
+    """How many manifests were to be merged into one. ``failure`` says why they were not, and is empty if they were."""
 
     manifests: int
     failure: str = ""

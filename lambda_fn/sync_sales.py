@@ -97,7 +97,7 @@ class SyncSales:
         return {sale.key: outcomes.get(sale.key, otherwise) for sale in sales}
 
     def _steps(self, sales: Sequence[Sale], deadline: Deadline) -> Iterator[Mapping[SaleKey, SaleOutcome]]:
-        """Run the protocol. Each step yields the outcomes that it decides; a later one replaces an earlier one."""
+        """Run the protocol. Each step yields the outcomes that it decides. Later outcomes replace earlier ones."""
         # 2. Choose the attempt's id and pin the table's head, before the first claim.
         attempt, waiting = self._begin(sales, deadline)
         yield waiting

@@ -29,7 +29,7 @@ from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.sale import Sale, SaleKey
 
-# The ids of one scan's filter. With more, evaluating the filter would cost more than a second scan.
+# The most ids in the filter of a scan. With more, evaluating the filter would cost more than a second scan.
 MAX_IDS_PER_SCAN: Final = 1000
 # A merge reads manifests in a few rounds, uploads two files side by side, and commits.
 MERGE_REQUESTS: Final = 5
@@ -116,7 +116,7 @@ class PyIcebergStore:
 
     @property
     def load_seconds(self) -> float:
-        """The longest that ``load`` can take. To open a catalog is one request more: for its configuration."""
+        """The longest that ``load`` can take. The first load also requests the catalog's configuration."""
         return self._request_seconds if self._catalog is not None else 2 * self._request_seconds
 
     @property

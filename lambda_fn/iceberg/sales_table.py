@@ -192,8 +192,8 @@ class IcebergAppendAttempt(Generic[State, Staged]):
     def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
         """Judge a commit that was not confirmed, from the table's history.
 
-        Returns None if it has not landed as of the head that was just read. A commit on that head is safe: it is a
-        compare-and-set, so that at most one of it and the earlier requests can take effect.
+        Returns None if it has not landed as of the head that was just read. Then it is safe to commit on that head:
+        each request is a compare-and-set, so that at most one of them can take effect.
         """
         try:
             state = self._table.load(deadline)

@@ -170,8 +170,8 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    some = st.sets(st.sampled_from(SALE_IDS))
-    old = draw(some)
+    any_sales = st.sets(st.sampled_from(SALE_IDS))
+    old = draw(any_sales)
     claims = {sale_id: draw(st.sampled_from([None, None, *NOT_CLAIMED])) for sale_id in SALE_IDS}
     attempts = {sale_id: draw(st.sampled_from([(), (1,), (2, 3)])) for sale_id in SALE_IDS}
     return Case(
@@ -180,12 +180,12 @@ def cases(draw: st.DrawFn) -> Case:
                 sale_id: taken_over(*attempts[sale_id]) if result is None else always(result)
                 for sale_id, result in claims.items()
             },
-            without_column={sale_id: ["brand"] for sale_id in draw(some)},
-            stored={sale_id: sale(sale_id=sale_id) for sale_id in draw(some)},
-            resolution={sale_id: None if sale_id in old else 1 for sale_id in draw(some)},
+            without_column={sale_id: ["brand"] for sale_id in draw(any_sales)},
+            stored={sale_id: sale(sale_id=sale_id) for sale_id in draw(any_sales)},
+            resolution={sale_id: None if sale_id in old else 1 for sale_id in draw(any_sales)},
             append_result=draw(st.sampled_from(APPENDS)),
-            not_put=draw(some),
-            not_completed=draw(some),
+            not_put=draw(any_sales),
+            not_completed=draw(any_sales),
             failing=draw(st.sampled_from(METHODS)),
         ),
         old,
@@ -225,7 +225,7 @@ def test_no_combination_breaks_the_order_of_the_protocol(case: Case) -> None:
 
 
 class StagedMeanwhile(Ports):
-    """A claim that gets its answer only once the files are made."""
+    """A claim that returns only after the files are made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,7 +243,7 @@ class StagedMeanwhile(Ports):
 
 
 class UploadedMeanwhile(Ports):
-    """A look-up that gets its answer only once the files are uploaded."""
+    """A look-up that returns only after the files are uploaded."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -350,6 +350,7 @@ def test_the_same_sales_are_staged_once() -> None:
     store = Store([FIRST], [Committed(table(1, ATTEMPT))])
     attempt = store.table().begin(ATTEMPT, store.soon())
     attempt.stage([a_sale()])
+    assert store.calls[1:] == ["stage a on 1"]
     attempt.prepare([a_sale()], store.soon())
     attempt.append([a_sale()], (), store.soon())
     assert store.calls[1:] == ["stage a on 1", "upload a on 1", "commit a on 1"]
