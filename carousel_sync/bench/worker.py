@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import signal
+import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,52 +52,67 @@ class Context:
         return round((self._end - time.monotonic()) * 1000)
 
 
-def serve(connection: Connection[object, object], environment: Mapping[str, str]) -> None:
-    """Answer each payload file named on the connection with an :class:`Invocation`, until None arrives.
+@dataclass
+class _Process:
+    """The state of a handler's process."""
 
-    This is a process's main function: it replaces the AWS variables of its environment, and its standard output.
+    handler: Callable[[Any, Context], Any]
+    log: io.StringIO
+    counter: RequestCounter
+    invocations: int = 0
+
+
+_processes: Final[list[_Process]] = []
+"""Empty until :func:`become_handler` has been called; then this process."""
+
+
+def become_handler(environment: Mapping[str, str], ready: Barrier) -> None:
+    """Turn this process into a handler, and wait until all handlers are ready.
+
+    Replaces the AWS variables of its environment, and its standard output.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent process decides when to stop.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(environment, AWS_EC2_METADATA_DISABLED="true")
-    log = io.StringIO()
-    with contextlib.redirect_stdout(log):
+    sys.stdout = log = io.StringIO()
+    try:
         # The import must see the environment and the output that it sees in Lambda.
         from lambda_fn.handler import handler  # noqa: PLC0415
-
-        counter = RequestCounter()
-        connection.send("ready")
-        first = True
-        while (path := connection.recv()) is not None:
-            payload = Path(str(path)).read_text(encoding="utf-8")
-            counter.take()
-            connection.send(_invoke(handler, payload, log, counter, first=first))
-            first = False
+    except BaseException:
+        ready.abort()
+        raise
+    _processes.append(_Process(handler, log, RequestCounter()))
+    ready.wait()
 
 
-def _invoke(handler: Any, payload: str, log: io.StringIO, counter: RequestCounter, *, first: bool) -> Invocation:
+def invoke(path: str) -> Invocation:
+    """Invoke the handler of this process with the JSON text in a file."""
+    (process,) = _processes
+    payload = Path(path).read_text(encoding="utf-8")
     context = Context()
     given_back: tuple[str, ...] = ()
     error = ""
+    process.counter.take()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        answer = handler(json.loads(payload), context)
+        answer = process.handler(json.loads(payload), context)
         given_back = tuple(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
-    text = log.getvalue()
-    log.seek(0)
-    log.truncate()
+    log = process.log.getvalue()
+    process.log.seek(0)
+    process.log.truncate()
+    process.invocations += 1
     return Invocation(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
-        first=first,
+        first=process.invocations == 1,
         given_back=given_back,
-        conflicts=round(metric_in(text, Metric.COMMIT_CONFLICTS)),
-        log_bytes=len(text.encode()),
-        requests=counter.take(),
+        conflicts=round(metric_in(log, Metric.COMMIT_CONFLICTS)),
+        log_bytes=len(log.encode()),
+        requests=process.counter.take(),
         error=error,
     )
 

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from carousel_sync.bench import load
 from carousel_sync.bench.figures import Figures, Setup
 from carousel_sync.bench.local_run import outcome_of, run_benchmark
-from carousel_sync.bench.payloads import Payload
 from carousel_sync.bench.summary import cost_of_a_million
 from carousel_sync.consistency.compare import for_people, name_of, sale_of_item
 from carousel_sync.local_stack.stack import LocalStack
-from lambda_fn.errors import StoreUnavailable
 
 SALES = 40
 
@@ -74,8 +71,3 @@ def test_a_missing_item_is_detected(stack: LocalStack, figures: Figures) -> None
         client.put_item(TableName=projection, Item=item)
     assert not outcome.exactly_once
     assert outcome.report.missing_items == [for_people(name_of(sale_of_item(item).key))]
-
-
-def test_a_handler_that_cannot_read_its_batch_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="ended"):
-        load.run([Payload(tmp_path / "missing.json", 1)], 1, {})

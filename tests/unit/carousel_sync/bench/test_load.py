@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -24,6 +22,7 @@ ARN = "arn:aws:sqs:eu-west-1:000000000000:queue"
 RECIPE = Recipe(6, seed=3, until=date(2026, 1, 1), duplicates=0.0, invalid=0.0, embedding=0)
 
 Answer = Callable[[list[str], int], Invocation]
+"""Answers the messages with these ids in this delivery."""
 
 
 @pytest.fixture
@@ -31,37 +30,22 @@ def payloads(tmp_path: Path) -> list[Payload]:
     return prepare(RECIPE, 3, ARN, tmp_path).payloads
 
 
-@contextmanager
-def handler(answer: Answer) -> Iterator[Connection[object, object]]:
-    """Run a handler in a thread. ``answer`` receives the messages' ids and the number of deliveries."""
-    ours, theirs = Pipe()
-
-    def serve() -> None:
-        with theirs:
-            while True:
-                try:
-                    path = theirs.recv()
-                except EOFError:
-                    return
-                records = json.loads(Path(str(path)).read_text())["Records"]
-                deliveries = int(records[0]["attributes"]["ApproximateReceiveCount"])
-                theirs.send(answer([record["messageId"] for record in records], deliveries))
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    with ours:
-        yield ours
-    thread.join()
-
-
 def done(given_back: tuple[str, ...] = (), error: str = "") -> Invocation:
     return Invocation(0.1, 0.05, first=False, given_back=given_back, error=error)
 
 
 def deliver_all(answer: Answer, payloads: list[Payload], clock: FakeClock) -> tuple[Tally, list[int]]:
+    """Deliver to a handler that answers at once. Returns the tally, and the settled messages after each answer."""
     settled: list[int] = []
-    with handler(answer) as connection:
-        tally = deliver([connection], payloads, lambda progress: settled.append(progress.settled), clock)
+
+    def submit(path: str) -> Future[Invocation]:
+        records = json.loads(Path(path).read_text())["Records"]
+        deliveries = int(records[0]["attributes"]["ApproximateReceiveCount"])
+        future: Future[Invocation] = Future()
+        future.set_result(answer([record["messageId"] for record in records], deliveries))
+        return future
+
+    tally = deliver(submit, payloads, lambda progress: settled.append(progress.settled), clock)
     return tally, settled
 
 
@@ -94,8 +78,8 @@ def test_a_message_that_is_always_given_back_is_abandoned(payloads: list[Payload
     assert (len(tally.invocations), tally.settled, tally.abandoned) == (MAX_DELIVERIES, 0, 3)
 
 
-def test_a_handler_that_has_ended_is_reported(payloads: list[Payload]) -> None:
-    ours, theirs = Pipe()
-    theirs.close()
-    with ours, pytest.raises(StoreUnavailable, match="ended before it received a batch"):
-        deliver([ours], payloads, lambda progress: None, FakeClock())
+def test_a_handler_whose_process_has_ended_is_reported(payloads: list[Payload]) -> None:
+    future: Future[Invocation] = Future()
+    future.set_exception(BrokenProcessPool())
+    with pytest.raises(StoreUnavailable, match="ended while it worked on a batch"):
+        deliver(lambda path: future, payloads, lambda progress: None, FakeClock())
