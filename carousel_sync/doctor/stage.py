@@ -82,9 +82,7 @@ class Stage:
         body = answer["TemplateBody"]
         if not isinstance(body, Mapping):
             raise Inconclusive("CloudFormation does not return the processed template as JSON")
-        physical = {
-            resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in self.resources
-        }
+        physical = {item["LogicalResourceId"]: item.get("PhysicalResourceId", "") for item in self.resources}
         return Template(body, self.parameters, physical)
 
     @property

@@ -61,10 +61,6 @@ class AddPartitionField(Operation):
         return f"also partition new data by {self.name} = {self.transform}({name_or_id(table, self.source)})"
 
     def _applied(self, table: TableDefinition) -> TableDefinition:
-        """Return the table with the field. Raises OperationRefused.
-
-        A field that equals one of an earlier spec gets that field's id (Iceberg specification, "Partition Evolution").
-        """
         source_type = _type_of_source(table, self.source)
         if not self.transform.can_transform(source_type):
             raise OperationRefused(f"{self.transform} does not apply to {source_type}", "choose a transform that does")
@@ -76,10 +72,10 @@ class AddPartitionField(Operation):
             isinstance(self.transform, IdentityTransform) and table.name_of(self.source) == self.name
         ):
             raise OperationRefused("a column has that name", "choose another name")
+        # A field that equals one of an earlier spec gets its id (Iceberg specification, "Partition Evolution").
         earlier_ids = (
             field.field_id
-            for spec in table.specs
-            for field in spec.fields
+            for field in table.partition_fields
             if (field.source_id, field.transform, field.name) == (self.source, self.transform, self.name)
         )
         field_id = next(earlier_ids, table.highest_partition_id + 1)
@@ -104,7 +100,7 @@ class RemovePartitionField(Operation):
     def _applied(self, table: TableDefinition) -> TableDefinition:
         remaining = [field for field in table.spec.fields if field.name != self.name]
         if len(remaining) == len(table.spec.fields):
-            if any(field.name == self.name for spec in table.specs for field in spec.fields):
+            if any(field.name == self.name for field in table.partition_fields):
                 return table
             raise OperationRefused("there is no such partition field", "look it up: carousel-sync evolve status")
         if not remaining:
@@ -167,12 +163,8 @@ class SetProperty(Operation):
 
 
 def _type_of_source(table: TableDefinition, column: int) -> PrimitiveType:
-    if table.name_of(column) is None:
-        raise OperationRefused(f"the table has no column with the id {column}", "name an existing column")
-    source_type = table.schema.find_field(column).field_type
-    if not isinstance(source_type, PrimitiveType) or all(field.field_id != column for field in table.schema.fields):
-        raise OperationRefused(
-            f"{table.name_of(column)} is not a top-level column of a primitive type",
-            "name a column that is",
-        )
-    return source_type
+    source = table.schema.as_struct().field(column)
+    if source is None or not isinstance(source.field_type, PrimitiveType):
+        reason = f"the column {name_or_id(table, column)} is not a top-level column of a primitive type"
+        raise OperationRefused(reason, "name a column that is")
+    return source.field_type
