@@ -6,6 +6,7 @@ Safe to repeat, and for two people at once: the second finds what the first crea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -102,14 +103,11 @@ def ensure_table(
 def _ensure_namespace(catalog: Catalog, namespace: str) -> bool:
     try:
         catalog.load_namespace_properties(namespace)
-        return False
     except NoSuchNamespaceError:
-        pass
-    try:
-        catalog.create_namespace(namespace)
-        return True
-    except NamespaceAlreadyExistsError:
-        return False
+        with suppress(NamespaceAlreadyExistsError):
+            catalog.create_namespace(namespace)
+            return True
+    return False
 
 
 def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Sequence[Migration]) -> bool:
@@ -131,9 +129,8 @@ def _check(table: Table, migrations: Sequence[Migration]) -> None:
     """Raise ProvisionError if this code cannot write to the table. A table ahead of this code is not checked."""
     if position_of(definition_of(table.metadata)).version > len(migrations):
         return
-    problems = [
-        describe(difference) for difference in find_drift(table.metadata, migrations) if difference.prevents_writes
-    ]
+    drift = find_drift(table.metadata, migrations)
+    problems = [describe(difference) for difference in drift if difference.prevents_writes]
     if problems:
         raise ProvisionError(
             f"The table {'.'.join(table.name())} does not match schemas/migrations: {'; '.join(problems)}. Nothing was "

@@ -9,7 +9,7 @@ Only the snapshots to which a branch or a tag points are handed on, and the curr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,24 +19,16 @@ from requests.adapters import BaseAdapter
 
 
 class TableAnswers(BaseAdapter):
-    """Passes requests on, tells the size in bytes of each answer about a table, and shortens the answers to commits."""
+    """Passes requests on, reports the size of each answer about a table, and shortens the answers to commits."""
 
     def __init__(self, inner: BaseAdapter, table_answered: Callable[[int], None]) -> None:
         super().__init__()
         self._inner = inner
         self._table_answered = table_answered
 
-    def send(
-        self,
-        request: PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> Response:
+    def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
         """Send a request, and read the answer if it is one about a table."""
-        response = self._inner.send(request, stream, timeout, verify, cert, proxies)
+        response = self._inner.send(request, *arguments, **options)
         # A table is loaded from, and committed to, .../tables/NAME; both answers carry its whole metadata.
         if response.ok and "/tables/" in urlsplit(response.url).path:
             body = response.raw.read(decode_content=True)
@@ -59,9 +51,9 @@ def without_history(body: bytes) -> bytes:
         answer = orjson.loads(body)
         metadata = answer["metadata"]
         referred = {reference["snapshot-id"] for reference in metadata["refs"].values()}
-        metadata["snapshots"] = [one for one in metadata["snapshots"] if one["snapshot-id"] in referred]
+        metadata["snapshots"] = [kept for kept in metadata["snapshots"] if kept["snapshot-id"] in referred]
         current = metadata["current-schema-id"]
-        metadata["schemas"] = [one for one in metadata["schemas"] if one["schema-id"] == current]
+        metadata["schemas"] = [schema for schema in metadata["schemas"] if schema["schema-id"] == current]
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return body
     metadata["snapshot-log"] = []

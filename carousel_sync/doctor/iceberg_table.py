@@ -57,9 +57,8 @@ def schema(stage: Stage) -> Result:
         return
     if version < code_version:
         yield Fault(f"its schema has version {version}, the code needs {code_version}", UPDATE)
-    if (
-        version <= code_version
-    ):  # Else a later version of this project changed it. Columns that are unknown here are null.
+    # If a later version of this project changed the table, columns that this code does not know are null.
+    if version <= code_version:
         for difference in find_drift(table.metadata):
             if difference.prevents_writes:
                 yield Fault(describe(difference), REPAIR)

@@ -11,20 +11,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.table.apply import apply_to
-from carousel_sync.table.status import State, TableStatus, find_table, options_of, status_of
+from carousel_sync.table.status import State, TableStatus, find_table, status_of
 from catalog_config.drift import describe
 from catalog_config.provision import ProvisionResult
 from lambda_fn.errors import ConfigurationError
@@ -38,26 +28,29 @@ EXIT_AHEAD_OR_DRIFTED: Final = 4
 EXIT_REFUSED: Final = 5
 
 EXIT_CODES: Final = {State.UP_TO_DATE: 0, State.BEHIND: EXIT_PENDING, State.MISSING: EXIT_PENDING}
-
 app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and bring its schema up to date.")
 ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go to. Default: the newest.")]
 
 
 @app.command()
-def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_json: JsonOption = False) -> None:
+def status(
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
+) -> None:
     """Show the table's version, this code's version, and where the table differs from what its version says.
 
     Exit code 0: up to date; 3: the table is missing or behind (run evolve apply); 4: it is ahead or differs.
     """
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Reading the Iceberg table at {target}"):
+        with console.working_on(f"Reading the Iceberg table at {target}"):
             found = status_of(find_table(target))
             name = ".".join(target.settings.table_identifier)
     if as_json:
-        print_json({"table": name, **found.as_json()})
+        console.print_json({"table": name, **found.as_json()})
     else:
-        stdout.print(f"{name}: {_summary(found, target)}", highlight=False, soft_wrap=True)
+        _print(f"{name}: {_summary(found, target)}")
         for difference in found.drift:
             _print(f"  {describe(difference)}")
     raise typer.Exit(EXIT_CODES.get(found.state, EXIT_AHEAD_OR_DRIFTED))
@@ -66,9 +59,9 @@ def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_js
 @app.command()
 def plan(
     to: ToOption = None,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Show what apply would do: each operation, its effect on readers, and its Iceberg updates. Changes nothing.
 
@@ -76,12 +69,12 @@ def plan(
     """
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Reading the Iceberg table at {target}"):
+        with console.working_on(f"Reading the Iceberg table at {target}"):
             table = find_table(target)
             before = initial_definition(load_migrations()) if table is None else definition_of(table.metadata)
             steps = evolution.plan(before, to)
     if as_json:
-        print_json({"steps": [_step_json(step) for step in steps]})
+        console.print_json({"steps": [_step_json(step) for step in steps]})
     else:
         _show_plan(steps)
     raise typer.Exit(EXIT_PENDING if steps else 0)
@@ -91,9 +84,9 @@ def plan(
 def apply(
     to: ToOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, as plan does.")] = False,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Create the namespace and the table if they are missing, and bring the table to the newest version.
 
@@ -104,10 +97,10 @@ def apply(
         plan(to, stage, local, as_json)
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Bringing the Iceberg table at {target} up to date"):
+        with console.working_on(f"Bringing the Iceberg table at {target} up to date"):
             result = apply_to(target, to, step_done=lambda step: None if as_json else _show_step(step))
     if as_json:
-        print_json({**asdict(result), "changed": result.changed})
+        console.print_json({**asdict(result), "changed": result.changed})
     else:
         _show_result(result)
 
@@ -115,19 +108,19 @@ def apply(
 @contextmanager
 def _evolving() -> Iterator[None]:
     """Print a refused operation or an invalid migration without a traceback, and exit."""
-    with readable_errors():
+    with console.readable_errors():
         try:
             yield
         except MigrationError as error:
             raise ConfigurationError(f"{error}. Nothing was changed.") from error
         except OperationRefused as error:
-            stderr.print("[bold red]Refused:[/]", end=" ")
-            stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
+            console.stderr.print("[bold red]Refused:[/]", end=" ")
+            console.stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
             raise SystemExit(EXIT_REFUSED) from error
 
 
 def _summary(found: TableStatus, target: Target) -> str:
-    apply_command = f"carousel-sync evolve apply {options_of(target)}"
+    apply_command = f"carousel-sync evolve apply {target.flags}"
     if found.position is None:
         return f"the table does not exist. Create it: {apply_command}"
     versions = f"version {found.position.version}, this code knows {found.code_version}"
@@ -141,12 +134,13 @@ def _summary(found: TableStatus, target: Target) -> str:
 
 def _show_plan(steps: list[Step]) -> None:
     if not steps:
-        stdout.print("Nothing to do.")
+        _print("Nothing to do.")
     shown = 0
     for step in steps:
         if step.migration.number != shown:
             shown = step.migration.number
-            stdout.print(f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}", highlight=False)
+            head = f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}"
+            console.stdout.print(head, highlight=False)
         _print(f"  {step.description}")
         _print(f"    Readers: {step.operation.readers}")
         for update in _updates_json(step):
@@ -182,15 +176,15 @@ def _show_step(step: Step) -> None:
 
 def _show_result(result: ProvisionResult) -> None:
     if result.namespace_created:
-        stdout.print(f"Created the namespace of {result.table}")
+        _print(f"Created the namespace of {result.table}")
     if result.table_created:
-        stdout.print(f"Created the table {result.table} at {result.location}")
+        _print(f"Created the table {result.table} at {result.location}")
     if result.properties_set:
-        stdout.print(f"Set {len(result.properties_set)} table properties")
+        _print(f"Set {len(result.properties_set)} table properties")
     if not result.changed:
-        stdout.print(f"The table {result.table} is up to date; nothing was changed")
-    stdout.print(f"The table is at version {result.version}", highlight=False)
+        _print(f"The table {result.table} is up to date; nothing was changed")
+    _print(f"The table is at version {result.version}")
 
 
 def _print(line: str, style: str | None = None) -> None:
-    stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
+    console.stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
