@@ -12,6 +12,7 @@ import typer
 
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
+from carousel_sync.command_line.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.table.apply import apply_to
 from carousel_sync.table.status import State, TableStatus, find_table, status_of
@@ -33,11 +34,7 @@ ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go
 
 
 @app.command()
-def status(
-    stage: console.StageOption = console.DEFAULT_STAGE,
-    local: console.LocalOption = False,
-    as_json: console.JsonOption = False,
-) -> None:
+def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_json: JsonOption = False) -> None:
     """Show the table's version, this code's version, and where the table differs from what its version says.
 
     Exit code 0: up to date; 3: the table is missing or behind (run evolve apply); 4: it is ahead or differs.
@@ -59,9 +56,9 @@ def status(
 @app.command()
 def plan(
     to: ToOption = None,
-    stage: console.StageOption = console.DEFAULT_STAGE,
-    local: console.LocalOption = False,
-    as_json: console.JsonOption = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what apply would do: each operation, its effect on readers, and its Iceberg updates. Changes nothing.
 
@@ -84,9 +81,9 @@ def plan(
 def apply(
     to: ToOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, as plan does.")] = False,
-    stage: console.StageOption = console.DEFAULT_STAGE,
-    local: console.LocalOption = False,
-    as_json: console.JsonOption = False,
+    stage: StageOption = DEFAULT_STAGE,
+    local: LocalOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Create the namespace and the table if they are missing, and bring the table to the newest version.
 
@@ -95,10 +92,15 @@ def apply(
     """
     if dry_run:
         plan(to, stage, local, as_json)
+
+    def show(step: Step) -> None:
+        if not as_json:
+            _print(f"Version {step.migration.number}: {step.description}")
+
     with _evolving():
         target = resolve(stage, local)
         with console.working_on(f"Bringing the Iceberg table at {target} up to date"):
-            result = apply_to(target, to, step_done=lambda step: None if as_json else _show_step(step))
+            result = apply_to(target, to, show)
     if as_json:
         console.print_json({**asdict(result), "changed": result.changed})
     else:
@@ -168,10 +170,6 @@ def _one_line(update: dict[str, Any]) -> str:
     if "schema" in update:
         values["schema-id"] = update["schema"]["schema-id"]
     return f"{update['action']} {json.dumps(values)}"
-
-
-def _show_step(step: Step) -> None:
-    _print(f"Version {step.migration.number}: {step.description}")
 
 
 def _show_result(result: ProvisionResult) -> None:

@@ -44,7 +44,6 @@ class AddColumn(Operation):
     inside: int | None = None
     after: int | None = None
     required: bool = False
-
     readers: ClassVar[str] = (
         "Existing rows read null. Readers of an older snapshot do not see the column. No file changes."
     )
@@ -62,7 +61,7 @@ class AddColumn(Operation):
             )
         new = NestedField(self.field_id, self.name, self.type, required=False, doc=self.doc)
         structs = columns.structs_of(table.schema)
-        if any(columns.changed(field, doc=self.doc) == new for fields in structs.values() for field in fields):
+        if any(field.model_copy(update={"doc": self.doc}) == new for fields in structs.values() for field in fields):
             return table
         if self.inside not in structs:
             raise OperationRefused(f"the id {self.inside} is no struct of this table", "name the id of a struct")
@@ -77,7 +76,6 @@ class RenameColumn(Operation):
 
     column: int
     to: str
-
     readers: ClassVar[str] = (
         "Queries have to use the new name. Data files are read by id and stay. An older snapshot shows the old name."
     )
@@ -100,7 +98,6 @@ class WidenColumn(Operation):
 
     column: int
     to: PrimitiveType
-
     readers: ClassVar[str] = "Values stay the same and read as the wider type. An older snapshot shows the old type."
 
     def _words(self, table: TableDefinition) -> str:
@@ -135,7 +132,6 @@ class MakeOptional(Operation):
     """Allow nulls in a column. This cannot be undone, because rows without a value may have been written."""
 
     column: int
-
     readers: ClassVar[str] = "Nothing changes until a row without a value is written. Then readers may see null."
 
     def _words(self, table: TableDefinition) -> str:
@@ -152,7 +148,6 @@ class DescribeColumn(Operation):
 
     column: int
     doc: str
-
     readers: ClassVar[str] = "Nothing changes except what a catalog shows."
 
     def _words(self, table: TableDefinition) -> str:
@@ -168,7 +163,6 @@ class MoveColumn(Operation):
 
     column: int
     after: int
-
     readers: ClassVar[str] = "SELECT * shows another order. Data files are read by id and stay."
 
     def _words(self, table: TableDefinition) -> str:
@@ -186,7 +180,6 @@ class DeleteColumn(Operation):
     """Delete a column. Its id is never used again."""
 
     column: int
-
     readers: ClassVar[str] = (
         "Queries that name it fail. Its values stay in the data files, and older snapshots show them while they are "
         "kept. Writers that still have values for it keep their events waiting."

@@ -27,7 +27,9 @@ def with_type(schema: Schema, column: int | None, new_type: IcebergType) -> Sche
             return new_type
         if isinstance(type_, StructType):
             types = {field.field_id: edited(field.field_id, field.field_type) for field in type_.fields}
-            return StructType(*(changed(field, field_type=types[field.field_id]) for field in type_.fields))
+            return StructType(
+                *(field.model_copy(update={"field_type": types[field.field_id]}) for field in type_.fields)
+            )
         if isinstance(type_, ListType):
             element = edited(type_.element_id, type_.element_type)
             return ListType(type_.element_id, element, type_.element_required)
@@ -59,14 +61,8 @@ def with_fields(table: TableDefinition, parent: int | None, fields: Fields) -> T
 def with_changes(table: TableDefinition, column: int, **changes: object) -> TableDefinition:
     """Return the table with attributes of a column's field replaced. Raises OperationRefused as siblings_of does."""
     parent, fields = siblings_of(table, column)
-    return with_fields(
-        table, parent, [changed(field, **changes) if field.field_id == column else field for field in fields]
-    )
-
-
-def changed(field: NestedField, **changes: object) -> NestedField:
-    """Return the field with these attributes replaced."""
-    return field.model_copy(update=changes)
+    changed = [field.model_copy(update=changes) if field.field_id == column else field for field in fields]
+    return with_fields(table, parent, changed)
 
 
 def siblings_of(table: TableDefinition, column: int) -> tuple[int | None, Fields]:

@@ -34,7 +34,6 @@ class CreateTable(Operation):
 
     schema: Schema
     spec: PartitionSpec
-
     readers: ClassVar[str] = "There is nothing to read yet."
 
     def _words(self, _: TableDefinition) -> str:
@@ -51,7 +50,6 @@ class AddPartitionField(Operation):
     source: int
     transform: Transform[Any, Any]
     name: str
-
     readers: ClassVar[str] = (
         "Existing files keep their partitions, which readers still use to prune. Only new files are split further. "
         "Compaction may rewrite existing files."
@@ -88,7 +86,6 @@ class RemovePartitionField(Operation):
     """Stop partitioning new data by a field."""
 
     name: str
-
     readers: ClassVar[str] = (
         "Existing files keep the partition, which readers still use to prune. A new file may hold any of its values, "
         "so queries that filter by it read more."
@@ -116,7 +113,6 @@ class SetSortOrder(Operation):
     """Set the order in which writers and compaction sort rows. Each field is (column id, ``asc`` or ``desc``)."""
 
     fields: Sequence[tuple[int, str]]
-
     readers: ClassVar[str] = "Only speed changes. Existing files stay as they are until compaction rewrites them."
 
     def _words(self, table: TableDefinition) -> str:
@@ -139,7 +135,6 @@ class SetProperty(Operation):
 
     name: str
     value: str | None
-
     readers: ClassVar[str] = "Nothing changes for existing data."
 
     def _words(self, _: TableDefinition) -> str:

@@ -66,15 +66,10 @@ def _schema(before: TableDefinition, wanted: TableDefinition) -> Change:
     added = Schema(
         *wanted.schema.fields, schema_id=schema_id, identifier_field_ids=list(wanted.schema.identifier_field_ids)
     )
-    after = replace(
-        before,
-        schema=added,
-        schemas=(*before.schemas, added),
-        last_column_id=max(before.last_column_id, added.highest_field_id),
-    )
-    return Change(
-        (iceberg.AddSchemaUpdate(schema_=added), iceberg.SetCurrentSchemaUpdate(schema_id=_LAST_ADDED)), after
-    )
+    last_column_id = max(before.last_column_id, added.highest_field_id)
+    after = replace(before, schema=added, schemas=(*before.schemas, added), last_column_id=last_column_id)
+    selection = iceberg.SetCurrentSchemaUpdate(schema_id=_LAST_ADDED)
+    return Change((iceberg.AddSchemaUpdate(schema_=added), selection), after)
 
 
 def _spec(before: TableDefinition, wanted: TableDefinition) -> Change:
@@ -87,9 +82,8 @@ def _spec(before: TableDefinition, wanted: TableDefinition) -> Change:
     added = PartitionSpec(*wanted.spec.fields, spec_id=spec_id)
     after = replace(before, spec=added, specs=(*before.specs, added))
     after = replace(after, last_partition_id=after.highest_partition_id)
-    return Change(
-        (iceberg.AddPartitionSpecUpdate(spec=added), iceberg.SetDefaultSpecUpdate(spec_id=_LAST_ADDED)), after
-    )
+    selection = iceberg.SetDefaultSpecUpdate(spec_id=_LAST_ADDED)
+    return Change((iceberg.AddPartitionSpecUpdate(spec=added), selection), after)
 
 
 def _sort_order(before: TableDefinition, wanted: TableDefinition) -> Change:
@@ -97,16 +91,13 @@ def _sort_order(before: TableDefinition, wanted: TableDefinition) -> Change:
         return Change((), before)
     known = next((order for order in before.sort_orders if order.fields == wanted.sort_order.fields), None)
     if known is not None:
-        return Change(
-            (iceberg.SetDefaultSortOrderUpdate(sort_order_id=known.order_id),), replace(before, sort_order=known)
-        )
+        selection = iceberg.SetDefaultSortOrderUpdate(sort_order_id=known.order_id)
+        return Change((selection,), replace(before, sort_order=known))
     order_id = max((order.order_id for order in before.sort_orders), default=0) + 1
     added = SortOrder(*wanted.sort_order.fields, order_id=order_id)
     after = replace(before, sort_order=added, sort_orders=(*before.sort_orders, added))
-    return Change(
-        (iceberg.AddSortOrderUpdate(sort_order=added), iceberg.SetDefaultSortOrderUpdate(sort_order_id=_LAST_ADDED)),
-        after,
-    )
+    selection = iceberg.SetDefaultSortOrderUpdate(sort_order_id=_LAST_ADDED)
+    return Change((iceberg.AddSortOrderUpdate(sort_order=added), selection), after)
 
 
 def _properties(before: TableDefinition, wanted: TableDefinition) -> Change:
