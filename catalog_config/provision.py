@@ -10,14 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyiceberg import exceptions
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    NamespaceAlreadyExistsError,
-    NoSuchNamespaceError,
-    NoSuchTableError,
-    TableAlreadyExistsError,
-)
 from pyiceberg.table import Table
 
 from catalog_config.drift import DifferenceType, describe, find_drift
@@ -78,7 +72,7 @@ def ensure_table(
     namespace_created = table_created = False
     try:
         present = catalog.load_table(identifier)
-    except (NoSuchTableError, NoSuchNamespaceError):
+    except (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError):
         namespace_created = _ensure_namespace(catalog, namespace)
         table_created = _create_table(catalog, identifier, migrations)
         present = catalog.load_table(identifier)
@@ -103,8 +97,8 @@ def ensure_table(
 def _ensure_namespace(catalog: Catalog, namespace: str) -> bool:
     try:
         catalog.load_namespace_properties(namespace)
-    except NoSuchNamespaceError:
-        with suppress(NamespaceAlreadyExistsError):
+    except exceptions.NoSuchNamespaceError:
+        with suppress(exceptions.NamespaceAlreadyExistsError):
             catalog.create_namespace(namespace)
             return True
     return False
@@ -120,7 +114,7 @@ def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Seq
             properties={"format-version": str(FORMAT_VERSION), **PROPERTIES},
         )
         return True
-    except (TableAlreadyExistsError, CommitFailedException):
+    except (exceptions.TableAlreadyExistsError, exceptions.CommitFailedException):
         # Somebody else created it first. If it is missing all the same, the caller's load_table raises.
         return False
 
@@ -153,7 +147,7 @@ def _ensure_properties(catalog: Catalog, table: Table, migrations: Sequence[Migr
             with table.transaction() as transaction:
                 transaction.set_properties(differing)
             return differing
-        except CommitFailedException:
+        except exceptions.CommitFailedException:
             table = catalog.load_table(table.name())
     raise ProvisionError(
         f"The properties of {'.'.join(table.name())} could not be set: {_ATTEMPTS} attempts lost to other commits. "

@@ -7,17 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from pyiceberg.schema import Schema
-from pyiceberg.types import (
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IcebergType,
-    IntegerType,
-    LongType,
-    NestedField,
-    PrimitiveType,
-    StructType,
-)
+from pyiceberg.types import DecimalType, IcebergType, NestedField, PrimitiveType, StructType
 
 from schemas.evolution import columns
 from schemas.evolution.columns import name_or_id
@@ -249,7 +239,7 @@ def _refuse_scan_column(column: int, alternative: str) -> None:
 def _is_promotion(current: IcebergType, wider: PrimitiveType) -> bool:
     if isinstance(current, DecimalType) and isinstance(wider, DecimalType):
         return current.scale == wider.scale and current.precision <= wider.precision
-    return (type(current), type(wider)) in {(IntegerType, LongType), (FloatType, DoubleType)}
+    return (str(current), str(wider)) in {("int", "long"), ("float", "double")}
 
 
 def _ids_of(field: NestedField) -> set[int]:
