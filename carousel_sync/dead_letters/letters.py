@@ -94,6 +94,11 @@ class Letter:
         return self.attributes.get("firstSeen") or sent.replace("+00:00", "Z")
 
     @property
+    def summary(self) -> dict[str, str]:
+        """The letter without its body, for JSON."""
+        return {"id": self.message_id, "reason": self.reason, "detail": self.detail, "first_seen": self.first_seen}
+
+    @property
     def event(self) -> str | None:
         """The original text of the event, or None when the envelope does not contain it."""
         return member_as_written(self.body, "requestPayload") if self.is_wrapped else self.body
