@@ -17,11 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Run the whole system on this machi
 
 StateDirOption = Annotated[
     Path | None,
-    typer.Option(
-        "--state-dir",
-        envvar=STATE_DIR_VARIABLE,
-        help="Folder of the stack's state and data. Each one has its own stack.",
-    ),
+    typer.Option(envvar=STATE_DIR_VARIABLE, help="Folder of the stack's state and data. Each one has its own stack."),
 ]
 
 
@@ -102,13 +98,8 @@ def env(state_dir: StateDirOption = None, as_json: console.JsonOption = False) -
         console.print_json(environment)
         return
     for name, value in environment.items():
-        typer.echo(f"export {name}={_quoted(value)}")
-
-
-def _quoted(value: str) -> str:
-    """Quote for a shell, always in single quotes."""
-    escaped = value.replace("'", "'\"'\"'")
-    return f"'{escaped}'"
+        escaped = value.replace("'", "'\"'\"'")
+        typer.echo(f"export {name}='{escaped}'")
 
 
 def _as_table(found: StackStatus) -> Table:

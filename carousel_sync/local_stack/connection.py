@@ -38,11 +38,7 @@ def not_running(directory: Path, start_command: str) -> ConfigurationError:
 
 def target_of(running: state.StackState) -> Target:
     """Return a target for a stack that is known to be running."""
-    session = boto3.Session(
-        aws_access_key_id=state.ACCESS_KEY_ID,
-        aws_secret_access_key=state.SECRET_ACCESS_KEY,
-        region_name=running.region,
-    )
+    session = boto3.Session(state.ACCESS_KEY_ID, state.SECRET_ACCESS_KEY, region_name=running.region)
     return Target(
         stage=running.stage,
         region=running.region,

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from carousel_sync.aws import cloudformation
-from carousel_sync.aws.buffer_queue import QueueDepth, depth
+from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.local_stack import deployment, emulator, state
 from carousel_sync.local_stack.connection import not_running, target_of
@@ -125,28 +124,30 @@ class LocalStack:
         target = target_of(running)
         description = cloudformation.describe(target)
         outputs = cloudformation.outputs(description)
-        buffer = _depth(target, outputs.get("BufferQueueUrl"))
-        dead = _depth(target, outputs.get("DeadLetterQueueUrl"))
-        return StackStatus(
+        status = StackStatus(
             up=True,
             endpoint=running.endpoint_url,
             pid=running.pid,
             stage=running.stage,
-            delivery_mode=outputs.get("DeliveryMode"),
             stack_status=description["StackStatus"] if description else None,
-            queue_waiting=buffer.waiting if buffer else None,
-            queue_in_flight=buffer.in_flight if buffer else None,
-            dead_letters=dead.waiting if dead else None,
-            table=outputs.get("IcebergTable"),
-            table_rows=_rows(target) if outputs else None,
+        )
+        if not outputs:
+            return status
+        buffer = depth(target, outputs["BufferQueueUrl"])
+        return replace(
+            status,
+            delivery_mode=outputs["DeliveryMode"],
+            queue_waiting=buffer.waiting,
+            queue_in_flight=buffer.in_flight,
+            dead_letters=depth(target, outputs["DeadLetterQueueUrl"]).waiting,
+            table=outputs["IcebergTable"],
+            table_rows=_rows(target),
         )
 
     def __enter__(self) -> LocalStack:
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.down()
 
     @property
@@ -185,12 +186,11 @@ class LocalStack:
             try:
                 return self._start_once(emulator.choose_port(port))
             except emulator.PortTaken as taken:
-                if attempt == _PORT_ATTEMPTS:
-                    raise ConfigurationError(
-                        f"The emulator found no free port in {attempt} attempts (the last one was {taken}). Nothing is "
-                        f"running. Name a free port: {self.start_command} --port PORT"
-                    ) from taken
-        raise AssertionError("unreachable")
+                failure = ConfigurationError(
+                    f"The emulator found no free port in {attempt} attempts (the last one was {taken}). Nothing is "
+                    f"running. Name a free port: {self.start_command} --port PORT"
+                )
+        raise failure
 
     def _start_once(self, port: int) -> StackState:
         token = f"carousel-{secrets.token_hex(8)}"
@@ -215,15 +215,9 @@ class LocalStack:
             yield
 
 
-def _depth(target: Target, url: str | None) -> QueueDepth | None:
-    return depth(target, url) if url else None
-
-
 def _rows(target: Target) -> int | None:
     try:
         snapshot = target.load_table().current_snapshot()
     except TableMissing:
         return None
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    return int(snapshot.summary["total-records"] or 0)
+    return int(snapshot.summary["total-records"] or 0) if snapshot and snapshot.summary else 0
