@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -54,6 +54,11 @@ class BusEvent:
     detail: str
     time: datetime | None = None
 
+    @classmethod
+    def of(cls, envelope: Mapping[str, Any], detail: str) -> BusEvent:
+        """Return the event in an envelope. ``detail`` is the envelope's detail as it is to be sent."""
+        return cls(envelope["source"], envelope["detail-type"], detail, _instant(envelope.get("time")))
+
     @property
     def size_bytes(self) -> int:
         """The size that counts towards the limit of a request."""
@@ -62,12 +67,8 @@ class BusEvent:
 
     def entry(self, bus: str) -> dict[str, Any]:
         """Return the event as an entry of a PutEvents request."""
-        entry: dict[str, Any] = {
-            "EventBusName": bus,
-            "Source": self.source,
-            "DetailType": self.detail_type,
-            "Detail": self.detail,
-        }
+        names: dict[str, Any] = {"EventBusName": bus, "Source": self.source, "DetailType": self.detail_type}
+        entry = {**names, "Detail": self.detail}
         return entry | {"Time": self.time.astimezone(UTC)} if self.time else entry
 
 
@@ -131,13 +132,11 @@ class EventBus:
         try:
             response = self._client.put_events(Entries=[event.entry(self._name) for event in events])
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnavailable(
-                f"Event bus {self._name!r} can't be reached, or refused the request: {error}"
-            ) from error
+            raise StoreUnavailable(f"Event bus {self._name!r} failed or refused the request: {error}") from error
         return list(response["Entries"])
 
 
-def instant_of(text: object) -> datetime | None:
+def _instant(text: object) -> datetime | None:
     """Parse an ISO 8601 time with an offset. Returns None for anything else; the bus then sets the current time."""
     if not isinstance(text, str):
         return None

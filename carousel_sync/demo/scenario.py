@@ -52,7 +52,7 @@ def play(stack: LocalStack) -> bool:
     drained = _wait(target, recipe.count + 1)
 
     _heading(4, "The Iceberg table, in SQL", "The query that an analyst runs in Athena, here in DuckDB.")
-    _show_query(target, _last_full_month(recipe.until))
+    _show_query(target, recipe.until.replace(day=1) - timedelta(days=1))
 
     _heading(5, "The projection", "The item of the example's sale in DynamoDB, read by its key.")
     _show_item(target, example)
@@ -158,10 +158,6 @@ def _judge(report: Report, sales: int, drained: bool) -> bool:
     if not success and not drained:
         stdout.print("Not all events had been processed by then; the machine may be busy. Run the demo again.")
     return success
-
-
-def _last_full_month(today: date) -> date:
-    return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def _heading(number: int, title: str, explanation: str) -> None:

@@ -79,19 +79,9 @@ class Recipe:
             )
 
     @property
-    def duplicate_events(self) -> int:
-        """The number of events that repeat an earlier sale."""
-        return round(self.count * self.duplicates)
-
-    @property
-    def invalid_events(self) -> int:
-        """The number of events that must be rejected."""
-        return round(self.count * self.invalid)
-
-    @property
     def sales(self) -> int:
         """The number of distinct valid sales, and so of rows in the table in the end."""
-        return self.count - self.duplicate_events - self.invalid_events
+        return self.count - round(self.count * self.duplicates) - round(self.count * self.invalid)
 
 
 @dataclass(frozen=True)
@@ -232,9 +222,8 @@ def _envelope(recipe: Recipe, number: int, detail: Detail, sold_at: datetime) ->
 
 
 def _roles(recipe: Recipe, rng: random.Random) -> list[Role]:
-    roles = [Role.SALE] * recipe.sales
-    roles += [Role.DUPLICATE] * recipe.duplicate_events
-    roles += [Role.INVALID] * recipe.invalid_events
+    roles = [Role.SALE] * recipe.sales + [Role.DUPLICATE] * round(recipe.count * recipe.duplicates)
+    roles += [Role.INVALID] * (recipe.count - len(roles))
     rng.shuffle(roles)
     # The first event must be a sale: a duplicate needs an earlier one.
     first_sale = roles.index(Role.SALE)
