@@ -106,23 +106,20 @@ class EventBus:
         still fail then, and ConfigurationError when the bus refuses an event permanently. Either way, the other events
         of the batch may be on the bus.
         """
-        ids: list[str] = [""] * len(batch)
-        pending = list(range(len(batch)))
+        ids: dict[int, str] = {}
+        pending = dict(enumerate(batch))
         failure = "no response"
         for _ in self._retry.tries(Deadline.after(self._clock, RETRY_SECONDS), 0.0):
-            entries = self._put_once([batch[position] for position in pending])
-            failed: list[int] = []
-            for position, entry in zip(pending, entries, strict=True):
+            for position, entry in zip([*pending], self._put_once([*pending.values()]), strict=True):
                 if "EventId" in entry:
                     ids[position] = entry["EventId"]
+                    del pending[position]
                     continue
                 failure = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
                 if entry.get("ErrorCode") not in _TRANSIENT_CODES:
                     raise ConfigurationError(f"Event bus {self._name!r} refused an event: {failure}")
-                failed.append(position)
-            pending = failed
             if not pending:
-                return ids
+                return [ids[position] for position in range(len(batch))]
         raise StoreUnavailable(
             f"Event bus {self._name!r} did not accept {len(pending)} of {len(batch)} events within "
             f"{RETRY_SECONDS:.0f} s (last error: {failure})."

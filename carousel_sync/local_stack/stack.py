@@ -16,7 +16,6 @@ from carousel_sync.aws import cloudformation
 from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.local_stack import deployment, emulator, state
-from carousel_sync.local_stack.connection import not_running, target_of
 from carousel_sync.local_stack.state import StackState
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.table.apply import apply_to
@@ -93,7 +92,7 @@ class LocalStack:
             parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
-                self._deploy(target_of(running), wanted)
+                self._deploy(running.target(), wanted)
                 state.save(self.directory, replace(running, delivery_mode=mode.value, deployed_digest=wanted.digest))
                 outcome = outcome if outcome is UpOutcome.STARTED else UpOutcome.UPDATED
             return outcome
@@ -113,15 +112,15 @@ class LocalStack:
         """Return the stack as a target for commands. Raises ConfigurationError when it is not running."""
         running = self._running()
         if running is None:
-            raise not_running(self.directory, self.start_command)
-        return target_of(running)
+            raise state.not_running(self.directory, self.start_command)
+        return running.target()
 
     def status(self) -> StackStatus:
         """Return the status of the stack. A part that does not exist is None, not an error."""
         running = self._running()
         if running is None:
             return StackStatus(up=False)
-        target = target_of(running)
+        target = running.target()
         description = cloudformation.describe(target)
         outputs = cloudformation.outputs(description)
         status = StackStatus(
