@@ -1,7 +1,8 @@
-"""``python -m carousel_sync.release build`` and ``python -m carousel_sync.release reasons``."""
+"""``python -m carousel_sync.release.commands build`` and ``... reasons``."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -32,7 +33,7 @@ def build(
     with readable_errors():
         built = artefact.build(platform, out.absolute(), bytecode=bytecode)
     if as_json:
-        print_json(built.as_json())
+        print_json(asdict(built))
     else:
         _show(built)
 
@@ -58,3 +59,7 @@ def _show(built: Artefact) -> None:
         f"Debugging symbols left out: {megabytes(built.symbol_bytes)} MB",
     ):
         stdout.print(line, soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -94,15 +94,17 @@ def find_python(root: Path) -> str:
     """
     if platform.python_version().startswith(f"{PYTHON_VERSION}."):
         return sys.executable
+    uv = find_uv(root)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [
         shutil.which(f"python{PYTHON_VERSION}"),
         *sorted(str(path) for path in pyenv.glob(f"{PYTHON_VERSION}*/bin/python{PYTHON_VERSION}")),
+        # Only the interpreters that uv installed: uv's own search of PATH gives up at a pyenv shim that fails.
+        _output([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]),
     ]
-    uv = find_uv(root)
-    candidates.append(_managed_by(uv))
     for candidate in filter(None, candidates):
-        if _has_wanted_version(candidate):
+        version = _output([candidate, "-c", "import platform; print(platform.python_version())"])
+        if version.startswith(f"{PYTHON_VERSION}."):
             return candidate
     raise ConfigurationError(
         f"Python {PYTHON_VERSION}, the function's version, was not found in PATH, in {pyenv} or by uv. Nothing was "
@@ -130,18 +132,9 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-def _managed_by(uv: list[str]) -> str | None:
+def _output(command: list[str]) -> str:
+    """Return what a program prints, or nothing if it fails: a pyenv shim exists also for a version that is disabled."""
     try:
-        # Only the interpreters that uv installed: PATH is searched above, and uv gives up at a pyenv shim that fails.
-        return run([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]).strip()
+        return run(command).strip()
     except ConfigurationError:
-        return None
-
-
-def _has_wanted_version(candidate: str) -> bool:
-    # A pyenv shim exists for versions that are not enabled, too, and then fails.
-    try:
-        version = run([candidate, "-c", "import platform; print(platform.python_version())"])
-    except ConfigurationError:
-        return False
-    return version.startswith(f"{PYTHON_VERSION}.")
+        return ""
