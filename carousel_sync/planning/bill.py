@@ -92,6 +92,11 @@ class Line:
         """The amount in US dollars."""
         return self.price.of(self.quantity)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the line for a JSON document."""
+        numbers = {"quantity": round(self.quantity, 6), "price": self.price.name, "usd": round(self.usd, 6)}
+        return {"service": self.service, "what": self.what, **numbers}
+
 
 @dataclass(frozen=True)
 class Bill:
@@ -118,37 +123,25 @@ class Bill:
 
     def as_json(self) -> dict[str, Any]:
         """Return the bill for a JSON document."""
-        return {
-            "usd": round(self.usd, 4),
-            "by_service": {service: round(usd, 4) for service, usd in self.by_service.items()},
-            "lines": [
-                {
-                    "service": line.service,
-                    "what": line.what,
-                    "quantity": round(line.quantity, 6),
-                    "price": line.price.name,
-                    "usd": round(line.usd, 6),
-                }
-                for line in self.lines
-            ],
-        }
+        by_service = {service: round(usd, 4) for service, usd in self.by_service.items()}
+        return {"usd": round(self.usd, 4), "by_service": by_service, "lines": [line.as_json() for line in self.lines]}
 
 
 def bill(workload: Workload, prices: Prices) -> Bill:
     """Return a month's bill."""
     usage_of_services = {
-        "EventBridge": _eventbridge,
-        "SQS": _sqs,
-        "Lambda": _lambda,
-        "DynamoDB": _dynamodb,
-        "S3 Tables": _s3_tables,
-        "CloudWatch": _cloudwatch,
+        "EventBridge": _eventbridge(workload),
+        "SQS": _sqs(workload),
+        "Lambda": _lambda(workload),
+        "DynamoDB": _dynamodb(workload),
+        "S3 Tables": _s3_tables(workload),
+        "CloudWatch": _cloudwatch(workload),
     }
     return Bill(
         [
             Line(service, what, quantity, prices[price])
             for service, usage in usage_of_services.items()
-            for what, quantity, price in usage(workload)
+            for what, quantity, price in usage
         ]
     )
 

@@ -5,9 +5,10 @@ Pure arithmetic, explained in docs/performance.md. The limits of the services ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import Any, Final
+from typing import Final
 
 from carousel_sync.planning.bill import DAYS_OF_A_MONTH, Workload
 from carousel_sync.planning.bytes_per_sale import SaleSizes
@@ -76,10 +77,6 @@ class CapacityPlan:
     metadata_bytes: float
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan for a JSON document."""
-        return {**vars(self), "problems": list(self.problems), "notes": list(self.notes)}
 
 
 def plan_capacity(load: Load) -> CapacityPlan:
@@ -172,35 +169,28 @@ def _collectors(concurrency: int) -> int:
     return min(POLLERS, concurrency)
 
 
-def _problems(load: Load, plan: CapacityPlan) -> list[str]:
-    problems: list[str] = []
+def _problems(load: Load, plan: CapacityPlan) -> Iterator[str]:
     if plan.delay_seconds > load.delay_seconds:
-        problems.append(
+        yield (
             f"A sale may be visible only after {plan.delay_seconds:.1f} s: a window is at least a second, and a "
             f"batch of this load takes {plan.batch_seconds:.1f} s. More memory makes batches faster (--memory)."
         )
     if plan.commits_per_second > load.table_commits_per_second:
-        full = plan.sales_per_commit > plan.batch_size * 0.99
-        remedy = (
-            "Batches are full: remove the embedding from the events, or use a second table."
-            if full
-            else "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
-        )
-        problems.append(
+        remedy = "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
+        if plan.sales_per_commit > plan.batch_size * 0.99:
+            remedy = "Batches are full: remove the embedding from the events, or use a second table."
+        yield (
             f"{plan.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
             f"planned for one table. {remedy}"
         )
     if plan.concurrency > MAX_CONCURRENCY:
-        problems.append(f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY}).")
-    return problems
+        yield f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY})."
 
 
-def _notes(plan: CapacityPlan) -> list[str]:
-    if plan.retention_hours >= REDELIVERY_HOURS:
-        return []
-    note = (
-        f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "
-        f"{REDELIVERY_HOURS} h, and each delivery scans a partition when the history is shorter. Fewer commits allow a "
-        "longer history."
-    )
-    return [note]
+def _notes(plan: CapacityPlan) -> Iterator[str]:
+    if plan.retention_hours < REDELIVERY_HOURS:
+        yield (
+            f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "
+            f"{REDELIVERY_HOURS} h, and each delivery scans a partition when the history is shorter. Fewer commits "
+            "allow a longer history."
+        )
