@@ -45,7 +45,11 @@ def verify(
         repairs = _repair(target, report, dry_run=not yes) if repair else None
         after = presentation.verify_with_progress(target) if yes else None
     if as_json:
-        console.print_json(_as_json(report, repairs, after, target))
+        document = report.as_json()
+        if repairs is not None:
+            document["repair"] = {**vars(repairs), "commands": presentation.dedupe_commands(report, target)}
+            document["after"] = after.as_json() if after else None
+        console.print_json(document)
     else:
         _show(report, repairs, after, target)
     if not (after or report).consistent:
@@ -81,14 +85,6 @@ def _show(report: Report, repairs: Repairs | None, after: Report | None, target:
         presentation.show_report(after, target)
 
 
-def _as_json(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> dict[str, Any]:
-    document = report.as_json()
-    if repairs is not None:
-        document["repair"] = {**vars(repairs), "commands": presentation.dedupe_commands(report, target)}
-        document["after"] = after.as_json() if after else None
-    return document
-
-
 def dedupe(
     tenant_id: Annotated[str, typer.Argument(metavar="TENANT", help="The sale's tenant.")],
     sale_id: Annotated[str, typer.Argument(metavar="SALE", help="The sale's id.")],
@@ -119,9 +115,8 @@ def dedupe(
                 keep_one_row(target, key, keep, found.count)
     done = yes or found.count <= 1
     if as_json:
-        differing = sorted(found.differing)
-        document = {"rows": found.as_json(), "differing": differing, "alike": found.have_same_facts, "done": done}
-        console.print_json(document)
+        differing = {"differing": sorted(found.differing), "alike": found.have_same_facts}
+        console.print_json({"rows": found.as_json(), **differing, "done": done})
     elif yes and found.count > 1:
         command = console.command_for(target, "verify", "--repair")
         stdout.print(f"One row is left. Now check its look-up item: {command}", highlight=False, soft_wrap=True)

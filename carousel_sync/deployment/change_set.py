@@ -22,6 +22,14 @@ _POLL_SECONDS_LOCAL: Final = 0.1
 # Guide, "Using server-side encryption with AWS KMS keys in table buckets"), and without the option the role may not
 # use it.
 _FIXED_PARAMETER: Final = "CustomerManagedKey"
+_AFTER_FAILURE: Final = (
+    "The previous deployment is still running. Fix the cause, then deploy again: carousel-sync deploy --stage {stage}"
+)
+_AFTER_FIRST_FAILURE: Final = (
+    "This was the first deployment: everything that it created was deleted again, its stores too. Only a stack "
+    "without resources is left. Fix the cause, delete the stack (aws cloudformation delete-stack --stack-name "
+    "{stack}), then deploy again: carousel-sync deploy --stage {stage}"
+)
 _NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -129,18 +137,9 @@ def execute(target: Target, change_set: ChangeSet, show: Callable[[str], None]) 
     ended = _wait(target, status, _has_ended)
     if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reasons = "\n".join(failures) or "  no reason given"
-        raise ConfigurationError(f"The deployment ended with {ended}:\n{reasons}\n{_after_failure(target, change_set)}")
-
-
-def _after_failure(target: Target, change_set: ChangeSet) -> str:
-    again = f"carousel-sync deploy --stage {target.stage}"
-    if not change_set.creates_stack:
-        return f"The previous deployment is still running. Fix the cause, then deploy again: {again}"
-    return (
-        "This was the first deployment: everything that it created was deleted again, its stores too. Only a stack "
-        "without resources is left. Fix the cause, delete the stack (aws cloudformation delete-stack --stack-name "
-        f"{change_set.stack}), then deploy again: {again}"
-    )
+        advice = _AFTER_FIRST_FAILURE if change_set.creates_stack else _AFTER_FAILURE
+        advice = advice.format(stack=change_set.stack, stage=target.stage)
+        raise ConfigurationError(f"The deployment ended with {ended}:\n{reasons}\n{advice}")
 
 
 def delete(target: Target, change_set: ChangeSet) -> None:

@@ -24,8 +24,8 @@ CHUNK_BYTES: Final = 64 * 1024
 DAYS_OF_A_MONTH: Final = 30
 # Amazon SQS API Reference: a request carries at most ten messages.
 MESSAGES_OF_A_REQUEST: Final = 10
-# AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": five pollers to begin with, long polls of 20 s.
 POLLERS: Final = 5
+"""AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": five pollers to begin with, long polls of 20 s."""
 POLLS_A_MINUTE: Final = 3
 # "Item sizes" and the pricing page: each item, and each entry of an index, is stored with 100 bytes on top.
 STORED_OVERHEAD_BYTES: Final = 100
@@ -129,21 +129,12 @@ class Bill:
 
 def bill(workload: Workload, prices: Prices) -> Bill:
     """Return a month's bill."""
-    usage_of_services = {
-        "EventBridge": _eventbridge(workload),
-        "SQS": _sqs(workload),
-        "Lambda": _lambda(workload),
-        "DynamoDB": _dynamodb(workload),
-        "S3 Tables": _s3_tables(workload),
-        "CloudWatch": _cloudwatch(workload),
-    }
-    return Bill(
-        [
-            Line(service, what, quantity, prices[price])
-            for service, usage in usage_of_services.items()
-            for what, quantity, price in usage
-        ]
+    lines = (
+        Line(service, what, quantity, prices[price])
+        for service, usage in _USAGE_OF_SERVICES.items()
+        for what, quantity, price in usage(workload)
     )
+    return Bill(list(lines))
 
 
 def monthly_bills(workload: Workload, prices: Prices) -> list[Bill]:
@@ -235,3 +226,13 @@ def _cloudwatch(workload: Workload) -> Iterator[Usage]:
     yield "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage"
     yield "custom metrics", CUSTOM_METRICS, "metric"
     yield "alarms", ALARMS, "alarm"
+
+
+_USAGE_OF_SERVICES: Final = {
+    "EventBridge": _eventbridge,
+    "SQS": _sqs,
+    "Lambda": _lambda,
+    "DynamoDB": _dynamodb,
+    "S3 Tables": _s3_tables,
+    "CloudWatch": _cloudwatch,
+}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Final
 
-from carousel_sync.planning.bill import DAYS_OF_A_MONTH, Workload
+from carousel_sync.planning.bill import DAYS_OF_A_MONTH, POLLERS, Workload
 from carousel_sync.planning.bytes_per_sale import SaleSizes
 from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
 
@@ -20,8 +20,6 @@ BATCH_LIMIT: Final = 10_000
 WINDOW_LIMIT_SECONDS: Final = 300
 MIN_CONCURRENCY: Final = 2
 MAX_CONCURRENCY: Final = 1000
-POLLERS: Final = 5
-"""Lambda begins with five pollers, and each collects a batch of its own."""
 
 RECORD_OVERHEAD_BYTES: Final = 700
 """The bytes that an SQS record adds to its body, including the escapes of the body's quotation marks."""
@@ -96,7 +94,7 @@ def plan_capacity(load: Load) -> CapacityPlan:
         sales_per_commit=sales,
         commits_per_second=commits,
         batch_seconds=seconds,
-        delay_seconds=min(window, sales * _collectors(concurrency) / load.events_per_second) + 2 * seconds,
+        delay_seconds=min(window, sales * min(POLLERS, concurrency) / load.events_per_second) + 2 * seconds,
         metadata_bytes=metadata_bytes(commits, retention),
     )
     return replace(plan, problems=tuple(_problems(load, plan)), notes=tuple(_notes(plan)))
@@ -119,9 +117,8 @@ def workload_of(load: Load, plan: CapacityPlan, sizes: SaleSizes, partitions: fl
 def largest_batch(event_bytes: float, embedding: int, memory_mb: int) -> int:
     """Return how many events an invocation can carry, and can settle within half of its time-out."""
     by_payload = floor(INVOCATION_LIMIT_BYTES / (event_bytes + RECORD_OVERHEAD_BYTES))
-    fixed = batch_seconds(0, embedding, memory_mb)
-    of_a_sale = batch_seconds(1, embedding, memory_mb) - fixed
-    by_time = floor((LONGEST_BATCH_SECONDS - fixed) / of_a_sale)
+    fixed, with_one_sale = (batch_seconds(sales, embedding, memory_mb) for sales in (0, 1))
+    by_time = floor((LONGEST_BATCH_SECONDS - fixed) / (with_one_sale - fixed))
     return max(1, min(BATCH_LIMIT, by_payload, by_time))
 
 
@@ -135,7 +132,7 @@ def commits_per_second(events_per_second: float, batch_size: int, window_seconds
 
     In the worst case each poller collects a batch of its own. There are never more batches than events.
     """
-    by_window = min(events_per_second, _collectors(concurrency) / window_seconds)
+    by_window = min(events_per_second, min(POLLERS, concurrency) / window_seconds)
     return max(events_per_second / batch_size, by_window)
 
 
@@ -163,10 +160,6 @@ def _concurrency(load: Load, batch_limit: int, window: int) -> int:
     sales = min(float(batch_limit), max(1.0, load.events_per_second * window))
     busy = load.events_per_second / sales * batch_seconds(sales, load.embedding, load.memory_mb)
     return max(MIN_CONCURRENCY, ceil(HEADROOM * busy))
-
-
-def _collectors(concurrency: int) -> int:
-    return min(POLLERS, concurrency)
 
 
 def _problems(load: Load, plan: CapacityPlan) -> Iterator[str]:

@@ -19,11 +19,7 @@ PYTHON_VERSION: Final = "3.13"
 
 _TIMEOUT_SECONDS: Final = 600
 # Amazon Linux 2023, on which python3.12 and later run, has glibc 2.34; pyarrow's wheels need 2.28.
-_UV_PLATFORMS: Final = {
-    "aarch64": "aarch64-manylinux_2_28",
-    "arm64": "aarch64-manylinux_2_28",
-    "x86_64": "x86_64-manylinux_2_28",
-}
+_WHEELS: Final = "manylinux_2_28"
 
 
 class Platform(StrEnum):
@@ -35,12 +31,12 @@ class Platform(StrEnum):
     @property
     def uv_name(self) -> str:
         """The name that uv has for it. Raises ConfigurationError if Lambda does not support this processor."""
-        machine = "arm64" if self is Platform.ARM64 else platform.machine()
-        if machine not in _UV_PLATFORMS:
+        machine = "aarch64" if self is Platform.ARM64 else platform.machine().replace("arm64", "aarch64")
+        if machine not in ("aarch64", "x86_64"):
             raise ConfigurationError(
                 f"Lambda does not support this machine's processor, {machine}. Nothing was built. Use --platform arm64."
             )
-        return _UV_PLATFORMS[machine]
+        return f"{machine}-{_WHEELS}"
 
 
 def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
