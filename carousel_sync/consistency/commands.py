@@ -77,7 +77,9 @@ def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
 
 def _show(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> None:
     presentation.show_report(report, target)
-    presentation.show_dedupe_commands(report, target)
+    if commands := presentation.dedupe_commands(report, target):
+        explanation = "Each command shows the rows of a sale, and keeps one with --yes:"
+        presentation.show_list("To keep one row.", explanation, commands)
     if repairs is not None:
         presentation.show_repairs(repairs, target)
     if after is not None:

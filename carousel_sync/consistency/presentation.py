@@ -51,14 +51,11 @@ def show_report(report: Report, target: Target, console: Console = stdout) -> No
             style = "bold red" if entries else "green"
             table.add_row(_FINDINGS[name]["title"], f"{len(entries):,}", style=style)
     console.print(table)
-    commands = {
-        "repair": command_for(target, "verify", "--repair"),
-        "dead_letters": command_for(target, "dlq", "list"),
-    }
+    repair, dead_letters = command_for(target, "verify", "--repair"), command_for(target, "dlq", "list")
     for name, entries in listed.items():
         if entries:
-            meaning = _FINDINGS[name]["meaning"].format(**commands)
-            _show_list(f"{_FINDINGS[name]['title']}.", meaning, entries, console)
+            meaning = _FINDINGS[name]["meaning"].format(repair=repair, dead_letters=dead_letters)
+            show_list(f"{_FINDINGS[name]['title']}.", meaning, entries, console)
     if report.consistent:
         console.print("\n[bold green]Consistent:[/] every sale has one row and its look-up item, and no claim is open.")
     else:
@@ -70,10 +67,10 @@ def show_repairs(repairs: Repairs, target: Target) -> None:
     would_be = "would be " if repairs.dry_run else ""
     for attribute, title, participle in _REPAIRS:
         if names := getattr(repairs, attribute):
-            _show_list(f"{title}: {len(names):,} {would_be}{participle}.", "", names)
+            show_list(f"{title}: {len(names):,} {would_be}{participle}.", "", names)
     if repairs.left:
         left = [f"{name}: {reason}" for name, reason in sorted(repairs.left.items())]
-        _show_list(f"Not repaired: {len(left):,}.", "Each with the reason:", left)
+        show_list(f"Not repaired: {len(left):,}.", "Each with the reason:", left)
     if not repairs.changes:
         stdout.print("\nNothing can be repaired now.")
     elif repairs.dry_run:
@@ -81,18 +78,13 @@ def show_repairs(repairs: Repairs, target: Target) -> None:
         stdout.print(f"\nNothing was changed. To make these changes: {command}", markup=False, highlight=False)
 
 
-def show_dedupe_commands(report: Report, target: Target) -> None:
-    """Print for each doubled sale the command that keeps one row of it."""
-    if commands := dedupe_commands(report, target):
-        _show_list("To keep one row.", "Each command shows the rows of a sale, and keeps one with --yes:", commands)
-
-
 def dedupe_commands(report: Report, target: Target) -> list[str]:
     """Return for each doubled sale the command that keeps one row of it."""
     return [command_for(target, "dedupe", arguments=key_of(name)) for name in sorted(report.findings.doubled)]
 
 
-def _show_list(title: str, text: str, entries: Sequence[str], console: Console = stdout) -> None:
+def show_list(title: str, text: str, entries: Sequence[str], console: Console = stdout) -> None:
+    """Print the first entries under a title with an explanation."""
     console.print(f"\n[bold]{title}[/] {text}", highlight=False)
     for entry in entries[:NAMES_SHOWN]:
         console.print(f"  {entry}", markup=False, highlight=False, soft_wrap=True)

@@ -94,14 +94,14 @@ class Repair:
         self._now = now
         self._progress = progress
         self.done = Repairs(dry_run)
-        settings = target.settings
         self._clock = SystemClock()
         self._threads = Threads(WORKERS)
         retry = Retry(self._clock, random.Random())  # noqa: S311 - spreads retries, keeps no secret
         client = target.client("dynamodb")
-        self._items = Batches(client, projection_table(settings.projection_table), retry, self._threads)
-        self._claims = Batches(client, guard_table(settings.guard_table), retry, self._threads)
-        self._writes = ConditionalWrites(client, settings.projection_table, settings.guard_table, dry_run=dry_run)
+        items, claims = target.settings.projection_table, target.settings.guard_table
+        self._items = Batches(client, projection_table(items), retry, self._threads)
+        self._claims = Batches(client, guard_table(claims), retry, self._threads)
+        self._writes = ConditionalWrites(client, items, claims, dry_run=dry_run)
         self._table = target.load_table()
 
     def run(self) -> Repairs:

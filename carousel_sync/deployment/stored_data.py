@@ -47,7 +47,7 @@ def of_stage(target: Target) -> list[Store]:
 
 def named_stores(target: Target) -> list[Store]:
     """Return the existing stores with a name from template.yaml, which no second resource can have."""
-    return [*_table_bucket(target), *_tables(target), *_queues(target), *_archive(target)]
+    return [*_table_bucket(target), *_tables_and_queues(target), *_archive(target)]
 
 
 def _table_bucket(target: Target) -> Iterator[Store]:
@@ -62,25 +62,17 @@ def _table_bucket(target: Target) -> Iterator[Store]:
         yield Store(bucket, "TableBucket", partial(_delete_table_bucket, client, found["arn"]))
 
 
-def _tables(target: Target) -> Iterator[Store]:
-    client = target.client("dynamodb")
-    for table, logical_id in (
-        (f"bg-remover-{target.stage}-sales-intelligence", "ProjectionTable"),
-        (f"pricing-idempotency-{target.stage}", "GuardTable"),
-    ):
-        if _described(client.describe_table, TableName=table):
+def _tables_and_queues(target: Target) -> Iterator[Store]:
+    stage, dynamodb, sqs = target.stage, target.client("dynamodb"), target.client("sqs")
+    tables = {f"bg-remover-{stage}-sales-intelligence": "ProjectionTable", f"pricing-idempotency-{stage}": "GuardTable"}
+    for table, logical_id in tables.items():
+        if _described(dynamodb.describe_table, TableName=table):
             # DynamoDB refuses while deletion protection is on, as in prod; it has to be switched off by hand.
-            yield Store(table, logical_id, partial(client.delete_table, TableName=table))
-
-
-def _queues(target: Target) -> Iterator[Store]:
-    client = target.client("sqs")
-    for queue, logical_id in (
-        (f"carousel-sync-{target.stage}", "BufferQueue"),
-        (f"carousel-sync-dlq-{target.stage}", "DeadLetterQueue"),
-    ):
-        if answer := _described(client.get_queue_url, QueueName=queue):
-            yield Store(queue, logical_id, partial(client.delete_queue, QueueUrl=answer["QueueUrl"]))
+            yield Store(table, logical_id, partial(dynamodb.delete_table, TableName=table))
+    queues = {f"carousel-sync-{stage}": "BufferQueue", f"carousel-sync-dlq-{stage}": "DeadLetterQueue"}
+    for queue, logical_id in queues.items():
+        if answer := _described(sqs.get_queue_url, QueueName=queue):
+            yield Store(queue, logical_id, partial(sqs.delete_queue, QueueUrl=answer["QueueUrl"]))
 
 
 def _archive(target: Target) -> Iterator[Store]:

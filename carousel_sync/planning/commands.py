@@ -182,10 +182,9 @@ def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bil
     for month, bill in zip(MONTHS, bills, strict=True):
         table.add_row(f"Month {month}", f"${bill.usd:,.2f}", f"DynamoDB: {bill.share('DynamoDB'):.0%}")
     stdout.print(table, highlight=False)
-    for problem in plan.problems:
-        stdout.print(f"[bold red]Problem:[/] {problem}", highlight=False)
-    for note in plan.notes:
-        stdout.print(f"[yellow]Note:[/] {note}", highlight=False)
+    remarks = [f"[bold red]Problem:[/] {problem}" for problem in plan.problems]
+    for remark in [*remarks, *(f"[yellow]Note:[/] {note}" for note in plan.notes)]:
+        stdout.print(remark, highlight=False)
     _show_caveats(LIST_PRICES)
 
 

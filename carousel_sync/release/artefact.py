@@ -146,5 +146,5 @@ def _sha256(path: Path) -> str:
 
 def _contents_sha256(folder: Path) -> str:
     """Return a digest of all paths and contents. Unlike the zip's, it does not depend on how zlib compresses."""
-    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_below(folder)]
+    lines = (f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_below(folder))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from carousel_sync.command_line.console import JsonOption, print_json, readable_errors, stdout
 from carousel_sync.project import PROJECT_ROOT
@@ -45,9 +45,8 @@ def reasons() -> None:
 
 
 def _show(built: Artefact) -> None:
-    table = Table("Package", title=f"Artefact for {built.platform}")
-    for heading in ("MB installed", "MB in the artefact"):
-        table.add_column(heading, justify="right")
+    sizes = (Column(heading, justify="right") for heading in ("MB installed", "MB in the artefact"))
+    table = Table("Package", *sizes, title=f"Artefact for {built.platform}")
     for name in sorted(built.installed.keys() | built.kept.keys(), key=lambda name: -built.installed.get(name, 0)):
         table.add_row(name, megabytes(built.installed.get(name, 0)), megabytes(built.kept.get(name, 0)))
     table.add_section()
