@@ -155,9 +155,6 @@ def continuation(report: BackfillReport, files: Sequence[Path], command: Callabl
     return f"{text}, then {command(rest, 0)}" if rest else text
 
 
-# --- results ---------------------------------------------------------------------------------------------------------
-
-
 def _show(report: BackfillReport, next_step: NextStep, *, dry_run: bool) -> None:
     table = Table("Records", Column("Number", justify="right"))
     table.add_row("Read", f"{report.records:,}", style="bold")

@@ -177,9 +177,6 @@ def _for_people(names: Iterable[str]) -> list[str]:
     return sorted(map(for_people, names))
 
 
-# --- digests ---------------------------------------------------------------------------------------------------------
-
-
 def sale_of_row(sale: Sale, derived_correctly: bool = True) -> StoredSale:
     """Return a row as a stored sale, with the digest of the item that it should have.
 

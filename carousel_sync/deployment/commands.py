@@ -6,7 +6,7 @@ by this project, and CloudFormation itself runs the SAM transform.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,7 +19,6 @@ from carousel_sync.command_line.console import JsonOption, StageOption, readable
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.deployment import artefact_bucket, change_set, data_protection, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
-from carousel_sync.deployment.stored_data import Store
 from carousel_sync.project import PROJECT_ROOT, TEMPLATE
 from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError
@@ -94,15 +93,15 @@ def destroy(
         if unknown:
             raise ConfigurationError(
                 f"Stage {stage!r} has no store named {', '.join(unknown)}. Nothing was deleted. Its stores: "
-                f"{_listed(stores)}"
+                f"{stored_data.names_of(stores)}"
             )
         deleted = [store for store in stores if not {store.name, store.within}.isdisjoint(data or [])]
         kept = [store for store in stores if store not in deleted]
         data_protection.refuse_to_lose_key(deleted, kept)
         if not as_json:
             stdout.print(f"To be deleted: stack {stack} at {target} (rule, function, role, log, alarms, dashboard)")
-            stdout.print(f"To be deleted for good, with all data: {_listed(deleted)}")
-            stdout.print(f"To be kept: {_listed(kept)}")
+            stdout.print(f"To be deleted for good, with all data: {stored_data.names_of(deleted)}")
+            stdout.print(f"To be kept: {stored_data.names_of(kept)}")
         _confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
         if change_set.stack_status(target) is not None:
             with working_on(f"Deleting stack {stack}"):
@@ -115,7 +114,7 @@ def destroy(
             {"stack": stack, "deleted": [store.name for store in deleted], "kept": [store.name for store in kept]}
         )
     else:
-        stdout.print(f"Stack {stack} no longer exists. Kept: {_listed(kept)}")
+        stdout.print(f"Stack {stack} no longer exists. Kept: {stored_data.names_of(kept)}")
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:
@@ -141,10 +140,6 @@ def _confirm(question: str, expected: str, yes: bool) -> None:
         return
     stderr.print("Nothing was changed.")
     raise typer.Exit(EXIT_DECLINED)
-
-
-def _listed(stores: Iterable[Store]) -> str:
-    return ", ".join(store.name for store in stores) or "none"
 
 
 def _as_table(planned: ChangeSet) -> Table:

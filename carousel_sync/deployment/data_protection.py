@@ -60,10 +60,11 @@ def refuse_replacement(planned: ChangeSet) -> None:
 
 def refuse_to_lose_key(deleted: Sequence[Store], kept: Sequence[Store]) -> None:
     """Raise ConfigurationError if the key would be deleted, and a store that needs it would be kept."""
-    keys = [store.name for store in deleted if store.logical_id == stored_data.KEY]
-    unreadable = [store.name for store in kept if store.logical_id != stored_data.KEY]
+    keys = [store for store in deleted if store.logical_id == stored_data.KEY]
+    unreadable = [store for store in kept if store.logical_id != stored_data.KEY]
     if keys and unreadable:
         raise ConfigurationError(
-            f"Without {', '.join(keys)}, nothing could read the stores that are kept: {', '.join(unreadable)}. Nothing "
-            "was deleted. Name these stores with --data as well, or leave the key out."
+            f"Without {stored_data.names_of(keys)}, nothing could read the stores that are kept: "
+            f"{stored_data.names_of(unreadable)}. Nothing was deleted. Name these stores with --data as well, or leave "
+            "the key out."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -34,6 +34,11 @@ class Store:
     logical_id: str
     delete: Callable[[], None]
     within: str | None = None
+
+
+def names_of(stores: Iterable[Store]) -> str:
+    """Return the names of stores as a list for people."""
+    return ", ".join(store.name for store in stores) or "none"
 
 
 def of_stage(target: Target) -> list[Store]:

@@ -109,9 +109,6 @@ def size(
         raise typer.Exit(EXIT_FAILED)
 
 
-# --- for people ------------------------------------------------------------------------------------------------------
-
-
 def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> None:
     sizes = workload.sizes
     stdout.print(_lines_table(workload, bills))

@@ -24,15 +24,11 @@ class LeftOut:
     kept: frozenset[str]
 
 
-def _read_list() -> tuple[LeftOut, ...]:
-    listed = tomllib.loads((files(__package__) / "left_out.toml").read_text())
-    kept = listed["kept"]
-    return tuple(
-        LeftOut(pattern, reason, frozenset(kept.get(pattern, ()))) for pattern, reason in listed["reasons"].items()
-    )
-
-
-LEFT_OUT: Final = _read_list()
+_LISTED: Final = tomllib.loads((files(__package__) / "left_out.toml").read_text())
+LEFT_OUT: Final = tuple(
+    LeftOut(pattern, reason, frozenset(_LISTED["kept"].get(pattern, ())))
+    for pattern, reason in _LISTED["reasons"].items()
+)
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def test_a_first_deployment_that_fails_leaves_no_store_behind(
     text = (PROJECT_ROOT / "template.yaml").read_text().replace("\nOutputs:\n", f"{broken}\nOutputs:\n")
     (tmp_path / "template.yaml").write_text(text)
     with monkeypatch.context() as patch:
-        patch.setattr(commands, "PROJECT_ROOT", tmp_path)
+        patch.setattr(commands, "TEMPLATE", tmp_path / "template.yaml")
         failed = deploy("--yes")
     assert failed.exit_code == 1
     assert "Broken" in failed.output
