@@ -191,11 +191,9 @@ def process_with(application: Application) -> Process:
 def application_of(target: Target) -> Iterator[Application]:
     """Build the function's application with the target's settings, and the credentials of the embedded stack."""
     settings = replace(target.settings, catalog=target.catalog_config)
-    if not target.is_local:
-        yield build(settings)
-        return
     before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    _set_aws_variables({**target.credentials, "AWS_EC2_METADATA_DISABLED": "true"})
+    if target.is_local:
+        _set_aws_variables({**target.credentials, "AWS_EC2_METADATA_DISABLED": "true"})
     try:
         yield build(settings)
     finally:

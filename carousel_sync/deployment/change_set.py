@@ -77,11 +77,8 @@ def create(target: Target, template_url: str, template: str, parameters: Mapping
     present = {} if creates else cloudformation.parameters(cloudformation.describe(target))
     if not creates:
         _refuse_change_of_fixed_parameter(present, parameters)
-    kept = [
-        {"ParameterKey": key, "UsePreviousValue": True}
-        for key in sorted(present.keys() - parameters.keys())
-        if key in template
-    ]
+    unchanged = (key for key in sorted(present.keys() - parameters.keys()) if key in template)
+    kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in unchanged]
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())]
     client.create_change_set(
         StackName=stack,

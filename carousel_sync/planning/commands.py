@@ -119,11 +119,8 @@ def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> Non
         f"{sizes.gsi2_units:.0f} in the index by embedding shard, which contains the embedding again.",
         highlight=False,
     )
-    table = Table(
-        *(Column("Price", no_wrap=True), Column("$", justify="right"), "for", "Source"),
-        *(Column("Region", no_wrap=True), Column("As of", no_wrap=True)),
-        title="List prices",
-    )
+    name, region, as_of = (Column(heading, no_wrap=True) for heading in ("Price", "Region", "As of"))
+    table = Table(name, Column("$", justify="right"), "for", "Source", region, as_of, title="List prices")
     for price in prices.values():
         units = f"{price.per:,} {price.unit}"
         table.add_row(price.name, f"{price.usd:f}", units, price.source, price.region, price.as_of.isoformat())

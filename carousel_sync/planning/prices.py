@@ -61,7 +61,7 @@ def with_overrides(prices: Prices, overrides: Iterable[str], today: date) -> Pri
         try:
             usd = Decimal(amount)
         except InvalidOperation:
-            usd = Decimal(-1)
+            usd = Decimal("NaN")
         if not usd.is_finite() or usd < 0:
             raise ConfigurationError(
                 f"--price {override}: {amount!r} is not an amount in US dollars. Give the price of "

@@ -42,8 +42,8 @@ class Platform(StrEnum):
 def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
     """Install the function's dependencies from ``uv.lock`` below ``root`` into ``target``, verified by their hashes.
 
-    Only wheels are installed, so nothing is compiled and no code of a package runs. Raises ConfigurationError, and may
-    leave ``target`` incomplete.
+    Only wheels are installed, so nothing is compiled and no code of a package runs. Leaves a list of the requirements
+    beside ``target``. Raises ConfigurationError, and may leave ``target`` incomplete.
     """
     uv = find_uv(root)
     locked = run(
@@ -54,19 +54,16 @@ def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
     )
     requirements = target.parent / f"{target.name}-requirements.txt"
     requirements.write_text(locked)
-    try:
-        run(
-            [
-                *(*uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)),
-                *("--python-platform", wanted.uv_name, "--python-version", PYTHON_VERSION),
-                *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
-                # The files are changed later; a link would change uv's cache as well.
-                *("--link-mode", "copy", "--no-compile-bytecode"),
-                *("--requirements", str(requirements)),
-            ]
-        )
-    finally:
-        requirements.unlink()
+    run(
+        [
+            *(*uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)),
+            *("--python-platform", wanted.uv_name, "--python-version", PYTHON_VERSION),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
+            # The files are changed later; a link would change uv's cache as well.
+            *("--link-mode", "copy", "--no-compile-bytecode"),
+            *("--requirements", str(requirements)),
+        ]
+    )
 
 
 def find_uv(root: Path) -> list[str]:
