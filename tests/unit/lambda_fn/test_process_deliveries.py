@@ -88,6 +88,7 @@ class DeadLetterList:
     kept: list[DeadLetter] = field(default_factory=list)
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
+        assert letters, "nothing to keep"
         assert request_id == "request-1"
         taken = [letter for letter in letters if letter.delivery.delivery_id not in self.refuses]
         self.kept.extend(taken)
