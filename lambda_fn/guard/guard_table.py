@@ -22,7 +22,6 @@ from lambda_fn.guard.items import (
     claimed_item,
     completed_item,
     guard_key,
-    in_progress_ttl,
     lease_until,
     read_item,
 )
@@ -60,7 +59,6 @@ _INSERT_FIELDS: Final = (
     "leaseUntil",
     "baseSnapshotId",
     "attempts",
-    "ttl",
 )
 
 
@@ -91,12 +89,12 @@ class DynamoDBGuard:
         fields = ", ".join(f"'{field}': ?" for field in _INSERT_FIELDS)
         self._insert = f'INSERT INTO "{name}" VALUE {{{fields}}}'
         self._take_over = (
-            f'UPDATE "{name}" SET "owner" = ? SET "leaseUntil" = ? SET "attempts" = ? SET "ttl" = ? '  # noqa: S608
+            f'UPDATE "{name}" SET "owner" = ? SET "leaseUntil" = ? SET "attempts" = ? REMOVE "ttl" '  # noqa: S608
             'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "owner" = ?'
         )
         self._replace_expired = (
             f'UPDATE "{name}" SET "status" = ? SET "payloadHash" = ? SET "owner" = ? SET "leaseUntil" = ? '  # noqa: S608
-            'SET "baseSnapshotId" = ? SET "attempts" = ? SET "ttl" = ? REMOVE "processedAt" REMOVE "snapshotId" '
+            'SET "baseSnapshotId" = ? SET "attempts" = ? REMOVE "ttl" REMOVE "processedAt" REMOVE "snapshotId" '
             'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "ttl" = ?'
         )
 
@@ -240,12 +238,12 @@ def _take_over_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> lis
     attempts = {"L": [*({"N": str(earlier)} for earlier in item.attempts), owner]}
     condition = [{"S": Status.IN_PROGRESS.value}, {"N": str(item.owner)}]
     lease = lease_until(attempt.now, attempt.lease_seconds)
-    return [owner, lease, attempts, in_progress_ttl(attempt.now), *_key_parameters(sale), *condition]
+    return [owner, lease, attempts, *_key_parameters(sale), *condition]
 
 
 def _replace_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> list[Item]:
     new = claimed_item(sale.key, sale.payload_hash, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds)
-    fields = ("status", "payloadHash", "owner", "leaseUntil", "baseSnapshotId", "attempts", "ttl")
+    fields = ("status", "payloadHash", "owner", "leaseUntil", "baseSnapshotId", "attempts")
     condition = [{"S": Status.COMPLETED.value}, {"N": str(item.ttl)}]
     return [*(new[field] for field in fields), *_key_parameters(sale), *condition]
 

@@ -14,9 +14,6 @@ from lambda_fn.sale import EVENT_TYPE, SaleKey
 SORT_KEY: Final = "VERSION"
 
 COMPLETED_TTL_SECONDS: Final = 24 * 3600
-# A claim must still exist when a message returns from the buffer queue (4 days by default) or is redriven from the
-# dead-letter queue (14 days): the maximum retention of both queues (14 days each), plus a margin.
-IN_PROGRESS_TTL_SECONDS: Final = 30 * 24 * 3600
 
 
 class Status(StrEnum):
@@ -28,7 +25,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class GuardItem:
-    """An item as it was read. The last four fields belong to a claim, and are empty once the sale is COMPLETED."""
+    """An item as it was read. ``ttl`` belongs to a completion, and is 0 in a claim, which never expires.
+
+    The last four fields belong to a claim, and are empty once the sale is COMPLETED.
+    """
 
     status: Status
     payload_hash: str
@@ -46,10 +46,11 @@ def guard_key(key: SaleKey) -> ItemKey:
 
 def read_item(item: Item) -> GuardItem:
     """Parse an item in DynamoDB's notation."""
+    status = Status(item["status"]["S"])
     return GuardItem(
-        status=Status(item["status"]["S"]),
+        status=status,
         payload_hash=item["payloadHash"]["S"],
-        ttl=int(item["ttl"]["N"]),
+        ttl=int(item["ttl"]["N"]) if status is Status.COMPLETED else 0,
         owner=int(item.get("owner", {"N": "0"})["N"]),
         lease_until=float(item.get("leaseUntil", {"N": "0"})["N"]),
         base=int(item.get("baseSnapshotId", {"N": "0"})["N"]),
@@ -72,7 +73,11 @@ def completed_item(completion: Completion, now: float) -> Item:
 
 
 def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
-    """Return the item of a sale's first attempt."""
+    """Return the item of a sale's first attempt.
+
+    It has no ``ttl``: if a claim could expire, a repeat of a sale whose writer died between the commit and the
+    projection item would find no trace of the sale, and land it again.
+    """
     return {
         **_identity(key),
         "status": {"S": Status.IN_PROGRESS.value},
@@ -81,18 +86,12 @@ def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now
         "leaseUntil": lease_until(now, lease_seconds),
         "baseSnapshotId": {"N": str(pin)},
         "attempts": {"L": [{"N": str(attempt_id)}]},
-        "ttl": in_progress_ttl(now),
     }
 
 
 def lease_until(now: float, lease_seconds: float) -> Item:
     """Return the end of a lease as an attribute, in epoch seconds with milliseconds."""
     return {"N": f"{now + lease_seconds:.3f}"}
-
-
-def in_progress_ttl(now: float) -> Item:
-    """Return the expiry of an open claim as an attribute, in epoch seconds."""
-    return {"N": str(int(now) + IN_PROGRESS_TTL_SECONDS)}
 
 
 def _identity(key: SaleKey) -> Item:

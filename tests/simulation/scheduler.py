@@ -139,6 +139,7 @@ _WORLD: dict[str, Callable[[World], None]] = {
     "snapshots_expire": World.expire_snapshots,
     "leases_lapse": World.let_leases_lapse,
     "a_day_passes": World.let_a_day_pass,
+    "a_month_passes": World.let_a_month_pass,
 }
 
 

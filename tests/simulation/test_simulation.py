@@ -58,6 +58,13 @@ def test_no_run_of_a_small_configuration_has_a_violation(scenario: Scenario) -> 
     print(f"{exploration.runs} runs, {exploration.states} states")  # noqa: T201
 
 
+def test_a_claim_outlasts_31_days_between_a_commit_and_its_repetition() -> None:
+    scenario = Scenario([[[1]], [[1]]], faults=1, maintenance=1)
+    until_the_item = ["P1:go"] * 4
+    failure = run(scenario, replaying([*until_the_item, "P1:CRASH_BEFORE", "world:a_month_passes"]))
+    assert failure is None, str(failure)
+
+
 def first_failure(writer_of: WriterOf, wanted: Callable[[Failure], bool] = lambda _: True) -> tuple[int, Failure]:
     """Return the first seed with a failure of the writer that is wanted, and the failure."""
     for seed in count():

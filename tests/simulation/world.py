@@ -29,6 +29,7 @@ PROJECTION = projection_table("projection")
 START = datetime(2026, 9, 21, tzinfo=UTC).timestamp()
 LAPSE_SECONDS = 120.0
 DAY_SECONDS = 25 * 3600.0
+MONTH_SECONDS = 31 * 24 * 3600.0
 
 
 def sale(number: int, *, old: bool = False) -> Sale:
@@ -117,7 +118,14 @@ class World:
 
     def let_a_day_pass(self) -> None:
         """Advance the wall clock until completed guards expire, and delete expired items as DynamoDB does."""
-        self.wall += DAY_SECONDS
+        self._let_pass(DAY_SECONDS)
+
+    def let_a_month_pass(self) -> None:
+        """Advance the wall clock by 31 days, and delete expired items as DynamoDB does."""
+        self._let_pass(MONTH_SECONDS)
+
+    def _let_pass(self, seconds: float) -> None:
+        self.wall += seconds
         self.dynamodb.delete_expired(self.wall)
 
     def digest(self) -> int:

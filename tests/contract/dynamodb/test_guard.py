@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lambda_fn.aws.batch_requests import GET_LIMIT, STATEMENT_LIMIT, WRITE_LIMIT
-from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, IN_PROGRESS_TTL_SECONDS, guard_key
+from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, guard_key
 from lambda_fn.ports import NO_SNAPSHOT, AlreadyCompleted, Claimed, HeldByAnother
 from lambda_fn.sale import SaleKey
 from tests.builders import sale
@@ -42,7 +42,6 @@ def test_a_claims_item_matches_the_data_contract(world: World) -> None:
         "baseSnapshotId": {"N": "1000"},
         "attempts": {"L": [{"N": "11"}]},
         "payloadHash": {"S": fresh.payload_hash},
-        "ttl": {"N": str(now + IN_PROGRESS_TTL_SECONDS)},
     }
 
 
@@ -102,7 +101,7 @@ def test_three_takeovers_keep_the_base_and_every_attempt(world: World) -> None:
         assert item["baseSnapshotId"] == {"N": "1000"}
         assert item["owner"] == {"N": str(attempt_id)}
         assert item["leaseUntil"] == {"N": str(int(world.clock.now() + LEASE_SECONDS))}
-        assert item["ttl"] == {"N": str(int(world.clock.now()) + IN_PROGRESS_TTL_SECONDS)}
+        assert "ttl" not in item
 
 
 def test_an_attempt_that_was_taken_over_does_not_take_the_sale_back(world: World) -> None:
@@ -148,15 +147,24 @@ def test_an_expired_completion_that_still_exists_is_claimed_again(world: World, 
         "baseSnapshotId": {"N": "2000"},
         "attempts": {"L": [{"N": "22"}]},
         "payloadHash": {"S": anew.payload_hash},
-        "ttl": {"N": str(now + IN_PROGRESS_TTL_SECONDS)},
     }
 
 
 def test_an_open_claim_of_any_age_is_taken_over(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
-    world.clock.advance(IN_PROGRESS_TTL_SECONDS + 1)
+    world.clock.advance(10 * 365 * 24 * 3600)
     assert world.claim(sale, attempt_id=22, pin=2000) == Claimed(sale, base=1000, earlier_attempts=(11,))
+
+
+def test_a_take_over_removes_the_expiry_that_an_older_version_gave_the_claim(world: World) -> None:
+    sale = world.sale()
+    world.claim(sale, attempt_id=11, pin=1000)
+    expiry = {"ttl": {"N": str(int(world.clock.now()) + 30 * 24 * 3600)}}
+    world.guard_batches.put([world.guard_item(sale) | expiry], world.deadline())
+    world.clock.advance(LEASE_SECONDS)
+    assert world.claim(sale, attempt_id=22) == Claimed(sale, base=1000, earlier_attempts=(11,))
+    assert "ttl" not in world.guard_item(sale)
 
 
 def test_a_completion_ends_all_claims(world: World) -> None:
