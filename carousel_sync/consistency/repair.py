@@ -169,10 +169,10 @@ class Repair:
         claim = self._open_claim(name, item)
         if claim is None:
             return
-        if claim.payload_hash != sale.payload_hash:
+        if claim.facts.conflicts_with(sale.stored_facts):
             self._leave([name], OTHER_FACTS)
             return
-        completed = completed_item(Completion(sale.key, sale.payload_hash, snapshot_id=None), self._now())
+        completed = completed_item(Completion(sale.key, sale.stored_facts, snapshot_id=None), self._now())
         self._record(name, self.done.claims_completed, self._writes.complete_claim(claim, completed))
 
     # --- sales without a row ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, Status, finding_of
+from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, Status, finding_of, ok
 from carousel_sync.doctor.stage import Stage
 from carousel_sync.doctor.template import differences
 from lambda_fn.errors import ConfigurationError
@@ -49,6 +49,19 @@ def environment(stage: Stage) -> Finding:
     return _matches_template(problems, f"all {len(found)} variables are set")
 
 
+def sale_look_up(stage: Stage) -> Finding:
+    """Check that the function does not look every sale up in the table. That is for the repair of a lost store."""
+    if not stage.settings.look_up_every_sale:
+        return ok("off: the guard and the projection vouch for the sales")
+    seen = "on: every sale is looked up in the Iceberg table before it is written"
+    return Finding(
+        Status.WARNING,
+        seen,
+        "Once carousel-sync verify finds the stores consistent: "
+        "make deploy STAGE={stage} PARAMETERS=LookUpEverySale=false (docs/repair.md).",
+    )
+
+
 def _concurrency_problems(stage: Stage) -> list[str]:
     wanted = stage.template.properties(LOGICAL_ID).get("ReservedConcurrentExecutions")
     found = stage.client("lambda").get_function_concurrency(FunctionName=stage.function)
@@ -66,4 +79,5 @@ def _matches_template(problems: list[str], seen: str) -> Finding:
 CHECKS: Final = (
     Check("function", configuration, DEPLOY_AGAIN),
     Check("environment", environment, DEPLOY_AGAIN),
+    Check("look-up of every sale", sale_look_up, DEPLOY_AGAIN),
 )

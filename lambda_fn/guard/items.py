@@ -9,7 +9,7 @@ from typing import Final
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.ports import Completion
-from lambda_fn.sale import EVENT_TYPE, SaleKey
+from lambda_fn.sale import EVENT_TYPE, FactsDigest, SaleKey
 
 SORT_KEY: Final = "VERSION"
 
@@ -31,7 +31,7 @@ class GuardItem:
     """
 
     status: Status
-    payload_hash: str
+    facts: FactsDigest
     ttl: int
     owner: int
     lease_until: float
@@ -45,11 +45,12 @@ def guard_key(key: SaleKey) -> ItemKey:
 
 
 def read_item(item: Item) -> GuardItem:
-    """Parse an item in DynamoDB's notation."""
+    """Parse an item in DynamoDB's notation. Raises KeyError or ValueError if something else has changed it."""
     status = Status(item["status"]["S"])
+    groups = {name: digest["S"] for name, digest in item.get("factHashes", {"M": {}})["M"].items()}
     return GuardItem(
         status=status,
-        payload_hash=item["payloadHash"]["S"],
+        facts=FactsDigest(item["payloadHash"]["S"], groups),
         ttl=int(item["ttl"]["N"]) if status is Status.COMPLETED else 0,
         owner=int(item.get("owner", {"N": "0"})["N"]),
         lease_until=float(item.get("leaseUntil", {"N": "0"})["N"]),
@@ -63,7 +64,7 @@ def completed_item(completion: Completion, now: float) -> Item:
     item: Item = {
         **_identity(completion.key),
         "status": {"S": Status.COMPLETED.value},
-        "payloadHash": {"S": completion.payload_hash},
+        **facts_attributes(completion.facts),
         "processedAt": {"S": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")},
         "ttl": {"N": str(int(now) + COMPLETED_TTL_SECONDS)},
     }
@@ -72,7 +73,7 @@ def completed_item(completion: Completion, now: float) -> Item:
     return item
 
 
-def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
+def claimed_item(key: SaleKey, facts: FactsDigest, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
     """Return the item of a sale's first attempt.
 
     It has no ``ttl``: if a claim could expire, a repeat of a sale whose writer died between the commit and the
@@ -81,12 +82,18 @@ def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now
     return {
         **_identity(key),
         "status": {"S": Status.IN_PROGRESS.value},
-        "payloadHash": {"S": payload_hash},
+        **facts_attributes(facts),
         "owner": {"N": str(attempt_id)},
         "leaseUntil": lease_until(now, lease_seconds),
         "baseSnapshotId": {"N": str(pin)},
         "attempts": {"L": [{"N": str(attempt_id)}]},
     }
+
+
+def facts_attributes(facts: FactsDigest) -> Item:
+    """Return the digest of a sale's facts as attributes."""
+    groups = {name: {"S": digest} for name, digest in facts.groups.items()}
+    return {"payloadHash": {"S": facts.payload_hash}, "factHashes": {"M": groups}}
 
 
 def lease_until(now: float, lease_seconds: float) -> Item:

@@ -53,11 +53,11 @@ CONSISTENT = {"missing_rows", "doubled_rows", "missing_items", "divergent", "ope
 
 
 def completed(sale: Sale) -> StoredClaim:
-    return claim_of_item(completed_item(Completion(sale.key, sale.payload_hash, 1), NOW))
+    return claim_of_item(completed_item(Completion(sale.key, sale.facts, 1), NOW))
 
 
 def in_progress(sale: Sale) -> StoredClaim:
-    return claim_of_item(claimed_item(sale.key, sale.payload_hash, 7, -1, NOW, lease_seconds=60))
+    return claim_of_item(claimed_item(sale.key, sale.facts, 7, -1, NOW, lease_seconds=60))
 
 
 def report(
@@ -242,7 +242,7 @@ def test_an_open_claim_without_a_row_is_not_a_missing_row() -> None:
 
 
 def test_a_released_claim_is_listed_and_consistent() -> None:
-    claim = claimed_item(OTHER.key, OTHER.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
+    claim = claimed_item(OTHER.key, OTHER.facts, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
     found = report(claims=[claim_of_item(claim)])
     assert found.consistent
     assert found.released_claims == ["carousel-labs/SALE-2"]
@@ -250,7 +250,7 @@ def test_a_released_claim_is_listed_and_consistent() -> None:
 
 
 def test_a_released_claim_of_a_landed_sale_is_open() -> None:
-    claim = claimed_item(SALE.key, SALE.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
+    claim = claimed_item(SALE.key, SALE.facts, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
     assert findings(report(claims=[claim_of_item(claim)])) == {"open_claims": ["carousel-labs/SALE-1"]}
 
 

@@ -23,7 +23,7 @@ from tests.builders import embedding, sale
 from tests.scale import verify_million
 
 SALE = sale(embedding=embedding(8), vendor_id="vendor")
-CLAIM = claimed_item(SALE.key, SALE.payload_hash, 7, 3, 1000.0, lease_seconds=60)
+CLAIM = claimed_item(SALE.key, SALE.facts, 7, 3, 1000.0, lease_seconds=60)
 
 
 class ConditionFailed(Exception):
