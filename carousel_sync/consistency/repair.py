@@ -48,7 +48,7 @@ WRONG_ROW: Final = "the row is wrong: columns that are derived from others (seas
 DOUBLED: Final = "the table has more than one row of the sale; keep one row first (carousel-sync dedupe)"
 OTHER_FACTS: Final = "the claim has other facts than the row; the next delivery of its event shows which are right"
 ROW_IS_GONE: Final = "the row was removed while this command ran; verify again"
-UNREADABLE: Final = "the claim can't be read: something other than the function wrote it"
+UNREADABLE: Final = "the claim can't be read: something other than the function wrote it; see docs/repair.md"
 
 
 @dataclass

@@ -93,9 +93,8 @@ def _claims(target: Target, progress: Show) -> Iterator[StoredClaim]:
         progress,
         "the guard",
         TableName=target.settings.guard_table,
-        ProjectionExpression="tenantId, eventId, leaseUntil, #status",
         # The guard may also hold claims on events of other types.
-        **condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE}), {"#status": "status"}),
+        **condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE})),
     )
     return (claim_of_item(item) for item in scan)
 

@@ -254,6 +254,14 @@ def test_a_released_claim_of_a_landed_sale_is_open() -> None:
     assert findings(report(claims=[claim_of_item(claim)])) == {"open_claims": ["carousel-labs/SALE-1"]}
 
 
+@pytest.mark.parametrize("missing", ["status", "payloadHash", "ttl"])
+def test_a_claim_that_cannot_be_read_is_open(missing: str) -> None:
+    item = completed_item(Completion(SALE.key, SALE.facts, 1), NOW)
+    del item[missing]
+    (open_claim,) = report(claims=[claim_of_item(item)]).open_claims
+    assert SALE.sale_id in open_claim
+
+
 def test_a_row_that_landed_later_is_not_missing() -> None:
     found = report(rows=[OTHER], items=[item_of(SALE), item_of(OTHER)], claims=[completed(SALE), completed(OTHER)])
     assert findings(found.without([])) == {"missing_rows": ["carousel-labs/SALE-1"]}
