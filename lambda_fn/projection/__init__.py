@@ -1,0 +1,1 @@
+"""The projection in DynamoDB: one item per sale, for look-ups."""

@@ -18,7 +18,6 @@ from lambda_fn.ports import (
     Metric,
     NotClaimed,
     NotKnownToHaveLanded,
-    Unreadable,
 )
 from lambda_fn.sale import FactsDigest
 from lambda_fn.sync_sales import Completed, Unresolved
@@ -171,12 +170,6 @@ def test_a_taken_over_sale_with_an_item_is_not_resolved() -> None:
 def test_a_sale_with_an_item_whose_guard_could_not_be_completed_is_unresolved() -> None:
     ports = Ports(stored={"a": sale(sale_id="a")}, not_completed={"a"})
     assert ports.sync("a") == {"a": NOT_WRITTEN}
-
-
-def test_a_sale_with_an_unreadable_item_is_given_back_and_the_others_land() -> None:
-    ports = Ports(stored={"a": Unreadable("the item can't be read")})
-    assert ports.sync("a", "b") == {"a": Unresolved("the item can't be read"), "b": LANDED["b"]}
-    assert (ports.rows, ports.completed) == ({"b"}, {"b"})
 
 
 # --- 5. resolve ------------------------------------------------------------------------------------------------------

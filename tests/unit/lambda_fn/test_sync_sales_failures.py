@@ -135,6 +135,12 @@ def test_a_crash_leaves_no_item_without_a_row_and_no_completed_guard_without_an_
     assert ports.completed - {"e"} <= ports.items
 
 
+def test_a_sale_with_an_unreadable_item_is_given_back_and_the_others_land() -> None:
+    ports = Ports(stored={"a": Unreadable("the item can't be read")})
+    assert ports.sync("a", "b") == {"a": Unresolved("the item can't be read"), "b": LANDED["b"]}
+    assert (ports.rows, ports.completed) == ({"b"}, {"b"})
+
+
 # --- any combination -------------------------------------------------------------------------------------------------
 
 SALE_IDS = ("a", "b", "c", "d")
