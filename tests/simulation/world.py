@@ -23,7 +23,7 @@ from lambda_fn.projection.item import projection_key
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import FactsDigest, Sale, SaleKey, facts_digest
-from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.dynamodb import IGNORED_BY_TTL_SECONDS, FakeDynamoDB
 from tests.simulation.process import Process, Request, TimedOut
 
 GUARD = guard_table("guard")
@@ -200,6 +200,8 @@ class World:
                 found.append(f"sale {key.sale_id} has an ITEM and no row")
             if key in self.rejected:
                 found.append(f"sale {key.sale_id} is REJECTED, although no event contradicts another")
+            if has_item and expected.projection_expires_at < self.wall - IGNORED_BY_TTL_SECONDS:
+                found.append(f"sale {key.sale_id} has an ITEM that DynamoDB never deletes")
             if (
                 completed
                 and not has_item
