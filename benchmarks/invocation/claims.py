@@ -79,7 +79,7 @@ def _claims(table: str, endpoint: str) -> dict[str, Claim]:
     guard = DynamoDBGuard(Batches(client, guard_table(table), retry, threads), clock, retry)
 
     def put(sale: Sale) -> dict[str, Any]:
-        item = claimed_item(sale.key, sale.payload_hash, new_attempt_id(), NO_SNAPSHOT, clock.now(), _LEASE_SECONDS)
+        item = claimed_item(sale.key, sale.facts, new_attempt_id(), NO_SNAPSHOT, clock.now(), _LEASE_SECONDS)
         return {"TableName": table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
 
     def in_batches(sales: Sequence[Sale]) -> object:

@@ -70,7 +70,7 @@ def measure(embedding: int) -> SaleSizes:
     gsi1 = [{name: value for name, value in item.items() if name not in LEFT_OUT_OF_GSI1} for item in items]
     gsi2 = [item if "GSI2PK" in item else {} for item in items]
     one_file, _ = parquet_file(arrow_table(sales, current_schema()))
-    completions = [completed_item(Completion(sale.key, sale.payload_hash, _ID), 0.0) for sale in sales]
+    completions = [completed_item(Completion(sale.key, sale.facts, _ID), 0.0) for sale in sales]
     return SaleSizes(
         event_bytes=fmean(len(orjson.dumps(envelope)) for envelope in envelopes),
         row_bytes=len(one_file) / len(sales),
@@ -99,7 +99,7 @@ def _sale(envelope: dict[str, Any]) -> Sale:
 
 
 def _claim_bytes(sale: Sale) -> int:
-    claim = claimed_item(sale.key, sale.payload_hash, _ID, _ID, 0.0, 0.0)
+    claim = claimed_item(sale.key, sale.facts, _ID, _ID, 0.0, 0.0)
     attempts = len("attempts") + _LIST_OF_ONE_ID_BYTES
     return item_size_bytes({name: value for name, value in claim.items() if name != "attempts"}) + attempts
 

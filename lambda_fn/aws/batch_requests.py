@@ -260,6 +260,14 @@ class Batches:
             self._throttled(requests)
 
 
+def unreadable(table: KeyedTable, item: Item) -> str:
+    """Return the cause for a sale whose item can't be parsed."""
+    return (
+        f"DynamoDB table {table.name}: the item with key {table.key_of(item)} can't be read; something other than the "
+        "function has changed it. The affected sale stays in the queue. See: carousel-sync verify --repair"
+    )
+
+
 def refused(table: str, action: str, error: object) -> StoreUnavailable:
     """Return the error for a refusal that a retry cannot fix."""
     return StoreUnavailable(

@@ -55,7 +55,7 @@ def item_of(sale: Sale) -> Item:
 
 
 def sale_of(item: Item) -> Sale:
-    """Return the sale that an item holds. Raises KeyError when the item has no value for a required field."""
+    """Return the sale that an item holds. Raises KeyError, ValueError or ArithmeticError if it can't be read."""
     return Sale(
         **{
             attribute: read(item[name][data_type])
