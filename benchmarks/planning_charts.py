@@ -92,11 +92,16 @@ def metadata_by_commit_rate() -> str:
     return svg(chart.properties(width=WIDTH, height=340), title, description)
 
 
-def draw(folder: Path) -> None:
-    """Draw both charts into the folder."""
+def draw(folder: Path) -> list[Path]:
+    """Draw both charts into the folder, and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cost-by-component.svg").write_text(cost_by_component(month(EMBEDDING)), encoding="utf-8")
-    (folder / "metadata-size.svg").write_text(metadata_by_commit_rate(), encoding="utf-8")
+    charts = {
+        "cost-by-component.svg": cost_by_component(month(EMBEDDING)),
+        "metadata-size.svg": metadata_by_commit_rate(),
+    }
+    for name, chart in charts.items():
+        (folder / name).write_text(chart, encoding="utf-8")
+    return [folder / name for name in charts]
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from statistics import median
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.append.writers import plain_rows, plain_table
 from benchmarks.measuring import Bench, paired_ratio
@@ -44,59 +45,79 @@ class Work:
     conflicts: int
 
 
+@dataclass
+class Totals:
+    """The work of some writers in all repetitions."""
+
+    rates: list[float] = field(default_factory=list)
+    """Commits per second of each repetition."""
+    appends: int = 0
+    failed: int = 0
+    conflicts: int = 0
+
+
 def eight_writers(bench: Bench) -> list[Row]:
     """Let one writer append, then eight, ours and pyiceberg's."""
-    rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in _APPENDS for n in (1, WRITERS)}
-    failed = dict.fromkeys(_APPENDS, 0)
-    conflicts = 0
-    repetitions = bench.repetitions(3)
-    bench.step(f"starting {WRITERS} processes")
-    bench.emulator.delay(DELAY_MILLISECONDS)
-    with WriterPool() as pool:
-        for number in range(repetitions):
-            # pyiceberg's figure has no target and takes long to measure: once is enough.
-            for name in list(_APPENDS)[: 1 if number else 2]:
-                for writers in (1, WRITERS):
-                    bench.step(f"{name}, {writers} writers: {number + 1} of {repetitions}")
-                    work = pool.run(bench.emulator.create_stores(), bench.emulator.proxy, name, writers)
-                    rates[name, writers].append(_commits_per_second(work))
-                    failed[name] += sum(each.failed for each in work)
-                    conflicts += sum(each.conflicts for each in work)
-    bench.emulator.delay(0)
-    plain_appends = APPENDS * len(rates["plain", WRITERS])
+    totals = _measure(bench)
+    alone, ours = totals["ours", 1], totals["ours", WRITERS]
+    plain_alone, plain = totals["plain", 1], totals["plain", WRITERS]
+    failed = alone.failed + ours.failed
     bench.note(
         f"{WRITERS} writers",
-        conflicts_for_each_append=round(conflicts / repetitions / APPENDS, 2),
-        ours_failed=failed["ours"],
-        plain_failed=f"{failed['plain']} of {plain_appends}",
+        conflicts_for_each_append=round(ours.conflicts / ours.appends, 2),
+        ours_failed=failed,
+        plain_failed=f"{plain.failed} of {plain.appends}",
     )
-    share = paired_ratio(rates["ours", WRITERS], rates["ours", 1])
+    share = paired_ratio(ours.rates, alone.rates)
     return [
         Row(
             f"{WRITERS} writers on one table; anchor: one writer",
             "commits/s",
-            rates["ours", WRITERS],
-            rates["ours", 1],
+            ours.rates,
+            alone.rates,
             share,
             f">= {MIN_SHARE} x, every append lands",
-            share >= MIN_SHARE and not failed["ours"],
+            share >= MIN_SHARE and not failed,
         ),
         Row(
             f"{WRITERS} writers on one table that do not land; anchor: Table.append",
             "% of appends",
-            [100 * failed["ours"] / (APPENDS * repetitions)],
-            [100 * failed["plain"] / plain_appends],
+            [100 * ours.failed / ours.appends],
+            [100 * plain.failed / plain.appends],
             target="0",
-            met=not failed["ours"],
+            met=not failed,
         ),
         Row(
             f"{WRITERS} writers on one table, Table.append; anchor: one of them",
             "commits/s",
-            rates["plain", WRITERS],
-            rates["plain", 1],
-            median(rates["plain", WRITERS]) / median(rates["plain", 1]),
+            plain.rates,
+            plain_alone.rates,
+            median(plain.rates) / median(plain_alone.rates),
         ),
     ]
+
+
+def _measure(bench: Bench) -> dict[tuple[str, int], Totals]:
+    """Return the totals by the name of the append and the number of writers."""
+    totals = {(name, writers): Totals() for name in _APPENDS for writers in (1, WRITERS)}
+    repetitions = bench.repetitions(3)
+    bench.step(f"starting {WRITERS} processes")
+    bench.emulator.delay(DELAY_MILLISECONDS)
+    with _writer_processes() as executor:
+        for number in range(repetitions):
+            for (name, writers), total in totals.items():
+                if number and name == "plain":
+                    continue  # It has no target and takes long to measure: once is enough.
+                bench.step(f"{name}, {writers} writers: {number + 1} of {repetitions}")
+                arguments = (bench.emulator.create_stores(), bench.emulator.proxy, name, writers)
+                tasks = [executor.submit(_write, *arguments) for _ in range(writers)]
+                work = [task.result(_TIMEOUT_SECONDS) for task in tasks]
+                total.rates.append(_commits_per_second(work))
+                total.appends += sum(each.landed + each.failed for each in work)
+                total.failed += sum(each.failed for each in work)
+                total.conflicts += sum(each.conflicts for each in work)
+    bench.emulator.delay(0)
+    return totals
 
 
 def _commits_per_second(work: Sequence[Work]) -> float:
@@ -104,38 +125,26 @@ def _commits_per_second(work: Sequence[Work]) -> float:
     return sum(each.landed for each in work) / seconds
 
 
-class WriterPool:
-    """Processes that are ready before the clock starts."""
-
-    def __enter__(self) -> WriterPool:
-        context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(WRITERS, _initialise, (context.Barrier(WRITERS),))
-        self._pool.starmap(_wait_for_all, [()] * WRITERS, chunksize=1)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.terminate()
-        self._pool.join()
-
-    def run(self, stores: Stores, endpoint: str, name: str, writers: int) -> list[Work]:
-        """Let some of the processes append at the same time."""
-        arguments = [(stores, endpoint, name, writers)] * writers
-        return self._pool.starmap_async(_write, arguments, chunksize=1).get(_TIMEOUT_SECONDS)
+@contextmanager
+def _writer_processes() -> Iterator[ProcessPoolExecutor]:
+    """Start the processes, and wait until all are ready."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WRITERS, context, _initialise, (context.Barrier(WRITERS),)) as executor:
+        wait([executor.submit(_wait_for_all) for _ in range(WRITERS)], _TIMEOUT_SECONDS)
+        yield executor
 
 
-_shared: Final[dict[str, Any]] = {}
+_barriers: Final[list[Barrier]] = []
 
 
 def _initialise(barrier: Barrier) -> None:
     logging.disable()  # pyiceberg logs each of its retries.
-    _shared["barrier"] = barrier
+    _barriers.append(barrier)
 
 
 def _wait_for_all() -> None:
     """Wait until every process has arrived, so that none of them takes two tasks."""
-    _shared["barrier"].wait(_TIMEOUT_SECONDS)
+    _barriers[0].wait(_TIMEOUT_SECONDS)
 
 
 def _write(stores: Stores, endpoint: str, name: str, writers: int) -> Work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import mean, median
 from typing import Final
 
@@ -38,38 +39,30 @@ def commit_by_commit(bench: Bench) -> list[Row]:
 
     plain = _cpu_milliseconds(bench, "Table.append", plain_append, plain_commits)
     bench.chart_data.curves = {"ours": _curve(ours), "pyiceberg Table.append": _curve(plain)}
-
-    def row(name: str, ours: float, anchor: float, ratio: float, target: str = "", met: bool | None = None) -> Row:
-        return Row(name, "ms", [ours], [anchor], ratio, target, met)
-
     early, late = _at(ours, EARLY), _at(ours, commits)
     with_merges = mean(ours[commits - LAST : commits])
-    plain_early, plain_late = _at(plain, EARLY), _at(plain, plain_commits)
-    our_late = _at(ours, plain_commits)
-    growth = late / early
+    plain_early, plain_late, our_late = _at(plain, EARLY), _at(plain, plain_commits), _at(ours, plain_commits)
+    growth = _row(f"growth, ours: CPU of commit {commits:,}; anchor: of commit {EARLY}", late, early, late / early)
     return [
-        row(
-            f"growth, ours: CPU of commit {commits:,}; anchor: of commit {EARLY}",
-            late,
-            early,
-            growth,
-            f"<= {MAX_GROWTH:.0f} x",
-            growth <= MAX_GROWTH,
-        ),
-        row(
+        replace(growth, target=f"<= {MAX_GROWTH:.0f} x", met=late / early <= MAX_GROWTH),
+        _row(
             f"growth, ours: CPU of one of the last {LAST} commits, merging included; anchor: of commit {EARLY}",
             with_merges,
             early,
             with_merges / early,
         ),
-        row(
+        _row(
             f"growth, Table.append: CPU of commit {plain_commits}; anchor: of commit {EARLY}",
             plain_late,
             plain_early,
             plain_late / plain_early,
         ),
-        row(f"CPU of commit {plain_commits}: ours; anchor: Table.append", our_late, plain_late, plain_late / our_late),
+        _row(f"CPU of commit {plain_commits}: ours; anchor: Table.append", our_late, plain_late, plain_late / our_late),
     ]
+
+
+def _row(name: str, figure: float, anchor: float, ratio: float) -> Row:
+    return Row(name, "ms", [figure], [anchor], ratio)
 
 
 def _cpu_milliseconds(bench: Bench, name: str, append: Append, commits: int) -> list[float]:
