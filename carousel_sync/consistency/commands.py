@@ -20,7 +20,6 @@ from carousel_sync.command_line.console import (
     command_for,
     print_json,
     readable_errors,
-    spinner,
     stderr,
     stdout,
     working_on,
@@ -72,7 +71,7 @@ def verify(
 
 
 def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
-    with spinner("Reading the Iceberg table again") as progress, readable_file_errors():
+    with working_on("Reading the Iceberg table again") as progress, readable_file_errors():
 
         def show_files(done: int, total: int) -> None:
             progress(f"Repairing what was found: {done:,} of {total:,} files of the table")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import command_for, spinner, stderr, stdout
+from carousel_sync.command_line.console import command_for, stderr, stdout, working_on
 from carousel_sync.consistency.compare import Report, key_of
 from carousel_sync.consistency.repair import Repairs
 from carousel_sync.consistency.verify import verify_target
@@ -76,7 +76,7 @@ _REPAIRS: Final = (
 
 def verify_with_progress(target: Target, only: Collection[str] | None = None) -> Report:
     """Do what :func:`.verify.verify_target` does, with progress and warnings on standard error."""
-    with spinner("Reading the Iceberg table") as progress:
+    with working_on("Reading the Iceberg table") as progress:
         return verify_target(target, only, progress=progress, warn=lambda text: stderr.print(text, style="yellow"))
 
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from more_itertools import constrained_batches
 
-from carousel_sync.aws.buffer_queue import buffer_queue_url
+from carousel_sync.aws.buffer_queue import buffer_queue_url, depth
 from carousel_sync.aws.target import Target
 from carousel_sync.dead_letters.letters import Letter
-from carousel_sync.dead_letters.queue import BATCH_LIMIT, Scan, scanning, state_of
+from carousel_sync.dead_letters.queue import BATCH_LIMIT, Scan, scanning
 
 # Amazon SQS Developer Guide, "Message quotas": bytes per request.
 BATCH_LIMIT_BYTES: Final = 1_048_576
@@ -67,7 +67,7 @@ class Redrive:
         Raises botocore's errors when SQS can't be reached or refuses a request. Running it again is safe.
         """
         url = buffer_queue_url(self._target)
-        started = state_of(self._target).now
+        started = depth(self._target, self._target.settings.dead_letter_queue_url).read_at
         while True:
             sent_before = self.result.sent.total()
             self.result.kept, self.result.newer = Counter(), 0

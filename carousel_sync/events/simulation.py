@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from carousel_sync.aws.event_bus import BusEvent, EventBus, batches, instant_of
+from carousel_sync.aws.event_bus import BusEvent, EventBus, batches
 from carousel_sync.events.generate import GeneratedEvent, Recipe, Role, generate
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.runtime.retry import Clock, SystemClock
@@ -62,7 +62,10 @@ def send_all(
     """
     clock = clock or SystemClock()
     started, sent = clock.monotonic(), 0
-    events = ((event, _bus_event(event)) for event in generate(recipe))
+    events = (
+        (event, BusEvent.of(event.envelope, orjson.dumps(event.envelope["detail"]).decode()))
+        for event in generate(recipe)
+    )
     for batch in batches(events, lambda pair: pair[1].size_bytes):
         bus.put([bus_event for _, bus_event in batch])
         yield [event for event, _ in batch]
@@ -88,13 +91,3 @@ def write_all(recipe: Recipe, path: Path) -> Iterator[GeneratedEvent]:
             f"{path} can't be written: {error.strerror}. It holds up to {written} of {recipe.count} events; delete it, "
             "or run the command again to overwrite it."
         ) from error
-
-
-def _bus_event(event: GeneratedEvent) -> BusEvent:
-    envelope = event.envelope
-    return BusEvent(
-        source=envelope["source"],
-        detail_type=envelope["detail-type"],
-        detail=orjson.dumps(envelope["detail"]).decode(),
-        time=instant_of(envelope["time"]),
-    )
