@@ -58,12 +58,9 @@ class ConditionalWrites:
 
     def delete_item(self, read: Item) -> bool:
         """Delete a look-up item."""
-        return self._try(
-            self._client.delete_item,
-            TableName=self._projection,
-            Key={name: read[name] for name in _KEY},
-            **condition_parameters(_CONDITION, _item_unchanged(read)),
-        )
+        key = {name: read[name] for name in _KEY}
+        unchanged = condition_parameters(_CONDITION, _item_unchanged(read))
+        return self._try(self._client.delete_item, TableName=self._projection, Key=key, **unchanged)
 
     def complete_claim(self, read: GuardItem, completed: Item) -> bool:
         """Replace an open claim with its completion."""

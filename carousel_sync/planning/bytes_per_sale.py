@@ -70,20 +70,19 @@ def measure(embedding: int) -> SaleSizes:
     gsi1 = [{name: value for name, value in item.items() if name not in LEFT_OUT_OF_GSI1} for item in items]
     gsi2 = [item if "GSI2PK" in item else {} for item in items]
     one_file, _ = parquet_file(arrow_table(sales, current_schema()))
-    claims = [_claim_bytes(sale) for sale in sales]
-    completions = [item_size_bytes(completed_item(Completion(sale.key, sale.payload_hash, _ID), 0.0)) for sale in sales]
+    completions = [completed_item(Completion(sale.key, sale.payload_hash, _ID), 0.0) for sale in sales]
     return SaleSizes(
         event_bytes=fmean(len(orjson.dumps(envelope)) for envelope in envelopes),
         row_bytes=len(one_file) / len(sales),
         item_bytes=fmean(map(item_size_bytes, items)),
         gsi1_bytes=fmean(map(item_size_bytes, gsi1)),
         gsi2_bytes=fmean(map(item_size_bytes, gsi2)),
-        guard_bytes=fmean(completions),
+        guard_bytes=fmean(map(item_size_bytes, completions)),
         item_units=_mean_units(items),
         gsi1_units=_mean_units(gsi1),
         gsi2_units=_mean_units(gsi2),
-        claim_units=fmean(map(write_units, claims)),
-        completion_units=fmean(map(write_units, completions)),
+        claim_units=fmean(write_units(_claim_bytes(sale)) for sale in sales),
+        completion_units=_mean_units(completions),
     )
 
 

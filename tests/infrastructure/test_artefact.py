@@ -84,7 +84,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "carousel_sync.release",
+        "carousel_sync.release.commands",
         "build",
         "--json",
         "--out",
@@ -125,7 +125,7 @@ def test_every_library_is_for_the_functions_processor(built: Artefact) -> None:
 
 @pytest.mark.engine
 def test_every_line_of_the_list_matches_files(built: Artefact) -> None:
-    assert [removal.line.pattern for removal in built.removals if not removal.files] == []
+    assert [removal.pattern for removal in built.removals if not removal.files] == []
 
 
 @pytest.mark.engine
@@ -208,7 +208,7 @@ def test_each_line_is_unique_and_has_a_reason() -> None:
 
 def test_the_document_contains_the_list() -> None:
     assert as_markdown() in DOCUMENT.read_text(), (
-        "python -m carousel_sync.release reasons prints the table for the document"
+        "python -m carousel_sync.release.commands reasons prints the table for the document"
     )
 
 
