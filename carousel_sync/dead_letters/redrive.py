@@ -38,8 +38,8 @@ class Redriven:
 
     ``sent`` and ``kept`` count letters by reason; a dry run counts in ``sent`` what it would send. ``not_deleted`` are
     ids of letters that were sent but could not be deleted; sent again, they are duplicates. ``refused`` has the reason
-    why a letter could not be sent, by id. ``newer`` is the number of letters that arrived meanwhile. ``unknown`` are the
-    selected ids that no letter had.
+    why a letter could not be sent, by id. ``newer`` is the number of letters that arrived meanwhile. ``unknown`` are
+    the selected ids that no letter had.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
