@@ -78,8 +78,8 @@ def send_all(
 def write_all(recipe: Recipe, path: Path) -> Iterator[GeneratedEvent]:
     """Write the events to a file as JSON Lines, and yield each one once it is written.
 
-    Raises ConfigurationError when the disk is too small for the events, and leaves the file as it is. Also raises it when
-    the file can't be written, which may then hold a part of the events.
+    Raises ConfigurationError when the disk is too small for the events, and leaves the file as it is. Also raises it
+    when the file can't be written, which may then hold a part of the events.
     """
     written = 0
     try:
