@@ -99,11 +99,9 @@ def interrupted_by_signals() -> Iterator[None]:
 def command_for(target: Target, *words: str, arguments: Sequence[str] = ()) -> str:
     """Return a command for people to copy, such as ``carousel-sync verify --repair --stage prod``.
 
-    The target's stage and ``--local`` follow the words, and the arguments follow those.
+    The options that select the target follow the words, and the arguments follow those. The stage is always named: the
+    shell that runs the command may have another one in its environment.
     """
-    options = [] if target.stage == DEFAULT_STAGE else ["--stage", target.stage]
-    if target.is_local:
-        options.append("--local")
     # After two dashes, an argument that begins with a dash is not an option.
     dashes = ["--"] if any(argument.startswith("-") for argument in arguments) else []
-    return shlex.join(["carousel-sync", *words, *options, *dashes, *arguments])
+    return shlex.join(["carousel-sync", *words, *target.flags.split(), *dashes, *arguments])

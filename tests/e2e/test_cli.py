@@ -172,7 +172,7 @@ def test_verify_repairs_a_missing_item(run: Run, filled: LocalStack) -> None:
         client.delete_item(**address)
         found = run("verify", "--repair")
         assert found.returncode == 1
-        assert "carousel-sync verify --repair --yes --local" in found.stdout
+        assert "carousel-sync verify --repair --yes --stage dev --local" in found.stdout
         assert "Item" not in client.get_item(**address)
         done = json.loads(succeeded(run("verify", "--repair", "--yes", "--json")))
         assert done["repair"]["items_written"] == ["carousel-labs/SALE-1767052800000-8d874118"]

@@ -105,16 +105,17 @@ def test_the_number_of_changes() -> None:
 @pytest.mark.parametrize(
     ("tenant", "sale_id", "where", "command"),
     [
-        ("tenant", "sale", ("dev", False), "carousel-sync dedupe tenant sale"),
+        ("tenant", "sale", ("dev", False), "carousel-sync dedupe --stage dev tenant sale"),
         ("tenant", "sale", ("prod", True), "carousel-sync dedupe --stage prod --local tenant sale"),
-        ("o'neill", "a b", ("dev", False), "carousel-sync dedupe 'o'\"'\"'neill' 'a b'"),
-        ("-t", "sale", ("dev", False), "carousel-sync dedupe -- -t sale"),
+        ("o'neill", "a b", ("dev", False), "carousel-sync dedupe --stage dev 'o'\"'\"'neill' 'a b'"),
+        ("-t", "sale", ("dev", False), "carousel-sync dedupe --stage dev -- -t sale"),
     ],
 )
 def test_the_command_that_keeps_one_row(tenant: str, sale_id: str, where: tuple[str, bool], command: str) -> None:
     row = sale_of_row(sale(tenant_id=tenant, sale_id=sale_id))
     report = compare([row, row], [], [], 0.0)
-    target = cast("Target", SimpleNamespace(stage=where[0], is_local=where[1]))
+    flags = f"--stage {where[0]}" + (" --local" if where[1] else "")
+    target = cast("Target", SimpleNamespace(flags=flags))
     assert dedupe_commands(report, target) == [command]
 
 

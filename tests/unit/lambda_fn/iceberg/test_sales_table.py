@@ -312,19 +312,20 @@ def test_a_commit_that_was_not_sent_is_no_conflict_and_needs_no_judgement() -> N
 
 
 @pytest.mark.parametrize(
-    ("last", "seconds", "result"),
+    ("last", "seconds", "result", "judgements"),
     [
-        (NotSent("storage"), 7.0, NotKnownToHaveLanded(GiveUp.STAGING_FAILED)),
-        (LOST, 4.5, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME, conflicts=1)),
-        (LOST, 3.9, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME)),
+        (NotSent("storage"), 7.0, NotKnownToHaveLanded(GiveUp.STAGING_FAILED), 0),
+        (LOST, 4.5, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME, conflicts=1), 1),
+        (LOST, 3.9, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME), 0),
     ],
 )
 def test_an_append_that_runs_out_of_time_makes_the_next_attempt_load_the_head(
-    last: CommitResult[State], seconds: float, result: NotKnownToHaveLanded
+    last: CommitResult[State], seconds: float, result: NotKnownToHaveLanded, judgements: int
 ) -> None:
     store = Store([FIRST], [last])
     sales = store.table()
     assert sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon(seconds)) == result
+    assert store.calls.count("load, knowing 1") == judgements
     sales.begin(ANOTHER, store.soon())
     assert store.calls[-1] == "load, knowing None"
 
