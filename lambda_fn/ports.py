@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypedDict, Unpack
+from typing import Final, Protocol, TypedDict, Unpack
 
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import FactsDigest, Sale, SaleKey
@@ -282,6 +282,10 @@ class DeadLetters(Protocol):
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
+
+
+MAX_IDS_PER_LINE: Final = 1000
+"""Three lists of this many ids of the greatest length take half of the 1 MB that a line in CloudWatch Logs may have."""
 
 
 class LogKeys(TypedDict, total=False):

@@ -11,8 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from more_itertools import chunked
+
 from lambda_fn.errors import ColumnsMissing, StoreUnavailable
 from lambda_fn.ports import (
+    MAX_IDS_PER_LINE,
     AlreadyCompleted,
     AppendAttempt,
     Claimed,
@@ -165,6 +168,8 @@ class SyncSales:
         results = self.guard.claim(sales, attempt.attempt_id, attempt.pin, lease_seconds, deadline)
         takeovers = sum(isinstance(result, Claimed) and bool(result.earlier_attempts) for result in results.values())
         self.telemetry.measure(Metric.TAKEOVERS, takeovers)
+        if takeovers:
+            self.telemetry.info("[CarouselSync] Sales taken over", attempt_id=attempt.attempt_id, takeovers=takeovers)
         return {sale.key: results[sale.key] for sale in sales}
 
     def _stage(self, attempt: AppendAttempt, sales: Sequence[Sale]) -> None:
@@ -231,6 +236,7 @@ class SyncSales:
         self.telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)
         self.telemetry.info(
             "[CarouselSync] S3 Tables write successful",
+            attempt_id=attempt.attempt_id,
             snapshot_id=result.snapshot_id,
             count=len(missing),
             conflicts=result.conflicts,
@@ -248,9 +254,10 @@ class SyncSales:
         self, completions: Sequence[Completion], attempt_id: int, deadline: Deadline
     ) -> Mapping[SaleKey, Completed]:
         completed = self.guard.complete(completions, deadline)
-        if completed:
-            sale_ids = sorted(key.sale_id for key in completed)
-            self.telemetry.info("[IdempotencyManager] Event marked as processed", sale_ids=sale_ids)
+        for sale_ids in chunked(sorted(key.sale_id for key in completed), MAX_IDS_PER_LINE):
+            self.telemetry.info(
+                "[IdempotencyManager] Event marked as processed", attempt_id=attempt_id, sale_ids=sale_ids
+            )
         return {
             completion.key: Completed(completion.facts, by_this_attempt=completion.snapshot_id == attempt_id)
             for completion in completions

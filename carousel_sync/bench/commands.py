@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from carousel_sync.aws.target import Target
+from carousel_sync.bench import limits
 from carousel_sync.bench.figures import Figures, Setup
 from carousel_sync.bench.load import Tally
 from carousel_sync.bench.local_run import recipe_of, run_benchmark
@@ -68,7 +69,9 @@ def local(
         events, concurrency, batch_size, embedding, duplicates, secrets.randbelow(SEEDS) if seed is None else seed
     )
     with readable_errors():
-        recipe_of(setup)  # Reports an impossible recipe before anything is started.
+        # Report what is impossible before anything is started.
+        limits.check(setup, report)
+        recipe_of(setup)
     folder = Path(tempfile.mkdtemp(prefix="carousel-bench-"))
     with readable_errors(), interrupted_by_signals():
         try:

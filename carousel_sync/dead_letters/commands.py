@@ -16,7 +16,7 @@ from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.dead_letters.formatting import pretty, printable
-from carousel_sync.dead_letters.queue import find, scanning
+from carousel_sync.dead_letters.queue import find, not_found, scanning
 from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
 CHARACTERS_SHOWN: Final = 100
@@ -101,6 +101,9 @@ def show(
 
 @app.command()
 def redrive(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Send only the letters with these ids.")
+    ] = None,
     reason: ReasonOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many events.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the events that would be sent.")] = False,
@@ -108,15 +111,17 @@ def redrive(
     local: console.LocalOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Send events back to the buffer queue, to be processed again.
+    """Send events back to the buffer queue, to be processed again: those with the ids, or with the reasons, or all.
 
     It can be interrupted and repeated at any time: an event is deleted here only after the buffer queue has accepted
     it, and a sale that is already stored is recognised as a duplicate. An event that is rejected again comes back here.
     """
+    if ids and (reason or limit):
+        raise typer.BadParameter("Give either ids, or --reason and --limit.", param_hint="ID")
     with console.readable_errors():
         target = resolve(stage, local)
         hidden = _hidden(target)
-        work = Redrive(target, Selection(_upper(reason), limit, dry_run))
+        work = Redrive(target, Selection(_upper(reason), limit, dry_run, frozenset(ids or ())))
         with (
             console.reporting(lambda: _left_behind(work.result, dry_run)),
             console.working_on("Sending dead letters back"),
@@ -131,6 +136,7 @@ def redrive(
             "arrived_meanwhile": result.newer,
             "not_deleted": result.not_deleted,
             "refused": result.refused,
+            "unknown": result.unknown,
             "hidden": hidden,
             "complete": result.complete,
         }
@@ -138,7 +144,7 @@ def redrive(
     else:
         _print_redriven(result, target, dry_run=dry_run)
         _warn_of_hidden(hidden)
-    if result.refused or result.not_deleted:
+    if result.refused or result.not_deleted or result.unknown:
         raise typer.Exit(console.EXIT_FAILED)
 
 
@@ -206,6 +212,9 @@ def _print_redriven(result: Redriven, target: Target, *, dry_run: bool) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+    for message_id in result.unknown:
+        console.stderr.print(not_found(message_id, target), style="red", markup=False, soft_wrap=True)
 
 
 def _warn_of_hidden(hidden: int) -> None:

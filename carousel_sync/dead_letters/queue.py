@@ -126,7 +126,12 @@ def find(target: Target, message_id: str) -> Letter:
             if letter.message_id == message_id:
                 return letter
     reader = f" {hidden} letters are hidden, because somebody else is reading the queue." if hidden else ""
-    raise LetterNotFound(
-        f"No visible dead letter has the id {message_id}.{reader} It may have been sent back, or deleted after the "
+    raise LetterNotFound(f"{not_found(message_id, target)}{reader}")
+
+
+def not_found(message_id: str, target: Target) -> str:
+    """Return a message for the operator: no visible letter has this id."""
+    return (
+        f"No visible dead letter has the id {message_id}. It may have been sent back, or deleted after the "
         f"retention period of 14 days. To list the ids: carousel-sync dlq list --json {target.flags}"
     )

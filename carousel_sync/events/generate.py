@@ -12,11 +12,13 @@ import random
 import uuid
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from carousel_sync.events.invalid_sales import DEFECTS, Defect, Detail
 from carousel_sync.events.product_catalogue import CATALOGUE
@@ -26,6 +28,10 @@ from lambda_fn.sale import EVENT_TYPE
 
 ACCOUNT: Final = "000000000000"
 SHARE_WITH_SALE_ID: Final = 0.7
+COUNT_LIMIT: Final = 10_000_000
+"""The order of the events is kept in memory."""
+TENANTS_LIMIT: Final = 10_000
+"""Each sale chooses among all tenants."""
 OLDEST_SALE_DAYS: Final = 150
 TYPICAL_SALE_DAYS: Final = 35
 MILLISECONDS: Final = 1000
@@ -68,6 +74,16 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.count < 1 or self.tenants < 1:
             raise ConfigurationError("--count and --tenants must be at least 1. Nothing was generated.")
+        if self.count > COUNT_LIMIT:
+            raise ConfigurationError(
+                f"--count is at most {COUNT_LIMIT:,}, because the order of the events is kept in memory. For more, run "
+                "the command several times with different seeds. Nothing was generated."
+            )
+        if self.tenants > TENANTS_LIMIT:
+            raise ConfigurationError(
+                f"--tenants is at most {TENANTS_LIMIT:,}, because each sale chooses among all of them. Nothing was "
+                "generated."
+            )
         if min(self.duplicates, self.invalid) < 0 or self.duplicates + self.invalid > 1 or self.sales < 1:
             raise ConfigurationError(
                 "--duplicates and --invalid are shares of --count (0.1 is a tenth), and must leave at least one valid "
@@ -112,6 +128,12 @@ def generate(recipe: Recipe) -> Iterator[GeneratedEvent]:
             if defect.contradicts and sales_so_far < CONTRADICTED_EVERY:
                 defect = next(defects)
             yield _invalid(recipe, number, defect, sales_so_far)
+
+
+def event_bytes(recipe: Recipe) -> int:
+    """Return the size of a typical event as JSON text, in bytes."""
+    (event,) = generate(replace(recipe, count=1, duplicates=0.0, invalid=0.0))
+    return len(orjson.dumps(event.envelope))
 
 
 def sale(recipe: Recipe, number: int) -> tuple[Detail, datetime]:

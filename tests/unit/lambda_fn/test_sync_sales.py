@@ -72,10 +72,10 @@ def test_what_is_logged_and_measured() -> None:
     assert ports.lines == [
         (
             "[CarouselSync] S3 Tables write successful",
-            {"snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
+            {"attempt_id": ATTEMPT, "snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
         ),
         ("[CarouselSync] DynamoDB write successful", {"count": 2}),
-        ("[IdempotencyManager] Event marked as processed", {"sale_ids": ["a", "b"]}),
+        ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
     ]
     assert ports.measured == {
         Metric.WAITING_FOR_COLUMN: 0,
@@ -331,7 +331,9 @@ def test_a_sale_whose_item_could_not_be_put_is_not_completed() -> None:
 def test_a_sale_whose_guard_could_not_be_completed_is_unresolved() -> None:
     ports = Ports(not_completed={"b"})
     assert ports.sync("a", "b") == {"a": LANDED["a"], "b": NOT_WRITTEN}
-    assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [{"sale_ids": ["a"]}]
+    assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [
+        {"attempt_id": ATTEMPT, "sale_ids": ["a"]}
+    ]
 
 
 # --- waiting for others ----------------------------------------------------------------------------------------------
