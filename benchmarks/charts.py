@@ -25,8 +25,9 @@ def bars(groups: Mapping[str, list[Row]], x: alt.X, y: alt.Y, colour: alt.Color,
         base.mark_text(align="left", dx=6, color=INK).encode(text="label:N"),
     )
     row = alt.Row("heading:N", sort=list(groups), title=None, header=ROW_HEADER)
-    chart: Chart = layers.properties(width=WIDTH - 250, height=alt.Step(step)).facet(row=row)
-    return chart.resolve_scale(y="independent")
+    chart = layers.properties(width=WIDTH - 250, height=alt.Step(step)).facet(row=row)
+    independent: Chart = chart.resolve_scale(y="independent")
+    return independent
 
 
 def lines(curves: Mapping[str, Sequence[tuple[float, float]]], x_title: str, y_title: str) -> Chart:
