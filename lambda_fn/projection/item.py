@@ -73,6 +73,8 @@ def item_size_bytes(item: Item) -> int:
 def _value_size_bytes(value: Item) -> int:
     if "S" in value:
         return len(value["S"].encode())
+    if "M" in value:
+        return 3 + len(value["M"]) + item_size_bytes(value["M"])
     digits = len(Decimal(value["N"]).normalize().as_tuple().digits)
     return (digits + 1) // 2 + 2
 
