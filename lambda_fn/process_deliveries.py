@@ -104,7 +104,7 @@ class ProcessDeliveries:
         seen: set[SaleKey] = set()
         for delivery, sale in sales:
             outcome = outcomes[sale.key]
-            if outcome.payload_hash not in (None, sale.payload_hash):
+            if outcome.facts is not None and outcome.facts.conflicts_with(sale.facts):
                 conflicts.append(DeadLetter(delivery, CONFLICT))
             else:
                 results[delivery.delivery_id] = _result(outcome, is_first=sale.key not in seen)

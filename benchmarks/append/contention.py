@@ -34,23 +34,11 @@ Append = Callable[[Sequence[Sale]], tuple[bool, int]]
 """Returns whether the append landed, and after how many conflicts."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """What one writer did. Times are seconds on the machine's monotonic clock, the same for all processes."""
-
-    started: float
-    ended: float
-    landed: int
-    failed: int
-    conflicts: int
-
-
 @dataclass
 class Totals:
-    """The work of some writers in all repetitions."""
+    """The work of some writers in all repetitions. ``rates`` has the commits per second of each repetition."""
 
     rates: list[float] = field(default_factory=list)
-    """Commits per second of each repetition."""
     appends: int = 0
     failed: int = 0
     conflicts: int = 0
@@ -68,32 +56,15 @@ def eight_writers(bench: Bench) -> list[Row]:
         ours_failed=failed,
         plain_failed=f"{plain.failed} of {plain.appends}",
     )
-    share = paired_ratio(ours.rates, alone.rates)
+    share, plain_share = paired_ratio(ours.rates, alone.rates), median(plain.rates) / median(plain_alone.rates)
+    failures = [100 * ours.failed / ours.appends], [100 * plain.failed / plain.appends]
+    name, unit = f"{WRITERS} writers on one table", "commits/s"
+    target, met = f">= {MIN_SHARE} x, every append lands", share >= MIN_SHARE and not failed
+    not_landed = f"{name} that do not land; anchor: Table.append"
     return [
-        Row(
-            f"{WRITERS} writers on one table; anchor: one writer",
-            "commits/s",
-            ours.rates,
-            alone.rates,
-            share,
-            f">= {MIN_SHARE} x, every append lands",
-            share >= MIN_SHARE and not failed,
-        ),
-        Row(
-            f"{WRITERS} writers on one table that do not land; anchor: Table.append",
-            "% of appends",
-            [100 * ours.failed / ours.appends],
-            [100 * plain.failed / plain.appends],
-            target="0",
-            met=not failed,
-        ),
-        Row(
-            f"{WRITERS} writers on one table, Table.append; anchor: one of them",
-            "commits/s",
-            plain.rates,
-            plain_alone.rates,
-            median(plain.rates) / median(plain_alone.rates),
-        ),
+        Row(f"{name}; anchor: one writer", unit, ours.rates, alone.rates, share, target, met),
+        Row(not_landed, "% of appends", *failures, target="0", met=not failed),
+        Row(f"{name}, Table.append; anchor: one of them", unit, plain.rates, plain_alone.rates, plain_share),
     ]
 
 
@@ -112,17 +83,14 @@ def _measure(bench: Bench) -> dict[tuple[str, int], Totals]:
                 arguments = (bench.emulator.create_stores(), bench.emulator.proxy, name, writers)
                 tasks = [executor.submit(_write, *arguments) for _ in range(writers)]
                 work = [task.result(_TIMEOUT_SECONDS) for task in tasks]
-                total.rates.append(_commits_per_second(work))
-                total.appends += sum(each.landed + each.failed for each in work)
-                total.failed += sum(each.failed for each in work)
-                total.conflicts += sum(each.conflicts for each in work)
+                results = [result for _, _, results in work for result in results]
+                landed = sum(succeeded for succeeded, _ in results)
+                total.rates.append(landed / (max(ended for _, ended, _ in work) - min(started for started, *_ in work)))
+                total.appends += len(results)
+                total.failed += len(results) - landed
+                total.conflicts += sum(conflicts for _, conflicts in results)
     bench.emulator.delay(0)
     return totals
-
-
-def _commits_per_second(work: Sequence[Work]) -> float:
-    seconds = max(each.ended for each in work) - min(each.started for each in work)
-    return sum(each.landed for each in work) / seconds
 
 
 @contextmanager
@@ -147,17 +115,16 @@ def _wait_for_all() -> None:
     _barriers[0].wait(_TIMEOUT_SECONDS)
 
 
-def _write(stores: Stores, endpoint: str, name: str, writers: int) -> Work:
-    appends = APPENDS // writers
-    batches = [one_partition_sales(SALES) for _ in range(appends)]
+def _write(stores: Stores, endpoint: str, name: str, writers: int) -> tuple[float, float, list[tuple[bool, int]]]:
+    """Return the start and the end on the machine's monotonic clock, the same for all processes, and the results."""
+    batches = [one_partition_sales(SALES) for _ in range(APPENDS // writers)]
     append = _APPENDS[name](stores, endpoint)
     append(one_partition_sales(SALES))  # The first append opens connections, however many writers there are.
     if writers == WRITERS:
         _wait_for_all()
     started = time.monotonic()
     results = [append(sales) for sales in batches]
-    landed = sum(succeeded for succeeded, _ in results)
-    return Work(started, time.monotonic(), landed, appends - landed, sum(conflicts for _, conflicts in results))
+    return started, time.monotonic(), results
 
 
 def _our_append(stores: Stores, endpoint: str) -> Append:

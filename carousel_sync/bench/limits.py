@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from carousel_sync.bench.figures import Setup
-from carousel_sync.bench.local_run import recipe_of
 from carousel_sync.events.generate import event_bytes
 from lambda_fn.errors import ConfigurationError
 
@@ -34,7 +33,7 @@ def check(setup: Setup, report: Path | None = None) -> None:
             f"{HANDLER_BYTES // 1024**2} MiB of {memory / _GIBIBYTE:.1f} GiB of memory, and a processor can start "
             f"{HANDLERS_PER_PROCESSOR} in time. Nothing was started."
         )
-    each = event_bytes(recipe_of(replace(setup, events=1, duplicates=0.0)))
+    each = event_bytes(replace(setup, events=1, duplicates=0.0).recipe())
     free = shutil.disk_usage(tempfile.gettempdir()).free
     events = min(memory // 2, free) // each
     if setup.events > events:

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.fields import FIELDS, Role
-from lambda_fn.guard.items import Status
+from lambda_fn.guard.items import Status, read_item
 from lambda_fn.projection.item import ITEM_ATTRIBUTES, item_of, plain_number, vector_of_json
 from lambda_fn.sale import Sale, SaleKey
 
@@ -196,10 +196,18 @@ def sale_of_item(item: Item) -> StoredSale:
 
 
 def claim_of_item(item: Item) -> StoredClaim:
-    """Return the claim that an item of the guard holds."""
-    completed = item["status"]["S"] == Status.COMPLETED.value
-    released = not completed and not float(item.get("leaseUntil", {"N": "1"})["N"])
-    return StoredClaim(SaleKey(item["tenantId"]["S"], item["eventId"]["S"]), completed, released)
+    """Return the claim that an item of the guard holds. An item that can't be read is an open claim.
+
+    An item without its ids is named by its key.
+    """
+    tenant_id, sale_id, *item_key = (item.get(name, {}).get("S", "") for name in ("tenantId", "eventId", "pk", "sk"))
+    key = SaleKey(tenant_id, sale_id) if tenant_id and sale_id else SaleKey(*item_key)
+    try:
+        claim = read_item(item)
+    except (KeyError, ValueError):
+        return StoredClaim(key, completed=False)
+    completed = claim.status is Status.COMPLETED
+    return StoredClaim(key, completed, released=not completed and "leaseUntil" in item and not claim.lease_until)
 
 
 def digest_of_item(item: Item) -> bytes:

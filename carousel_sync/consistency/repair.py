@@ -48,7 +48,7 @@ WRONG_ROW: Final = "the row is wrong: columns that are derived from others (seas
 DOUBLED: Final = "the table has more than one row of the sale; keep one row first (carousel-sync dedupe)"
 OTHER_FACTS: Final = "the claim has other facts than the row; the next delivery of its event shows which are right"
 ROW_IS_GONE: Final = "the row was removed while this command ran; verify again"
-UNREADABLE: Final = "the claim can't be read: something other than the function wrote it"
+UNREADABLE: Final = "the claim can't be read: something other than the function wrote it; see docs/repair.md"
 
 
 @dataclass
@@ -165,10 +165,10 @@ class Repair:
         """Complete the claim of a sale that has its row and its item, if the claim is open."""
         name = name_of(sale.key)
         claim = self._open_claim(name, item)
-        if claim is not None and claim.payload_hash != sale.payload_hash:
+        if claim is not None and claim.facts.conflicts_with(sale.stored_facts):
             self._leave([name], OTHER_FACTS)
         elif claim is not None:
-            completed = completed_item(Completion(sale.key, sale.payload_hash, snapshot_id=None), self._now())
+            completed = completed_item(Completion(sale.key, sale.stored_facts, snapshot_id=None), self._now())
             self._record(name, self.done.claims_completed, self._writes.complete_claim(claim, completed))
 
     def _release_claims(self, names: Sequence[str]) -> None:

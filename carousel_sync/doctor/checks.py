@@ -31,6 +31,7 @@ CHECKS: Final = (
     Check("put events", account.put_events, "Name an existing principal: --producer ARN."),
     Check("function", function.configuration),
     Check("environment", function.environment),
+    Check("look-up of every sale", function.sale_look_up),
     Check("guard table", dynamodb_tables.guard, dynamodb_tables.MISSING_TABLE),
     Check("projection table", dynamodb_tables.projection, dynamodb_tables.MISSING_TABLE),
     Check("projection recovery", dynamodb_tables.recovery, dynamodb_tables.MISSING_TABLE),

@@ -50,6 +50,20 @@ def environment(stage: Stage) -> Result:
     return _matches_template(problems, f"all {len(found)} variables are set")
 
 
+def sale_look_up(stage: Stage) -> Result:
+    """Check that the function does not look every sale up in the table. That is for the repair of a lost store."""
+    if not stage.settings.look_up_every_sale:
+        return ["off: the guard and the projection vouch for the sales"]
+    remedy = "Once carousel-sync verify finds the stores consistent: make deploy STAGE={stage} "
+    return [
+        Fault(
+            "on: every sale is looked up in the Iceberg table before it is written",
+            f"{remedy}PARAMETERS=LookUpEverySale=false (docs/repair.md).",
+            Status.WARNING,
+        )
+    ]
+
+
 def _concurrency_problems(stage: Stage) -> list[str]:
     wanted = stage.template.properties(LOGICAL_ID).get("ReservedConcurrentExecutions")
     found = stage.client("lambda").get_function_concurrency(FunctionName=stage.function)

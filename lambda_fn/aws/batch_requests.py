@@ -265,6 +265,14 @@ class Batches:
             self._throttled(requests)
 
 
+def unreadable(table: KeyedTable, item: Item) -> str:
+    """Return the cause for a sale whose item can't be parsed."""
+    return (
+        f"DynamoDB table {table.name}: the item with key {table.key_of(item)} can't be read; something other than the "
+        "function has changed it. The affected sale stays in the queue. See: carousel-sync verify --repair"
+    )
+
+
 def _approximate_bytes(value: Any) -> int:
     """Return the size of an item or of a part of it. Type names and digits are counted like text."""
     if isinstance(value, dict):

@@ -213,7 +213,7 @@ def test_verify_finds_an_open_claim(run: Run, filled: LocalStack) -> None:
     target = filled.target()
     client, table = target.client("dynamodb"), target.settings.guard_table
     sale = example_sale()
-    open_claim = claimed_item(sale.key, sale.payload_hash, 7, -1, 0.0, lease_seconds=60)
+    open_claim = claimed_item(sale.key, sale.facts, 7, -1, 0.0, lease_seconds=60)
     key = {name: open_claim[name] for name in ("pk", "sk")}
     before = client.get_item(TableName=table, Key=key)["Item"]
     client.put_item(TableName=table, Item=open_claim | {"ttl": before["ttl"]})

@@ -25,23 +25,23 @@ DEADLINE = Deadline.after(FakeClock(), 60)
 
 
 def landed(sale: Sale) -> SaleOutcome:
-    return Completed(sale.payload_hash, by_this_attempt=True)
+    return Completed(sale.facts, by_this_attempt=True)
 
 
 def landed_before(sale: Sale) -> SaleOutcome:
-    return Completed(sale.payload_hash)
+    return Completed(sale.facts)
 
 
 def landed_with_other_facts(_: Sale) -> SaleOutcome:
-    return Completed("0" * 64)
+    return Completed(sale(brand="other").facts)
 
 
 def unresolved_with_these_facts(sale: Sale) -> SaleOutcome:
-    return Unresolved("the commit is not known to have landed", sale.payload_hash)
+    return Unresolved("the commit is not known to have landed", sale.facts)
 
 
 def unresolved_with_other_facts(_: Sale) -> SaleOutcome:
-    return Unresolved("another attempt holds the sale", "0" * 64)
+    return Unresolved("another attempt holds the sale", sale(brand="other").facts)
 
 
 def unresolved_without_claim(_: Sale) -> SaleOutcome:
@@ -89,6 +89,7 @@ class DeadLetterList:
     kept: list[DeadLetter] = field(default_factory=list)
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
+        assert letters, "nothing to keep"
         assert request_id == "request-1"
         taken = [letter for letter in letters if letter.delivery.delivery_id not in self.refuses]
         self.kept.extend(taken)
@@ -268,7 +269,7 @@ def test_the_first_of_two_contradicting_deliveries_lands(world: World) -> None:
 
 
 def test_a_delivery_that_contradicts_the_stored_facts_is_rejected(world: World) -> None:
-    stored = sale(brand="another").payload_hash
+    stored = sale(brand="another").facts
     world.sync.outcomes["sale-1"] = lambda _: Completed(stored)
     outcomes = world.outcomes(delivery("a"), delivery("b", brand="another"))
     assert outcomes == {"a": Outcome.REJECTED, "b": Outcome.DUPLICATE}

@@ -224,7 +224,7 @@ class Appends:
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
         return {}
 
-    def resolve(self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline) -> Resolution:
+    def resolve(self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline) -> Resolution:
         return Resolution()
 
     def merge_manifests(self, deadline: Deadline) -> None:

@@ -23,7 +23,7 @@ from tests.builders import embedding, sale
 from tests.scale import verify_million
 
 SALE = sale(embedding=embedding(8), vendor_id="vendor")
-CLAIM = claimed_item(SALE.key, SALE.payload_hash, 7, 3, 1000.0, lease_seconds=60)
+CLAIM = claimed_item(SALE.key, SALE.facts, 7, 3, 1000.0, lease_seconds=60)
 
 
 class ConditionFailed(Exception):
@@ -86,11 +86,11 @@ def test_a_correction_leaves_attributes_that_the_function_does_not_write() -> No
     assert max(len(parameters[name]) for name in ("UpdateExpression", "ConditionExpression")) < 4096
 
 
-def test_releasing_a_claim_changes_only_its_lease() -> None:
+def test_releasing_a_claim_changes_its_lease_and_removes_an_expiry() -> None:
     client = Recorder()
     ConditionalWrites(client, "projection", "guard", dry_run=False).release_claim(guard_key(SALE.key), read_item(CLAIM))
     ((name, parameters),) = client.requests
-    assert (name, parameters["UpdateExpression"]) == ("update_item", "SET leaseUntil = :released")
+    assert (name, parameters["UpdateExpression"]) == ("update_item", "SET leaseUntil = :released REMOVE #ttl")
     values = parameters["ExpressionAttributeValues"]
     assert values.pop(":released") == {"N": "0"}
     status, owner, lease, payload_hash = ({"S": "IN_PROGRESS"}, {"N": "7"}, {"N": "1060.000"}, {"S": SALE.payload_hash})

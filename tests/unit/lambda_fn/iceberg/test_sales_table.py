@@ -180,8 +180,8 @@ def claim(sale_id: str, base: int, *earlier_attempts: int) -> Claimed:
     return Claimed(a_sale(sale_id), base, earlier_attempts)
 
 
-def resolve(store: Store, *claims: Claimed, past_retention: Sequence[Sale] = ()) -> Resolution | GiveUp:
-    return store.table().begin(ATTEMPT, store.soon()).resolve(claims, past_retention, store.soon())
+def resolve(store: Store, *claims: Claimed, unvouched: Sequence[Sale] = ()) -> Resolution | GiveUp:
+    return store.table().begin(ATTEMPT, store.soon()).resolve(claims, unvouched, store.soon())
 
 
 def test_a_taken_over_sale_has_not_landed_if_a_complete_history_shows_no_attempt() -> None:
@@ -205,7 +205,7 @@ def test_the_row_decides_if_the_history_does_not_reach_the_base() -> None:
 
 def test_the_row_decides_past_the_retention() -> None:
     store = Store([FIRST], rows={"a"})
-    assert resolve(store, past_retention=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
+    assert resolve(store, unvouched=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
     assert store.calls[-1] == "scan a b on 1"
 
 
@@ -228,7 +228,7 @@ def test_nothing_is_scanned_without_time() -> None:
 )
 def test_an_attempt_gives_up_if_it_is_fenced_or_can_not_know(newer: State, cause: GiveUp) -> None:
     store = Store([FIRST, newer], rows={"a"})
-    assert resolve(store, claim("a", 3, 77), past_retention=[a_sale("b")]) is cause
+    assert resolve(store, claim("a", 3, 77), unvouched=[a_sale("b")]) is cause
     assert "scan" not in store.calls[-1]
 
 
