@@ -37,7 +37,8 @@ SECTIONS = [
     *QUESTIONS,
 ]
 DRAIN_SECONDS = 60.0
-PLACEHOLDER = re.compile(r"(?<= )(MESSAGE_ID|UUID|VERSION)(?= |$)")
+PLACEHOLDER = re.compile(r"(?<= )(MESSAGE_ID|UUID|VERSION|event\.json)(?= |$)")
+SAMPLE = PROJECT_ROOT / "examples" / "carousel-sold-event.json"
 
 # Commands of the page that can't be run without the AWS CLI.
 ONLY_IN_THE_AWS_CLI = ("aws logs tail",)
@@ -100,8 +101,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         patch.setenv(STATE_DIR_VARIABLE, str(stack.directory))
         stack.up()
         found = stack.target()
-        send(found, (PROJECT_ROOT / "examples" / "carousel-sold-event.json").read_text())
-        send(found, (PROJECT_ROOT / "examples" / "carousel-sold-event.json").read_text())
+        send(found, SAMPLE.read_text())
+        send(found, SAMPLE.read_text())
         send(found, body(salePrice=-1))
         yield found
 
@@ -113,7 +114,9 @@ def send(target: Target, text: str) -> None:
 
 
 def placeholder(target: Target, name: str) -> str:
-    """Return the value for a word in capitals, as the command before it on the page prints it."""
+    """Return the value for a word in capitals, as the command before it on the page prints it, or the file to send."""
+    if name == "event.json":
+        return str(SAMPLE)
     if name == "UUID":
         mappings = target.client("lambda").list_event_source_mappings()
         return str(mappings["EventSourceMappings"][0]["UUID"])
