@@ -19,7 +19,7 @@ from benchmarks.append import contention, growth, single_append
 from benchmarks.deployment import artefact, fresh_processes
 from benchmarks.invocation import claims, decode, handlers
 from benchmarks.measuring import Bench
-from benchmarks.report import Row, as_markdown, as_table, write_json
+from benchmarks.report import Row, as_json, as_markdown, as_table
 from carousel_sync.command_line.console import readable_errors, stderr, stdout
 from testbed.proxied_emulator import proxied_emulator
 
@@ -48,7 +48,7 @@ def main() -> None:
     console = stdout if stdout.width >= MIN_WIDTH else Console(width=MIN_WIDTH)
     console.print(as_table(rows))
     if options.json is not None:
-        write_json(rows, options.json)
+        options.json.write_text(as_json(rows) + "\n")
     if options.markdown is not None:
         options.markdown.write_text(as_markdown(rows) + "\n")
     missed = [row.name for row in rows if row.met is False]

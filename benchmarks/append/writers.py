@@ -108,12 +108,11 @@ class Floor:
     def send(self, prepared: Sequence[requests.PreparedRequest]) -> None:
         """Send the requests of one append."""
         *uploads, commit = prepared
-        for status in self._pool.map(self._send, uploads):
-            assert status == requests.codes.ok
-        assert self._send(commit) == requests.codes.ok
+        list(self._pool.map(self._send, uploads))
+        self._send(commit)
 
-    def _send(self, request: requests.PreparedRequest) -> int:
-        return self._session.send(request, timeout=_TIMEOUT_SECONDS).status_code
+    def _send(self, request: requests.PreparedRequest) -> None:
+        assert self._session.send(request, timeout=_TIMEOUT_SECONDS).status_code == requests.codes.ok
 
     def _prepared(self, method: str, path: str, body: bytes) -> requests.PreparedRequest:
         content_type = {"PUT": "application/octet-stream", "POST": "application/json"}[method]
