@@ -19,7 +19,7 @@ from benchmarks.append import contention, growth, single_append
 from benchmarks.deployment import artefact, fresh_processes
 from benchmarks.invocation import claims, decode, handlers
 from benchmarks.measuring import Bench
-from benchmarks.report import Row, as_markdown, as_table, write_json
+from benchmarks.report import Row, as_json, as_markdown, as_table
 from carousel_sync.command_line.console import readable_errors, stderr, stdout
 from testbed.proxied_emulator import proxied_emulator
 
@@ -47,10 +47,9 @@ def main() -> None:
         rows = measure(options.only or list(MEASUREMENTS), Path(folder), options.pictures, quick=options.quick)
     console = stdout if stdout.width >= MIN_WIDTH else Console(width=MIN_WIDTH)
     console.print(as_table(rows))
-    if options.json is not None:
-        write_json(rows, options.json)
-    if options.markdown is not None:
-        options.markdown.write_text(as_markdown(rows) + "\n")
+    for path, text in ((options.json, as_json(rows)), (options.markdown, as_markdown(rows))):
+        if path is not None:
+            path.write_text(text + "\n")
     missed = [row.name for row in rows if row.met is False]
     stdout.print(f"{len(missed)} targets missed{': ' if missed else '.'}{'; '.join(missed)}", soft_wrap=True)
 
@@ -59,12 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure this project side by side with what one would use instead."
     )
+    pictures = "also draw the charts of docs/performance.md into this folder"
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="take only this measurement; repeatable")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table to this file, as Markdown")
-    parser.add_argument(
-        "--pictures", type=Path, metavar="FOLDER", help="also draw the charts of docs/performance.md into this folder"
-    )
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help=pictures)
     parser.add_argument("--quick", action="store_true", help="take few repetitions; the figures are rough")
     return parser
 
@@ -75,20 +73,18 @@ def measure(names: list[str], folder: Path, pictures: Path | None, *, quick: boo
     started = time.monotonic()
     columns = (SpinnerColumn(), TextColumn("{task.fields[name]}: {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr, auto_refresh=False) as progress, proxied_emulator(folder) as emulator:
-        task = progress.add_task("", total=None, name="start")
-        bench = Bench(emulator, folder, progress, task, quick=quick)
+        bench = Bench(emulator, folder, progress, progress.add_task("", total=None, name="start"), quick=quick)
         for name in names:
-            progress.update(task, name=name, description="preparing")
-            progress.refresh()
+            progress.update(bench.task, name=name)
+            bench.step("preparing")
             measurement_started = time.monotonic()
             rows += MEASUREMENTS[name](bench)
             stderr.print(f"{name}: measured in {time.monotonic() - measurement_started:.0f} s")
     for drawn in [*append_charts.draw(bench.chart_data, pictures), *planning_charts.draw(pictures)] if pictures else ():
         stderr.print(f"drawn: {drawn}")
-    load = f", load average {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
-    stderr.print(
-        f"{time.monotonic() - started:.0f} s in total; Python {platform.python_version()}, {os.cpu_count()} cores{load}"
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    load = f", load average {os.getloadavg()[0]:.1f} at the end"
+    stderr.print(f"{time.monotonic() - started:.0f} s in total; {machine}{load}")
     return rows
 
 

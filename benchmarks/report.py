@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 
-from rich.table import Table
+from rich.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -34,27 +33,25 @@ class Row:
         return [self.name, self.unit, _spread(self.ours), _spread(self.anchor), ratio, self.target, met]
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
-    """Write the report as a JSON list. The samples are represented by their medians."""
+def as_json(rows: Sequence[Row]) -> str:
+    """Return the report as a JSON list. The samples are represented by their medians."""
     documents = [
-        asdict(row)
-        | {
+        {
+            **asdict(row),
             "ours": _rounded(median(row.ours)),
             "anchor": _rounded(median(row.anchor)) if row.anchor else None,
             "ratio": None if row.ratio is None else _rounded(row.ratio),
         }
         for row in rows
     ]
-    path.write_text(json.dumps(documents, indent=2) + "\n")
+    return json.dumps(documents, indent=2)
 
 
 def as_table(rows: Sequence[Row]) -> Table:
     """Return the report as a table for a terminal."""
-    table = Table("measured", "unit", title="Ours beside what one would use instead: median (lowest to highest)")
-    for heading in ("ours", "anchor", "ratio"):
-        table.add_column(heading, justify="right")
-    table.add_column("target")
-    table.add_column("met")
+    numbers = [Column(heading, justify="right") for heading in ("ours", "anchor", "ratio")]
+    title = "Ours beside what one would use instead: median (lowest to highest)"
+    table = Table("measured", "unit", *numbers, "target", "met", title=title)
     for row in rows:
         table.add_row(*row.cells("[green]yes[/]", "[bold red]no[/]"))
     return table

@@ -41,7 +41,5 @@ def emulator(folder: Path, *, verifies_signatures: bool = False) -> AbstractCont
         "BIND_HOST": HOST,
         "AUTH": str(verifies_signatures).lower(),
     }
-    command = [sys.executable, "-m", "ministack"]
-    return running(
-        "ministack", command, port=port, folder=folder, environment=environment, ready_path="/_ministack/ready"
-    )
+    command, path = [sys.executable, "-m", "ministack"], "/_ministack/ready"
+    return running("ministack", command, port=port, folder=folder, environment=environment, ready_path=path)

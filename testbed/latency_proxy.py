@@ -18,17 +18,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from carousel_sync.bench.request_counter import service_and_action
+from carousel_sync.bench.request_counter import parse_head, service_and_action
 
 HOST: Final = "127.0.0.1"
 CONTROL_PATH: Final = "/_proxy/"
 HOP_BY_HOP_HEADERS: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "content-length"})
 """Headers of one connection and not of the message (RFC 9110, section 7.6.1), and those that a proxy sets itself."""
 _LIMIT_BYTES: Final = 1 << 26
+_HEAD_END: Final = b"\r\n\r\n"
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Head = tuple[str, Mapping[str, str]]
-"""The first line and the headers of a request or an answer. Header names are lower case."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ class LatencyProxy:
         """Answer one client until it disconnects."""
         try:
             while True:
-                first_line, headers = await _read_head(reader)
+                first_line, headers = parse_head(await reader.readuntil(_HEAD_END))
                 if headers.get("expect", "").lower() == "100-continue":
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await _read_body(reader, headers)
@@ -100,7 +99,7 @@ class LatencyProxy:
     async def _exchange(self, connection: Connection, request: bytes, method: str) -> bytes:
         reader, writer = connection
         writer.write(request)
-        status_line, headers = await _read_head(reader)
+        status_line, headers = parse_head(await reader.readuntil(_HEAD_END))
         has_body = method != "HEAD" and status_line.split(" ", 2)[1] not in ("204", "304")
         content = await _read_body(reader, headers) if has_body else b""
         if headers.get("connection", "").lower() == "close":
@@ -108,13 +107,6 @@ class LatencyProxy:
         else:
             self._idle.append(connection)
         return _message(status_line, headers, content, headers.get("content-length", "0") if method == "HEAD" else None)
-
-
-async def _read_head(reader: asyncio.StreamReader) -> Head:
-    """Read up to the empty line. Raises IncompleteReadError when the other side has closed the connection."""
-    first_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
-    pairs = (line.split(":", 1) for line in lines)
-    return first_line, {name.lower(): value.strip() for name, value in pairs}
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:

@@ -101,14 +101,16 @@ def _wait_until_ready(
 ) -> None:
     end = time.monotonic() + _START_TIMEOUT_SECONDS
     while (status := _status(server.port, path)) != ready:
+        error = ""
         if process.poll() is not None:
-            raise ServerNotStarted(f"{name} ended with exit code {process.returncode}. {_tail(server.log)}")
-        if time.monotonic() > end:
+            error = f"{name} ended with exit code {process.returncode}."
+        elif time.monotonic() > end:
             answered = "nothing" if status is None else f"HTTP {status}"
-            within = f"within {_START_TIMEOUT_SECONDS:.0f} s"
-            raise ServerNotStarted(
-                f"{name} answered {answered} to GET {path} {within}, not HTTP {ready}. {_tail(server.log)}"
-            )
+            seconds = f"{_START_TIMEOUT_SECONDS:.0f} s"
+            error = f"{name} answered {answered} to GET {path} within {seconds}, not HTTP {ready}."
+        if error:
+            text = server.log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
+            raise ServerNotStarted(f"{error} The end of {server.log}:\n{text or '(empty)'}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -120,10 +122,6 @@ def _status(port: int, path: str) -> int | None:
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return None
-
-
-def _tail(log: Path) -> str:
-    return f"The end of {log}:\n{log.read_text(errors='replace')[-_LOG_TAIL_CHARACTERS:].strip() or '(empty)'}"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

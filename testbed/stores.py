@@ -56,12 +56,8 @@ class Stores:
     def settings(self, endpoint: str | None = None, request_seconds: float = REQUEST_SECONDS) -> Settings:
         """Return the settings of that function, with one time-out for connecting and for reading."""
         settings = Settings.from_environment(self.environment(endpoint))
-        catalog = replace(
-            settings.catalog, connect_timeout_seconds=request_seconds, read_timeout_seconds=request_seconds
-        )
-        return replace(
-            settings, catalog=catalog, connect_timeout_seconds=request_seconds, read_timeout_seconds=request_seconds
-        )
+        timeouts: Any = {"connect_timeout_seconds": request_seconds, "read_timeout_seconds": request_seconds}
+        return replace(settings, catalog=replace(settings.catalog, **timeouts), **timeouts)
 
 
 def create_stores(endpoint: str) -> Stores:

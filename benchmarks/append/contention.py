@@ -13,10 +13,11 @@ from multiprocessing.synchronize import Barrier
 from statistics import median
 from typing import Final
 
-from benchmarks.append.writers import plain_rows, plain_table
+from benchmarks.append.writers import plain_rows
+from benchmarks.invocation import plain_handler
 from benchmarks.measuring import Bench, paired_ratio
 from benchmarks.report import Row
-from lambda_fn.ports import Landed
+from lambda_fn.ports import AppendResult, Landed
 from lambda_fn.sale import Sale
 from testbed.function import TableWriter
 from testbed.sales import one_partition_sales
@@ -30,8 +31,8 @@ SALES: Final = 5
 MIN_SHARE: Final = 0.75
 _TIMEOUT_SECONDS: Final = 120.0
 
-Append = Callable[[Sequence[Sale]], tuple[bool, int]]
-"""Returns whether the append landed, and after how many conflicts."""
+Append = Callable[[Sequence[Sale]], AppendResult | None]
+"""Returns None when the append is not known to have landed, and its conflicts are not known."""
 
 
 @dataclass
@@ -84,11 +85,11 @@ def _measure(bench: Bench) -> dict[tuple[str, int], Totals]:
                 tasks = [executor.submit(_write, *arguments) for _ in range(writers)]
                 work = [task.result(_TIMEOUT_SECONDS) for task in tasks]
                 results = [result for _, _, results in work for result in results]
-                landed = sum(succeeded for succeeded, _ in results)
+                landed = sum(isinstance(result, Landed) for result in results)
                 total.rates.append(landed / (max(ended for _, ended, _ in work) - min(started for started, *_ in work)))
                 total.appends += len(results)
                 total.failed += len(results) - landed
-                total.conflicts += sum(conflicts for _, conflicts in results)
+                total.conflicts += sum(result.conflicts for result in results if result)
     bench.emulator.delay(0)
     return totals
 
@@ -115,7 +116,7 @@ def _wait_for_all() -> None:
     _barriers[0].wait(_TIMEOUT_SECONDS)
 
 
-def _write(stores: Stores, endpoint: str, name: str, writers: int) -> tuple[float, float, list[tuple[bool, int]]]:
+def _write(stores: Stores, endpoint: str, name: str, writers: int) -> tuple[float, float, list[AppendResult | None]]:
     """Return the start and the end on the machine's monotonic clock, the same for all processes, and the results."""
     batches = [one_partition_sales(SALES) for _ in range(APPENDS // writers)]
     append = _APPENDS[name](stores, endpoint)
@@ -128,24 +129,18 @@ def _write(stores: Stores, endpoint: str, name: str, writers: int) -> tuple[floa
 
 
 def _our_append(stores: Stores, endpoint: str) -> Append:
-    writer = TableWriter(stores.settings(endpoint))
-
-    def append(sales: Sequence[Sale]) -> tuple[bool, int]:
-        result = writer.append(sales)
-        return isinstance(result, Landed), result.conflicts
-
-    return append
+    return TableWriter(stores.settings(endpoint)).append
 
 
 def _plain_append(stores: Stores, endpoint: str) -> Append:
-    table = plain_table(stores, endpoint)
+    table = plain_handler.load_table(stores.environment(endpoint))
 
-    def append(sales: Sequence[Sale]) -> tuple[bool, int]:
+    def append(sales: Sequence[Sale]) -> Landed | None:
         try:
             table.append(plain_rows(sales, table.schema()))
         except Exception:  # Whatever it raises, the append is not known to have landed.
-            return False, 0
-        return True, 0
+            return None
+        return Landed(0)
 
     return append
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from statistics import mean, median
 from typing import Final
 
-from benchmarks.append.writers import Append, our_append, plain_rows, plain_table
+from benchmarks.append.writers import Append, our_append, plain_rows
+from benchmarks.invocation import plain_handler
 from benchmarks.measuring import Bench
 from benchmarks.report import Row
 from lambda_fn.sale import Sale
@@ -30,7 +31,7 @@ def commit_by_commit(bench: Bench) -> list[Row]:
     emulator = bench.emulator
     commits = COMMITS // 10 if bench.quick else COMMITS
     plain_commits = PLAIN_COMMITS // 3 if bench.quick else PLAIN_COMMITS
-    table = plain_table(emulator.create_stores(), emulator.server)
+    table = plain_handler.load_table(emulator.create_stores().environment())
 
     def plain_append(sales: Sequence[Sale]) -> None:
         table.append(plain_rows(sales, table.schema()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks.append.writers import FILES, Floor, our_append, plain_rows, plain_table
+from benchmarks.append.writers import FILES, Floor, our_append, plain_rows
+from benchmarks.invocation import plain_handler
 from benchmarks.measuring import Bench, paired_ratio, timed
 from benchmarks.report import Row
 from testbed.latency_proxy import RecordedRequest
@@ -66,7 +67,7 @@ def _our_repetition(emulator: ProxiedEmulator) -> Callable[[], float]:
 
 
 def _plain_repetition(emulator: ProxiedEmulator) -> Callable[[], float]:
-    table = plain_table(emulator.create_stores(), emulator.proxy)
+    table = plain_handler.load_table(emulator.create_stores().environment(emulator.proxy))
     return timed(lambda: plain_rows(one_partition_sales(SALES), table.schema()), table.append)
 
 

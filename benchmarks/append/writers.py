@@ -10,14 +10,10 @@ from typing import Final
 
 import pyarrow as pa
 import requests
-from pyiceberg.catalog import load_catalog
-from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
 from requests.adapters import HTTPAdapter
 
-from catalog_config import s3_tables
 from catalog_config.connect import connect
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.iceberg.snapshots import next_sequence_number
@@ -45,17 +41,6 @@ def our_append(stores: Stores, endpoint: str) -> Append:
         assert isinstance(result, Landed), result
 
     return append
-
-
-def plain_table(stores: Stores, endpoint: str) -> Table:
-    """Load the table with the properties that pyiceberg's documentation gives for S3 Tables.
-
-    The emulator returns its own address as ``s3.endpoint``, which would bypass the proxy.
-    """
-    properties = s3_tables.properties(stores.settings(endpoint).catalog)
-    table = load_catalog("plain", **properties).load_table(stores.identifier)
-    table.io = load_file_io({**table.io.properties, "s3.endpoint": endpoint}, table.location())
-    return table
 
 
 def plain_rows(sales: Sequence[Sale], schema: Schema) -> pa.Table:
@@ -108,12 +93,11 @@ class Floor:
     def send(self, prepared: Sequence[requests.PreparedRequest]) -> None:
         """Send the requests of one append."""
         *uploads, commit = prepared
-        for status in self._pool.map(self._send, uploads):
-            assert status == requests.codes.ok
-        assert self._send(commit) == requests.codes.ok
+        list(self._pool.map(self._send, uploads))
+        self._send(commit)
 
-    def _send(self, request: requests.PreparedRequest) -> int:
-        return self._session.send(request, timeout=_TIMEOUT_SECONDS).status_code
+    def _send(self, request: requests.PreparedRequest) -> None:
+        assert self._session.send(request, timeout=_TIMEOUT_SECONDS).status_code == requests.codes.ok
 
     def _prepared(self, method: str, path: str, body: bytes) -> requests.PreparedRequest:
         content_type = {"PUT": "application/octet-stream", "POST": "application/json"}[method]

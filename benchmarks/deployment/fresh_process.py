@@ -42,9 +42,7 @@ def our_handler() -> Handle:
 
 
 def load_our_table() -> None:
-    """Import and wire the function, and load the table with its writer."""
-    our_handler()
-
+    """Load the table with a writer like the function's."""
     from lambda_fn.runtime.parallel import Threads  # noqa: PLC0415
     from lambda_fn.runtime.retry import Deadline, SystemClock  # noqa: PLC0415
     from lambda_fn.settings import Settings  # noqa: PLC0415
@@ -65,12 +63,12 @@ def plain_handler() -> Handle:
 
 def measure(handler: str, what: str, text: str) -> float:
     """Do what the command line asks for, and return the figure."""
-    if what == "load":
-        (load_our_table if handler == "ours" else plain_handler)()
-        return time.process_time()
     handle = (our_handler if handler == "ours" else plain_handler)()
-    handle(json.loads(text))
-    return time.process_time() if what == "event" else peak_bytes()
+    if what != "load":
+        handle(json.loads(text))
+    elif handler == "ours":
+        load_our_table()
+    return peak_bytes() if what == "memory" else time.process_time()
 
 
 def peak_bytes() -> float:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pyiceberg.catalog import load_catalog
 from pyiceberg.io import load_file_io
+from pyiceberg.table import Table
 
 THREADS: Final = 16
 _QUARTER_MONTHS: Final = 3
@@ -107,29 +108,35 @@ def rows(events: list[PlainEvent], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([row(event) for event in events], schema)
 
 
+def load_table(environment: Mapping[str, str]) -> Table:
+    """Load the table with the properties that pyiceberg's documentation gives for S3 Tables."""
+    endpoint = environment["AWS_ENDPOINT_URL"]
+    catalog = {
+        "type": "rest",
+        "uri": f"{endpoint}/iceberg",
+        "warehouse": environment["TABLE_BUCKET_ARN"],
+        "rest.sigv4-enabled": "true",
+        "rest.signing-name": "s3tables",
+        "rest.signing-region": environment["AWS_REGION"],
+    }
+    identifier = (environment["ICEBERG_NAMESPACE"], environment["ICEBERG_TABLE"])
+    table = load_catalog("plain", **catalog).load_table(identifier)
+    # The emulator returns its own address, which would bypass the proxy.
+    table.io = load_file_io({**table.io.properties, "s3.endpoint": endpoint}, table.location())
+    return table
+
+
 class PlainHandler:
     """Handles events, like the function's handler, with the stores that the function's environment names."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        endpoint, region = environment["AWS_ENDPOINT_URL"], environment["AWS_REGION"]
         self._guard_table, self._projection_table = environment["GUARD_TABLE"], environment["PROJECTION_TABLE"]
-        session: Any = boto3.Session(region_name=region)
-        config = Config(max_pool_connections=THREADS)
+        session: Any = boto3.Session(region_name=environment["AWS_REGION"])
+        endpoint, config = environment["AWS_ENDPOINT_URL"], Config(max_pool_connections=THREADS)
         self._dynamodb = session.client("dynamodb", endpoint_url=endpoint, config=config)
         self._sqs = session.client("sqs", endpoint_url=endpoint)
         self._pool = ThreadPoolExecutor(THREADS)
-        catalog = {
-            "type": "rest",
-            "uri": f"{endpoint}/iceberg",
-            "warehouse": environment["TABLE_BUCKET_ARN"],
-            "rest.sigv4-enabled": "true",
-            "rest.signing-name": "s3tables",
-            "rest.signing-region": region,
-        }
-        identifier = (environment["ICEBERG_NAMESPACE"], environment["ICEBERG_TABLE"])
-        self._table = load_catalog("plain", **catalog).load_table(identifier)
-        # The emulator returns its own address, which would bypass the proxy.
-        self._table.io = load_file_io({**self._table.io.properties, "s3.endpoint": endpoint}, self._table.location())
+        self._table = load_table(environment)
         self._schema = self._table.schema().as_arrow()
 
     def handle(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -45,11 +45,11 @@ class Tally:
     seconds: float = 0.0
 
 
+OnAnswer = Callable[[Tally], None]
+
+
 def run(
-    payloads: Sequence[Payload],
-    concurrency: int,
-    environment: Mapping[str, str],
-    on_answer: Callable[[Tally], None] = lambda _: None,
+    payloads: Sequence[Payload], concurrency: int, environment: Mapping[str, str], on_answer: OnAnswer = lambda _: None
 ) -> Tally:
     """Deliver all batches. What is given back is delivered again after the time that the function asks for.
 
@@ -62,7 +62,7 @@ def run(
         return deliver(lambda path: executor.submit(invoke, path), payloads, on_answer, SystemClock())
 
 
-def deliver(submit: Submit, payloads: Sequence[Payload], on_answer: Callable[[Tally], None], clock: Clock) -> Tally:
+def deliver(submit: Submit, payloads: Sequence[Payload], on_answer: OnAnswer, clock: Clock) -> Tally:
     """Deliver all batches to the handlers behind ``submit``; see :func:`run`."""
     tally = Tally()
     started = clock.monotonic()
@@ -103,9 +103,8 @@ def _result(future: Future[Invocation]) -> Invocation:
     try:
         return future.result()
     except BrokenExecutor as error:
-        raise StoreUnavailable(
-            f"A handler's process ended while it worked on a batch; its output is above. {_CONSEQUENCE}"
-        ) from error
+        ended = "A handler's process ended while it worked on a batch; its output is above."
+        raise StoreUnavailable(f"{ended} {_CONSEQUENCE}") from error
 
 
 @contextmanager
@@ -120,10 +119,8 @@ def _handlers(number: int, environment: Mapping[str, str]) -> Iterator[ProcessPo
         try:
             ready.wait(_START_SECONDS)
         except threading.BrokenBarrierError as error:
-            raise StoreUnavailable(
-                f"A handler's process ended while it started, or did not start within {_START_SECONDS:.0f} s; its "
-                "output is above. All handlers were stopped."
-            ) from error
+            late = f"A handler's process ended while it started, or did not start within {_START_SECONDS:.0f} s"
+            raise StoreUnavailable(f"{late}; its output is above. All handlers were stopped.") from error
         yield executor
     except BaseException:
         for process in multiprocessing.active_children():

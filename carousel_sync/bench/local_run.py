@@ -12,7 +12,6 @@ from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.target import Target
 from carousel_sync.bench import load, payloads
 from carousel_sync.bench.figures import Figures, Outcome, Setup
-from carousel_sync.bench.load import Tally
 from carousel_sync.consistency.verify import verify_target
 
 
@@ -21,7 +20,7 @@ def run_benchmark(
     target: Target,
     folder: Path,
     on_prepared: Callable[[int], None] = lambda _: None,
-    on_answer: Callable[[Tally], None] = lambda _: None,
+    on_answer: load.OnAnswer = lambda _: None,
 ) -> Figures:
     """Prepare the batches in the folder, deliver them, and verify them. The stack may hold other sales.
 
@@ -48,8 +47,8 @@ def outcome_of(target: Target, names: frozenset[str], before: Table, after: Tabl
 
 def _appends(table: Table) -> int:
     """Count the snapshots that added sales. A merge of manifests adds none."""
-    summaries = [snapshot.summary for snapshot in table.snapshots()]
-    return sum(1 for summary in summaries if summary and summary.operation is Operation.APPEND)
+    summaries = (snapshot.summary for snapshot in table.snapshots())
+    return sum(summary is not None and summary.operation is Operation.APPEND for summary in summaries)
 
 
 def _data_files(table: Table) -> int:

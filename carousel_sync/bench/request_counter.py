@@ -49,7 +49,13 @@ class RequestCounter:
 
 def name_of_request(content: bytes) -> str:
     """Return ``service action`` of a request as it goes over the wire. Its body may follow in the same chunk."""
-    first, *lines = content.partition(_HEAD_END)[0].decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    first_line, headers = parse_head(content.partition(_HEAD_END)[0])
+    method, path, _ = first_line.split(" ", 2)
     return " ".join(service_and_action(method, path, headers))
+
+
+def parse_head(content: bytes) -> tuple[str, dict[str, str]]:
+    """Return the first line and the headers of a request or an answer, with the names in lower case."""
+    first_line, *lines = content.decode("latin-1").rstrip("\r\n").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return first_line, {name.strip().lower(): value.strip() for name, _, value in pairs}
