@@ -160,13 +160,14 @@ AppendResult = Landed | NotKnownToHaveLanded
 
 @dataclass(frozen=True)
 class Resolution:
-    """The sales that have a row at the head that was just read.
+    """The sales that have a row at the head that was just read, and those of which this could not be found out.
 
     ``landed`` maps each to the snapshot that landed it, or to None if a scan found the row and the history does not
-    show the snapshot.
+    show the snapshot. ``undecided`` maps each to the cause, for the log. It must not be committed.
     """
 
     landed: Mapping[SaleKey, int | None] = field(default_factory=dict)
+    undecided: Mapping[SaleKey, str] = field(default_factory=dict)
 
 
 class AppendAttempt(Protocol):

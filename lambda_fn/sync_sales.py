@@ -25,6 +25,7 @@ from lambda_fn.ports import (
     Metric,
     NotClaimed,
     Projection,
+    Resolution,
     SalesTable,
     Telemetry,
 )
@@ -117,7 +118,14 @@ class SyncSales:
 
         # 5. Resolve: an earlier attempt may have landed the sale. Past the items' retention, only its row can tell.
         past_retention = [claim.sale for claim in claims if self._is_past_retention(claim.sale)]
-        found = self._resolve(attempt, claims, past_retention, deadline)
+        resolution = self._resolve(attempt, claims, past_retention, deadline)
+        found, undecided = resolution.landed, resolution.undecided
+        yield {
+            claim.sale.key: Unresolved(undecided[claim.sale.key], claim.sale.payload_hash)
+            for claim in claims
+            if claim.sale.key in undecided
+        }
+        claims = [claim for claim in claims if claim.sale.key not in undecided]
 
         # 6. and 7. Commit the rest as one snapshot that fences the earlier attempts, and judge the answer.
         missing = [claim for claim in claims if claim.sale.key not in found]
@@ -182,17 +190,19 @@ class SyncSales:
 
     def _resolve(
         self, attempt: AppendAttempt, claims: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
-    ) -> Mapping[SaleKey, int | None]:
+    ) -> Resolution:
         """Return the sales that have a row already, each with the snapshot that landed it if the history shows it."""
         always_scanned = {sale.key for sale in past_retention}
         taken_over = [claim for claim in claims if claim.earlier_attempts and claim.sale.key not in always_scanned]
         if not taken_over and not past_retention:
-            return {}
+            return Resolution()
         with self._counting_failure():
             resolution = attempt.resolve(taken_over, past_retention, deadline)
             if isinstance(resolution, GiveUp):
                 raise StoreUnavailable(f"The attempt was given up: {resolution.value}. The sales stay in the queue.")
-        return resolution.landed
+        if resolution.undecided:
+            self.telemetry.measure(Metric.FAILED_COMMITS, 1)
+        return resolution
 
     @contextmanager
     def _counting_failure(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, Staged, State, TableState, TableStore, Unknown
+from lambda_fn.iceberg.store import Committed, Scan, Staged, State, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
@@ -118,7 +118,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
     ) -> Resolution | GiveUp:
         """Reload the head, and return which of the sales have landed as of it.
 
-        Raises StoreUnavailable if the head, or a file of the scan, can't be read.
+        Raises StoreUnavailable if the head, or a manifest of the scan, can't be read.
         """
         state = self._table.load(deadline)
         since_pin = ancestors_since(state.head, self._judged.head, state.snapshots)
@@ -138,8 +138,8 @@ class IcebergAppendAttempt(Generic[State, Staged]):
                 undecided.append(claim.sale)
         # An attempt that landed does not prove that it carried this sale: the claim may have reached the guard after
         # the attempt had gone on without the sale. The row decides.
-        present = self._scan(state, undecided, deadline)
-        return Resolution({key: landed_in.get(key) for key in present})
+        scan = self._scan(state, undecided, deadline)
+        return Resolution({key: landed_in.get(key) for key in scan.present}, scan.undecided)
 
     def stage(self, sales: Sequence[Sale]) -> None:
         """Make the files for an append of these sales in memory. Raises ColumnsMissing."""
@@ -212,12 +212,12 @@ class IcebergAppendAttempt(Generic[State, Staged]):
             return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts)
         return None
 
-    def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
+    def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         if not sales:
-            return ()
+            return Scan(())
         if not deadline.allows(self._store.load_seconds):
             raise OutOfTime("No time is left to look the sales up in the table; they stay in the queue.")
-        return self._store.scan(state, sales)
+        return self._store.scan(state, sales, deadline)
 
 
 def _facts_without_column(sales: Sequence[Sale], state: TableState) -> Mapping[SaleKey, Collection[str]]:

@@ -262,6 +262,17 @@ def test_the_retention_ends_an_hour_before_the_item_expires(seconds: float, is_p
     assert ("prepare a" in ports.calls) == (not is_past)
 
 
+def test_a_sale_that_could_not_be_looked_up_is_given_back_while_the_others_land() -> None:
+    ports = Ports(claims={"a": taken_over(2), "b": taken_over(2)}, resolution={"a": 2}, undecided={"b": "no answer"})
+    assert ports.sync("a", "b", "c") == {
+        "a": COMPLETED_BEFORE["a"],
+        "b": Unresolved("no answer", HASHES["b"]),
+        "c": LANDED["c"],
+    }
+    assert ports.calls[-4:] == ["append c", "put a c", "complete a c", "merge_manifests"]
+    assert ports.measured[Metric.FAILED_COMMITS] == 1
+
+
 # --- 6. and 7. commit ------------------------------------------------------------------------------------------------
 
 

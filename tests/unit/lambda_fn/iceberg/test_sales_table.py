@@ -11,10 +11,10 @@ import pytest
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Scan, Unknown
 from lambda_fn.ports import Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
 from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import Sale
 from tests.builders import sale
 from tests.fakes.clock import FakeClock
 
@@ -70,6 +70,7 @@ class Store:
     commits: list[CommitResult[State]] = field(default_factory=list)
     merge: MergeResult[State] | None = None
     rows: Collection[str] = ()
+    unreadable: Collection[str] = ()
     calls: list[str] = field(default_factory=list)
     fenced: list[Collection[int]] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -102,9 +103,10 @@ class Store:
         self.clock.advance(REQUEST_SECONDS)
         return self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
 
-    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
+    def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         self.calls.append(f"scan {_ids(sales)} on {state.head}")
-        return {each.key for each in sales if each.sale_id in self.rows}
+        undecided = {each.key: "unreadable" for each in sales if each.sale_id in self.unreadable}
+        return Scan({each.key for each in sales if each.sale_id in self.rows}, undecided)
 
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
         self.calls.append(f"merge on {state.head}")
@@ -207,6 +209,12 @@ def test_the_row_decides_past_the_retention() -> None:
     store = Store([FIRST], rows={"a"})
     assert resolve(store, past_retention=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
     assert store.calls[-1] == "scan a b on 1"
+
+
+def test_a_sale_that_could_not_be_looked_up_is_undecided() -> None:
+    store = Store([FIRST], rows={"a"}, unreadable={"b"})
+    expected = Resolution({a_sale("a").key: None}, {a_sale("b").key: "unreadable"})
+    assert resolve(store, past_retention=[a_sale("a"), a_sale("b"), a_sale("c")]) == expected
 
 
 def test_nothing_is_scanned_without_time() -> None:
