@@ -13,6 +13,8 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile, read_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
+from catalog_config.table_answers import history_in
+from catalog_config.table_properties import FENCED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg import manifest_merging, row_scan, staging
 from lambda_fn.iceberg.failures import FAILURES, describe
@@ -59,7 +61,18 @@ class PyIcebergState:
         """The retained snapshots, by their ids."""
         if self._snapshots is not None:
             return self._snapshots
-        return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
+        past = history_in(self.table.config)
+        if past is None:
+            return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
+        return {
+            each.snapshot_id: SnapshotNode(
+                each.snapshot_id,
+                each.parent_snapshot_id,
+                each.sequence_number,
+                fenced_by({FENCED_ATTEMPTS: each.summary.fenced_attempts}),
+            )
+            for each in past
+        }
 
     @cached_property
     def missing_facts(self) -> Collection[str]:
