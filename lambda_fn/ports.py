@@ -149,10 +149,18 @@ class Landed:
 
 @dataclass(frozen=True)
 class NotKnownToHaveLanded:
-    """The attempt stopped. It may have landed, or may still land; the next delivery finds out."""
+    """The attempt stopped. It may have landed, or may still land; the next delivery finds out.
+
+    ``detail`` is the error of the last request that failed, for the log, or empty.
+    """
 
     cause: GiveUp
     conflicts: int = 0
+    detail: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the cause and the detail as text."""
+        return f"{self.cause.value}: {self.detail}" if self.detail else self.cause.value
 
 
 AppendResult = Landed | NotKnownToHaveLanded

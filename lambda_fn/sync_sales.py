@@ -225,7 +225,7 @@ class SyncSales:
         self.telemetry.measure(Metric.COMMIT_CONFLICTS, result.conflicts)
         self.telemetry.measure(Metric.FAILED_COMMITS, 0 if isinstance(result, Landed) else 1)
         if not isinstance(result, Landed):
-            cause = f"the commit is not known to have landed: {result.cause.value}"
+            cause = f"the commit is not known to have landed: {result}"
             return {}, {claim.sale.key: Unresolved(cause, claim.sale.payload_hash) for claim in missing}
         milliseconds = round((self.clock.monotonic() - started) * 1000)
         self.telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)

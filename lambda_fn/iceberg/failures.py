@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 import pyarrow as pa
@@ -32,7 +33,19 @@ FAILURES: Final[tuple[type[Exception], ...]] = (
 )
 MAX_CHARACTERS: Final = 500
 
+# Amazon S3 API Reference, "Error responses": these have the status 400.
+_EXPIRED: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+
 
 def describe(error: Exception) -> str:
     """Return the error's class and message, cut to a length that fits into a log line."""
     return f"{type(error).__name__}: {error}"[:MAX_CHARACTERS]
+
+
+def is_access_denied(error: Exception) -> bool:
+    """Return whether the storage refused the credentials, for instance because they have expired."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, PermissionError)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code = error.response.get("Error", {}).get("Code")
+    return status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code in _EXPIRED

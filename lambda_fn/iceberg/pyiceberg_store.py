@@ -17,7 +17,7 @@ from catalog_config.table_answers import history_in
 from catalog_config.table_properties import FENCED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg import manifest_merging, row_scan, staging
-from lambda_fn.iceberg.failures import FAILURES, describe
+from lambda_fn.iceberg.failures import FAILURES, describe, is_access_denied
 from lambda_fn.iceberg.history import SnapshotNode, fenced_by, fencing_properties
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.rows import facts_without_column
@@ -170,7 +170,7 @@ class PyIcebergStore:
         try:
             manifest_list = self._upload(state, staged, deadline)
         except FAILURES as error:
-            return NotSent(describe(error))
+            return _not_sent(error)
         # Each request has a manifest list of its own: an earlier request may still take effect, and needs its list.
         staged.replace_manifest_list(None)
         summary = staging.summary(state.table, staged, fencing_properties(fenced))
@@ -207,10 +207,7 @@ class PyIcebergStore:
         if existing is None or not deadline.allows(MERGE_REQUESTS * self._request_seconds):
             return None
         number = next_sequence_number(table.metadata) - 1
-        try:
-            chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
-        except ValueError as error:
-            return MergeResult(0, NotSent(describe(error)))
+        chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
         if not chosen:
             return None
         snapshot_id = table.metadata.new_snapshot_id()
@@ -221,8 +218,9 @@ class PyIcebergStore:
             kept = [manifest for manifest in existing if manifest not in chosen]
             manifest_list = staging.manifest_list(table, snapshot_id, merged, kept)
             self._parallel.map(lambda new: self._put(table, new, deadline), [file, manifest_list.file])
-        except FAILURES as error:
-            return MergeResult(len(chosen), NotSent(describe(error)))
+        except Exception as error:
+            # The outcomes of the sales are certain by now, and a defect in a merge must not fail their invocation.
+            return MergeResult(len(chosen), _not_sent(error))
         summary = manifest_merging.summary(table, len(chosen), len(kept), len(entries))
         commit = self._send(state, snapshot_id, manifest_list, summary, table.metadata.current_schema_id)
         return MergeResult(len(chosen), commit)
@@ -295,3 +293,7 @@ def _node(snapshot: Snapshot) -> SnapshotNode:
     properties = snapshot.summary.additional_properties if snapshot.summary is not None else {}
     sequence_number = snapshot.sequence_number or 0
     return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, fenced_by(properties))
+
+
+def _not_sent(error: Exception) -> NotSent:
+    return NotSent(describe(error), is_access_denied(error))

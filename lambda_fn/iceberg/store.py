@@ -44,9 +44,13 @@ class Committed(Generic[State]):
 
 @dataclass(frozen=True)
 class NotSent:
-    """A file could not be uploaded, so no commit was requested."""
+    """A file could not be uploaded, so no commit was requested.
+
+    ``access_denied`` says that the storage refused the credentials. The next ``load`` may bring valid ones.
+    """
 
     cause: str
+    access_denied: bool = False
 
 
 @dataclass(frozen=True)
