@@ -288,6 +288,12 @@ def test_sales_that_are_not_known_to_have_landed_are_neither_projected_nor_compl
     assert [text for text, _ in ports.lines] == ["[IdempotencyManager] Event marked as processed"]
 
 
+def test_the_error_of_a_commit_is_part_of_the_cause() -> None:
+    failed = NotKnownToHaveLanded(GiveUp.STAGING_FAILED, detail="ClientError: AccessDenied")
+    cause = "the commit is not known to have landed: the files could not be written: ClientError: AccessDenied"
+    assert Ports(append_result=failed).sync("a") == {"a": Unresolved(cause, HASHES["a"])}
+
+
 def test_a_resolved_sale_is_completed_although_the_commit_of_the_others_fails() -> None:
     ports = Ports(claims={"a": taken_over(2)}, resolution={"a": 2}, append_result=NotKnownToHaveLanded(GiveUp.FENCED))
     outcomes = ports.sync("a", "b")

@@ -319,6 +319,38 @@ def test_a_commit_that_was_not_sent_is_no_conflict_and_needs_no_judgement() -> N
     assert [call for call in store.calls if call.startswith("load")] == ["load, knowing None"]
 
 
+def test_credentials_that_are_refused_are_loaded_again_with_the_table() -> None:
+    refused = NotSent("ExpiredToken", access_denied=True)
+    store = Store([FIRST, SECOND], [refused, Committed(table(1, 2, ATTEMPT))])
+    assert append(store) == Landed(ATTEMPT)
+    assert store.calls[-2:] == ["load, knowing 1", "commit a on 2"]
+
+
+def test_the_head_that_comes_with_new_credentials_is_judged() -> None:
+    store = Store([FIRST, table(1, fencing(2, ATTEMPT))], [NotSent("ExpiredToken", access_denied=True)])
+    assert append(store) == NotKnownToHaveLanded(GiveUp.FENCED)
+    assert store.calls.count("commit a on 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("states", "commit", "detail"),
+    [
+        ([FIRST], NotSent("AccessDenied"), "AccessDenied"),
+        ([FIRST], Unknown("409"), "409"),
+        ([FIRST, table(1, fencing(2, ATTEMPT))], LOST, LOST.cause),
+        ([FIRST, table(1, 77)], LOST, LOST.cause),
+        ([FIRST, StoreUnavailable("503")], LOST, "503"),
+    ],
+)
+def test_an_append_that_fails_reports_the_last_error(
+    states: list[State | StoreUnavailable], commit: CommitResult[State], detail: str
+) -> None:
+    result = append(Store(states, [commit]), 77, seconds=7.0)
+    assert isinstance(result, NotKnownToHaveLanded)
+    assert result.detail == detail
+    assert str(result) == f"{result.cause.value}: {detail}"
+
+
 @pytest.mark.parametrize(
     ("last", "seconds", "result"),
     [
@@ -387,6 +419,7 @@ def test_nothing_is_merged_before_a_head_was_seen() -> None:
         (None, None, False),
         (MergeResult(7, Committed(SECOND)), ManifestMerge(7), False),
         (MergeResult(7, NotSent("storage")), ManifestMerge(7, "storage"), False),
+        (MergeResult(7, NotSent("storage", access_denied=True)), ManifestMerge(7, "storage"), True),
         (MergeResult(7, Unknown("409")), ManifestMerge(7, "409"), True),
     ],
 )
