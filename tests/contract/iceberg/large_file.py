@@ -45,7 +45,7 @@ class LargeFile(S3FileIO):
         self.path = path
         self.read: list[int] = []
 
-    def get_object(self, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, Range: str, **_arguments: Any) -> dict[str, Any]:  # noqa: N803
         size = self.path.stat().st_size
         first, _, last = Range.removeprefix("bytes=").partition("-")
         start = int(first) if first else max(0, size - int(last))

@@ -113,7 +113,7 @@ def test_data_files_have_the_codec_of_the_table(sqlite_table: TableUnderTest, co
     loaded = sqlite_table.load()
     (task,) = loaded.scan().plan_files()
     with loaded.io.new_input(task.file.file_path).open() as file:
-        metadata = pq.read_metadata(file)  # type: ignore[arg-type]
+        metadata = pq.read_metadata(file)
     columns = [metadata.row_group(0).column(number) for number in range(metadata.num_columns)]
     assert {column.compression for column in columns} == {written}
     assert sqlite_table.sale_ids() == ["a"]
