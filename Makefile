@@ -36,7 +36,7 @@ bench: $(STAMP) ## Measure against the usual alternatives: BENCH_JSON=FILE also 
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
 
 build: $(STAMP) ## Build the deployment artefact: build/artefact and build/artefact.zip (needs Python 3.13).
-	$(RUN) python -m carousel_sync.release build --bytecode
+	$(RUN) python -m carousel_sync.release.commands build --bytecode
 
 deploy: build ## Deploy STAGE=dev after showing the change set (needs Python 3.13): PARAMETERS="A=1 B=2"
 	@$(RUN) carousel-sync deploy --stage $(STAGE) $(foreach parameter,$(PARAMETERS),--parameter $(parameter)) $(if $(YES),--yes)

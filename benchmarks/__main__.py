@@ -14,8 +14,8 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from benchmarks import append_charts, planning_charts
 from benchmarks.append import contention, growth, single_append
-from benchmarks.append_charts import draw
 from benchmarks.deployment import artefact, fresh_processes
 from benchmarks.invocation import claims, decode, handlers
 from benchmarks.measuring import Bench
@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="take only this measurement; repeatable")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table to this file, as Markdown")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="also draw charts of appends into this folder")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="also draw the charts of docs/performance.md into this folder"
+    )
     parser.add_argument("--quick", action="store_true", help="take few repetitions; the figures are rough")
     return parser
 
@@ -81,7 +83,7 @@ def measure(names: list[str], folder: Path, pictures: Path | None, *, quick: boo
             measurement_started = time.monotonic()
             rows += MEASUREMENTS[name](bench)
             stderr.print(f"{name}: measured in {time.monotonic() - measurement_started:.0f} s")
-    for drawn in draw(bench.chart_data, pictures) if pictures else ():
+    for drawn in [*append_charts.draw(bench.chart_data, pictures), *planning_charts.draw(pictures)] if pictures else ():
         stderr.print(f"drawn: {drawn}")
     load = f", load average {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     stderr.print(

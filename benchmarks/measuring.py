@@ -16,7 +16,8 @@ from carousel_sync.command_line.console import stderr
 from testbed.latency_proxy import RecordedRequest
 from testbed.proxied_emulator import ProxiedEmulator
 
-Prepared = TypeVar("Prepared")
+Argument = TypeVar("Argument")
+Sample = TypeVar("Sample")
 
 
 @dataclass
@@ -52,6 +53,19 @@ class Bench:
         self.progress.update(self.task, description=text)
         self.progress.refresh()
 
+    def alternate(
+        self, measured: Mapping[str, Callable[[], Sample]], repetitions: int, warm_up: int = 1
+    ) -> dict[str, list[Sample]]:
+        """Take the repetitions in turn, so that a disturbance of the machine affects all sides alike."""
+        samples: dict[str, list[Sample]] = {name: [] for name in measured}
+        for number in range(-warm_up, repetitions):
+            self.step(f"{', '.join(measured)}: {max(0, number + 1)} of {repetitions}")
+            for name, action in measured.items():
+                sample = action()
+                if number >= 0:
+                    samples[name].append(sample)
+        return samples
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -61,39 +75,17 @@ class Cost:
     cpu: float
 
 
-def cost_of(action: Callable[[], object]) -> Cost:
+def cost_of(action: Callable[[Argument], object], argument: Argument) -> Cost:
     """Run the action once and return its cost."""
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
-    action()
+    action(argument)
     return Cost((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000)
 
 
-def timed(prepare: Callable[[], Prepared], action: Callable[[Prepared], object]) -> Callable[[], float]:
+def timed(prepare: Callable[[], Argument], action: Callable[[Argument], object]) -> Callable[[], float]:
     """Return a repetition: prepare an argument, run the action with it, return the milliseconds of the action."""
-
-    def repetition() -> float:
-        prepared = prepare()
-        started = time.perf_counter()
-        action(prepared)
-        return (time.perf_counter() - started) * 1000
-
-    return repetition
-
-
-def alternate(
-    bench: Bench, measured: Mapping[str, Callable[[], float]], repetitions: int, warm_up: int = 1
-) -> dict[str, list[float]]:
-    """Take the repetitions in turn, so that a disturbance of the machine affects all sides alike."""
-    for action in measured.values():
-        for _ in range(warm_up):
-            action()
-    samples: dict[str, list[float]] = {name: [] for name in measured}
-    for number in range(repetitions):
-        bench.step(f"{', '.join(measured)}: {number + 1} of {repetitions}")
-        for name, action in measured.items():
-            samples[name].append(action())
-    return samples
+    return lambda: cost_of(action, prepare()).wall
 
 
 def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:

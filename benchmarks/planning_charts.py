@@ -8,7 +8,8 @@ from typing import Final
 
 import altair as alt
 
-from carousel_sync.charts import INK, ROW_HEADER, WIDTH, data, svg
+from benchmarks import charts
+from carousel_sync.charts import svg
 from carousel_sync.planning.bill import Bill, Workload, bill
 from carousel_sync.planning.bytes_per_sale import measure
 from carousel_sync.planning.capacity import METADATA_LIMIT_BYTES, metadata_bytes
@@ -41,62 +42,41 @@ def month(embedding: int) -> Bill:
 
 def cost_by_component(of: Bill) -> str:
     """Draw each line of a bill as a bar, grouped by service."""
-    services = [f"{service}: ${usd:,.2f}" for service, usd in of.by_service.items()]
-    rows = [
-        {
-            "service": f"{line.service}: ${of.by_service[line.service]:,.2f}",
-            "what": line.what,
-            "usd": line.usd,
-            "label": f"${line.usd:,.2f}",
-        }
-        for line in of.lines
-    ]
-    base = alt.Chart(data(rows)).encode(
-        x=alt.X("usd:Q", title="US dollars", scale=alt.Scale(domainMax=1.1 * max(line.usd for line in of.lines))),
-        y=alt.Y("what:N", sort=None, title=None).axis(labelLimit=400),
-    )
-    bars = base.mark_bar(cornerRadius=2).encode(color=alt.Color("service:N", legend=None, sort=services))
-    chart = (
-        alt.layer(bars, base.mark_text(align="left", dx=6, color=INK).encode(text="label:N"))
-        .properties(width=WIDTH - 250, height=alt.Step(_BAR_HEIGHT))
-        .facet(row=alt.Row("service:N", sort=services, title=None, header=ROW_HEADER))
-        .resolve_scale(y="independent")
-    )
+    groups = {
+        f"{service}: ${usd:,.2f}": [
+            {"what": line.what, "start": 0, "usd": line.usd, "label": f"${line.usd:,.2f}"}
+            for line in of.lines
+            if line.service == service
+        ]
+        for service, usd in of.by_service.items()
+    }
+    longest = max(line.usd for line in of.lines)
+    x = alt.X("usd:Q", title="US dollars", scale=alt.Scale(domainMax=1.1 * longest))
+    y = alt.Y("what:N", sort=None, title=None).axis(labelLimit=400)
+    colour = alt.Color("heading:N", legend=None, sort=list(groups))
     title = f"The first month of a million sales with {EMBEDDING:,} values, at list prices: ${of.usd:,.2f}"
-    return svg(chart, title, "Each line of the bill is a bar; the lines are grouped by service.")
+    description = "Each line of the bill is a bar; the lines are grouped by service."
+    return svg(charts.bars(groups, x, y, colour, _BAR_HEIGHT), title, description)
 
 
 def metadata_by_commit_rate() -> str:
     """Draw the size of metadata.json over commits per second for several retention periods, with the limit."""
-    rows = []
+    curves: dict[str, list[tuple[float, float]]] = {}
     for hours in RETENTION_HOURS:
         slope = metadata_bytes(1.0, hours) / _MEGABYTE
         end = min(MAX_COMMITS_PER_SECOND, _MAX_MEGABYTES / slope)
-        rows += [{"retention": f"{hours} h", "rate": x, "megabytes": slope * x} for x in (0.0, end)]
+        curves[f"{hours} h"] = [(0.0, 0.0), (end, slope * end)]
     limit = METADATA_LIMIT_BYTES / _MEGABYTE
-    rows += [
-        {"retention": "S3 Tables refuses more", "rate": x, "megabytes": limit} for x in (0.0, MAX_COMMITS_PER_SECOND)
-    ]
-    base = alt.Chart(data(rows)).encode(
-        x=alt.X("rate:Q", title="commits per second"),
-        y=alt.Y("megabytes:Q", title="megabytes"),
-        color=alt.Color("retention:N", legend=None, sort=None),
-    )
-    labels = base.transform_joinaggregate(last="max(rate)", groupby=["retention"]).transform_filter(
-        alt.datum.rate == alt.datum.last
-    )
-    chart = alt.layer(base.mark_line(), labels.mark_text(align="right", dx=-6, dy=-8).encode(text="retention:N"))
-    hours_text = ", ".join(str(hours) for hours in RETENTION_HOURS)
-    title = f"Size of metadata.json with snapshots retained for {hours_text} hours"
+    curves["S3 Tables refuses more"] = [(0.0, limit), (MAX_COMMITS_PER_SECOND, limit)]
+    title = f"Size of metadata.json with snapshots retained for {', '.join(map(str, RETENTION_HOURS))} hours"
     description = "Megabytes by commits per second: one line for each retention period, and the limit of S3 Tables."
-    return svg(chart.properties(width=WIDTH, height=340), title, description)
+    return svg(charts.lines(curves, "commits per second", "megabytes"), title, description)
 
 
-def draw(folder: Path) -> None:
-    """Draw both charts into the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cost-by-component.svg").write_text(cost_by_component(month(EMBEDDING)), encoding="utf-8")
-    (folder / "metadata-size.svg").write_text(metadata_by_commit_rate(), encoding="utf-8")
+def draw(folder: Path) -> list[Path]:
+    """Draw both charts into the folder, and return the files."""
+    cost, metadata = cost_by_component(month(EMBEDDING)), metadata_by_commit_rate()
+    return charts.write(folder, {"cost-by-component.svg": cost, "metadata-size.svg": metadata})
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich.table import Table
 
@@ -28,28 +27,25 @@ class Row:
     target: str = ""
     met: bool | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as a JSON document; the samples are represented by their medians."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "ours": _rounded(median(self.ours)),
-            "anchor": _rounded(median(self.anchor)) if self.anchor else None,
-            "ratio": None if self.ratio is None else _rounded(self.ratio),
-            "target": self.target,
-            "met": self.met,
-        }
-
     def cells(self, yes: str, no: str) -> list[str]:
         """Return the row as text for a table."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
         met = {True: yes, False: no, None: ""}[self.met]
-        return [self.name, self.unit, spread(self.ours), spread(self.anchor), ratio, self.target, met]
+        return [self.name, self.unit, _spread(self.ours), _spread(self.anchor), ratio, self.target, met]
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
-    """Write the report as a JSON list."""
-    path.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    """Write the report as a JSON list. The samples are represented by their medians."""
+    documents = [
+        asdict(row)
+        | {
+            "ours": _rounded(median(row.ours)),
+            "anchor": _rounded(median(row.anchor)) if row.anchor else None,
+            "ratio": None if row.ratio is None else _rounded(row.ratio),
+        }
+        for row in rows
+    ]
+    path.write_text(json.dumps(documents, indent=2) + "\n")
 
 
 def as_table(rows: Sequence[Row]) -> Table:
@@ -70,7 +66,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row.cells('yes', '**no**'))} |" for row in rows)])
 
 
-def spread(samples: Sequence[float]) -> str:
+def _spread(samples: Sequence[float]) -> str:
     """Return the median, with the lowest and the highest value if they differ."""
     if not samples:
         return ""
@@ -80,7 +76,4 @@ def spread(samples: Sequence[float]) -> str:
 
 def _rounded(value: float) -> float:
     """Round to three significant digits, but keep all digits before the decimal point."""
-    if value == int(value):
-        return int(value)
-    digits = 3 - len(str(int(abs(value)))) if abs(value) >= 1 else 3
-    return round(value, digits) if digits > 0 else round(value)
+    return round(value) if value == int(value) or abs(value) >= 100 else float(f"{value:.3g}")  # noqa: PLR2004

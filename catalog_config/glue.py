@@ -6,19 +6,12 @@ Source: AWS Glue Developer Guide, "Connecting to the Data Catalog using AWS Glue
 from __future__ import annotations
 
 from catalog_config.config import CatalogConfig
-from catalog_config.endpoints import iceberg_endpoint
+from catalog_config.endpoints import signed_properties
 
 
 def properties(config: CatalogConfig) -> dict[str, str]:
     """Return pyiceberg's catalog properties."""
-    return {
-        "type": "rest",
-        "uri": iceberg_endpoint("glue", config),
-        "warehouse": glue_warehouse(config.warehouse),
-        "rest.sigv4-enabled": "true",
-        "rest.signing-name": "glue",
-        "rest.signing-region": config.region,
-    }
+    return signed_properties("glue", glue_warehouse(config.warehouse), config)
 
 
 def glue_warehouse(table_bucket_arn: str) -> str:

@@ -6,17 +6,12 @@ Safe to repeat, and for two people at once: the second finds what the first crea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyiceberg import exceptions
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    NamespaceAlreadyExistsError,
-    NoSuchNamespaceError,
-    NoSuchTableError,
-    TableAlreadyExistsError,
-)
 from pyiceberg.table import Table
 
 from catalog_config.drift import DifferenceType, describe, find_drift
@@ -77,7 +72,7 @@ def ensure_table(
     namespace_created = table_created = False
     try:
         present = catalog.load_table(identifier)
-    except (NoSuchTableError, NoSuchNamespaceError):
+    except (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError):
         namespace_created = _ensure_namespace(catalog, namespace)
         table_created = _create_table(catalog, identifier, migrations)
         present = catalog.load_table(identifier)
@@ -102,14 +97,11 @@ def ensure_table(
 def _ensure_namespace(catalog: Catalog, namespace: str) -> bool:
     try:
         catalog.load_namespace_properties(namespace)
-        return False
-    except NoSuchNamespaceError:
-        pass
-    try:
-        catalog.create_namespace(namespace)
-        return True
-    except NamespaceAlreadyExistsError:
-        return False
+    except exceptions.NoSuchNamespaceError:
+        with suppress(exceptions.NamespaceAlreadyExistsError):
+            catalog.create_namespace(namespace)
+            return True
+    return False
 
 
 def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Sequence[Migration]) -> bool:
@@ -122,7 +114,7 @@ def _create_table(catalog: Catalog, identifier: tuple[str, str], migrations: Seq
             properties={"format-version": str(FORMAT_VERSION), **PROPERTIES},
         )
         return True
-    except (TableAlreadyExistsError, CommitFailedException):
+    except (exceptions.TableAlreadyExistsError, exceptions.CommitFailedException):
         # Somebody else created it first. If it is missing all the same, the caller's load_table raises.
         return False
 
@@ -131,9 +123,8 @@ def _check(table: Table, migrations: Sequence[Migration]) -> None:
     """Raise ProvisionError if this code cannot write to the table. A table ahead of this code is not checked."""
     if position_of(definition_of(table.metadata)).version > len(migrations):
         return
-    problems = [
-        describe(difference) for difference in find_drift(table.metadata, migrations) if difference.prevents_writes
-    ]
+    drift = find_drift(table.metadata, migrations)
+    problems = [describe(difference) for difference in drift if difference.prevents_writes]
     if problems:
         raise ProvisionError(
             f"The table {'.'.join(table.name())} does not match schemas/migrations: {'; '.join(problems)}. Nothing was "
@@ -156,7 +147,7 @@ def _ensure_properties(catalog: Catalog, table: Table, migrations: Sequence[Migr
             with table.transaction() as transaction:
                 transaction.set_properties(differing)
             return differing
-        except CommitFailedException:
+        except exceptions.CommitFailedException:
             table = catalog.load_table(table.name())
     raise ProvisionError(
         f"The properties of {'.'.join(table.name())} could not be set: {_ATTEMPTS} attempts lost to other commits. "

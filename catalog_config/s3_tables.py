@@ -6,16 +6,9 @@ Source: Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Icebe
 from __future__ import annotations
 
 from catalog_config.config import CatalogConfig
-from catalog_config.endpoints import iceberg_endpoint
+from catalog_config.endpoints import signed_properties
 
 
 def properties(config: CatalogConfig) -> dict[str, str]:
     """Return pyiceberg's catalog properties."""
-    return {
-        "type": "rest",
-        "uri": iceberg_endpoint("s3tables", config),
-        "warehouse": config.warehouse,
-        "rest.sigv4-enabled": "true",
-        "rest.signing-name": "s3tables",
-        "rest.signing-region": config.region,
-    }
+    return signed_properties("s3tables", config.warehouse, config)

@@ -45,18 +45,10 @@ class TableAnswers(BaseAdapter):
         self._inner = inner
         self._table_answered = table_answered
 
-    def send(
-        self,
-        request: PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> Response:
-        """Send a request, and read the answer if it is about a table."""
-        response = self._inner.send(request, stream, timeout, verify, cert, proxies)
-        # Tables are loaded from and committed to .../tables/NAME; both answers contain the whole metadata.
+    def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
+        """Send a request, and read the answer if it is one about a table."""
+        response = self._inner.send(request, *arguments, **options)
+        # A table is loaded from, and committed to, .../tables/NAME; both answers carry its whole metadata.
         if response.ok and "/tables/" in urlsplit(response.url).path:
             body = response.raw.read(decode_content=True)
             self._table_answered(len(body))

@@ -121,3 +121,9 @@ def _declared_fields() -> Iterator[Field]:
 FIELDS: Final = (*_declared_fields(), *_DERIVED_FIELDS)
 FACTS: Final = tuple(field for field in FIELDS if field.role is FACT)
 """The facts of a sale, in the order in which they are declared. The payload hash covers exactly these."""
+
+_LAST_ID_OF_THE_FIRST_SCHEMA: Final = 24
+BASE_FACTS: Final = tuple(fact for fact in FACTS if fact.field_id <= _LAST_ID_OF_THE_FIRST_SCHEMA)
+"""The facts that every version of the code knows. The table has had their columns from its first schema."""
+LATER_FACTS: Final = tuple(fact for fact in FACTS if fact not in BASE_FACTS)
+"""The facts that migrations added, in their order. A version of the code knows the first of these, up to its own."""

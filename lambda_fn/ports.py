@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypedDict, Unpack
+from typing import Final, Protocol, TypedDict, Unpack
 
 from lambda_fn.runtime.retry import Deadline
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import FactsDigest, Sale, SaleKey
 
 NO_SNAPSHOT = -1
 """The pin of a table that has no snapshot yet (Iceberg's own convention for ``current-snapshot-id``)."""
@@ -69,22 +69,22 @@ class Claimed:
 
 @dataclass(frozen=True)
 class AlreadyCompleted:
-    """The sale is COMPLETED. ``payload_hash`` is the hash of the facts that were completed."""
+    """The sale is COMPLETED, with these facts."""
 
-    payload_hash: str
+    facts: FactsDigest
 
 
 @dataclass(frozen=True)
 class HeldByAnother:
-    """Another attempt owns the sale. ``payload_hash`` is the hash of its facts; ``lease_until`` is in epoch seconds."""
+    """Another attempt owns the sale, with these facts. ``lease_until`` is in epoch seconds."""
 
-    payload_hash: str
+    facts: FactsDigest
     lease_until: float
 
 
 @dataclass(frozen=True)
 class NotClaimed:
-    """The guard could not be read, or could not decide, before the deadline."""
+    """The guard could not be asked before the deadline, or its item can't be read."""
 
     cause: str
 
@@ -97,7 +97,7 @@ class Completion:
     """A sale that has its row and its item. ``snapshot_id`` is None if only a scan or the item shows that it landed."""
 
     key: SaleKey
-    payload_hash: str
+    facts: FactsDigest
     snapshot_id: int | None
 
 
@@ -199,13 +199,13 @@ class AppendAttempt(Protocol):
         ...
 
     def resolve(
-        self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
+        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
         """Reload the head, and return which of the sales have landed as of it.
 
         A ``taken_over`` sale has not landed if the history reaches back to its base and contains none of its attempts.
-        Otherwise a scan decides. ``past_retention`` are sales whose projection item would have expired; a scan always
-        decides these. Raises StoreUnavailable if the table can't be read.
+        Otherwise a scan decides. ``unvouched`` are sales whose projection item may be gone; a scan always decides
+        these. Raises StoreUnavailable if the table can't be read.
         """
         ...
 
@@ -251,6 +251,13 @@ class SalesTable(Protocol):
 # --- projection and dead letters -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A sale has an item, but the item can't be read. ``cause`` names the item and says what to do."""
+
+    cause: str
+
+
 class Projection(Protocol):
     """The copy of every sale that is optimised for look-ups."""
 
@@ -258,7 +265,7 @@ class Projection(Protocol):
         """Return why the sale can't be stored as an item, or None if it can."""
         ...
 
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         """Return those of the sales that have an item, with strong consistency. Raises StoreUnavailable."""
         ...
 
@@ -284,6 +291,10 @@ class DeadLetters(Protocol):
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
+
+
+MAX_IDS_PER_LINE: Final = 1000
+"""Three lists of this many ids of the greatest length take half of the 1 MB that a line in CloudWatch Logs may have."""
 
 
 class LogKeys(TypedDict, total=False):

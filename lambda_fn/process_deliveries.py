@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Final
 from more_itertools import chunked
 
 from lambda_fn.ports import (
+    MAX_IDS_PER_LINE,
     DeadLetter,
     DeadLetters,
     Delivery,
@@ -23,8 +25,9 @@ from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, SyncSales
 
-# CloudWatch Logs accepts lines of up to 1 MB. Three lists of this many ids of the greatest length take half of that.
-MAX_IDS_PER_LINE: Final = 1000
+MAX_NAMES: Final = 50
+# Other names are counted, but not logged: a producer could have put anything into them.
+_FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 CONFLICT: Final = Rejection(Reason.CONFLICTING_DUPLICATE, "the same sale was reported before with other facts")
 
 
@@ -61,26 +64,36 @@ class ProcessDeliveries:
         A delivery that fails does not affect the others. ``request_id`` goes with each dead letter.
         """
         self.telemetry.measure(Metric.BATCH_SIZE, len(deliveries))
+        self._report_unknown_fields(deliveries)
         checked = [(delivery, self._check(delivery)) for delivery in deliveries]
         letters = [DeadLetter(delivery, content) for delivery, content in checked if isinstance(content, Rejection)]
         sales = [(delivery, content) for delivery, content in checked if isinstance(content, Sale)]
-        rejected = self._reject(letters, request_id, deadline)
-        landed = self._land(sales, request_id, deadline) if sales else {}
-        results = {**rejected, **landed}
+        # The sales land first: a dead-letter queue that does not answer must not use up their time.
+        landed, conflicts = self._land(sales, deadline) if sales else ({}, [])
+        results = {**landed, **self._reject([*letters, *conflicts], request_id, deadline)}
         self._report(deliveries, results)
         return results
 
     def _check(self, delivery: Delivery) -> Sale | Rejection:
         if isinstance(delivery.content, Rejection):
             return delivery.content
-        if delivery.unknown_fields:
-            self.telemetry.measure(Metric.UNKNOWN_FIELDS, len(delivery.unknown_fields))
         return self.projection.rejects(delivery.content) or delivery.content
 
+    def _report_unknown_fields(self, deliveries: Sequence[Delivery]) -> None:
+        """Count the fields that the contract does not know, and log their names: a producer may have misspelt one."""
+        names = [name for delivery in deliveries for name in delivery.unknown_fields]
+        self.telemetry.measure(Metric.UNKNOWN_FIELDS, len(names))
+        if names:
+            logged = sorted({name for name in names if _FIELD_NAME.fullmatch(name)})[:MAX_NAMES]
+            self.telemetry.info("[CarouselSync] Unknown fields", count=len(names), unknown_fields=logged)
+
     def _land(
-        self, sales: Sequence[tuple[Delivery, Sale]], request_id: str, deadline: Deadline
-    ) -> Mapping[str, Result]:
-        """Land each distinct sale once. Of several deliveries of a sale, the first decides its facts."""
+        self, sales: Sequence[tuple[Delivery, Sale]], deadline: Deadline
+    ) -> tuple[Mapping[str, Result], Sequence[DeadLetter]]:
+        """Land each distinct sale once, and return the results, and the letters of conflicting duplicates.
+
+        Of several deliveries of a sale, the first decides its facts.
+        """
         self._log_sales(sales)
         distinct: dict[SaleKey, Sale] = {}
         for _, sale in sales:
@@ -91,12 +104,12 @@ class ProcessDeliveries:
         seen: set[SaleKey] = set()
         for delivery, sale in sales:
             outcome = outcomes[sale.key]
-            if outcome.payload_hash not in (None, sale.payload_hash):
+            if outcome.facts is not None and outcome.facts.conflicts_with(sale.facts):
                 conflicts.append(DeadLetter(delivery, CONFLICT))
             else:
                 results[delivery.delivery_id] = _result(outcome, is_first=sale.key not in seen)
             seen.add(sale.key)
-        return {**results, **self._reject(conflicts, request_id, deadline)}
+        return results, conflicts
 
     def _log_sales(self, sales: Sequence[tuple[Delivery, Sale]]) -> None:
         """Log which sale each delivery and each event is about: the n-th entries of the three lists belong together."""
@@ -139,13 +152,14 @@ class ProcessDeliveries:
         self.telemetry.measure(Metric.SALES_COMMITTED, len(by_outcome[Outcome.COMMITTED]))
         self.telemetry.measure(Metric.DUPLICATES, len(by_outcome[Outcome.DUPLICATE]))
         self.telemetry.measure(Metric.GIVEN_BACK, len(by_outcome[Outcome.GIVEN_BACK]))
-        if duplicates := by_outcome[Outcome.DUPLICATE]:
-            self.telemetry.info("[IdempotencyManager] Duplicate event detected", delivery_ids=duplicates)
+        for chunk in chunked(by_outcome[Outcome.DUPLICATE], MAX_IDS_PER_LINE):
+            self.telemetry.info("[IdempotencyManager] Duplicate event detected", delivery_ids=chunk)
         by_cause: dict[str, list[str]] = {}
         for delivery_id in by_outcome[Outcome.GIVEN_BACK]:
             by_cause.setdefault(results[delivery_id].cause, []).append(delivery_id)
         for cause, delivery_ids in by_cause.items():
-            self.telemetry.warning("[CarouselSync] Failed to sync", cause=cause, delivery_ids=delivery_ids)
+            for chunk in chunked(delivery_ids, MAX_IDS_PER_LINE):
+                self.telemetry.warning("[CarouselSync] Failed to sync", cause=cause, delivery_ids=chunk)
 
 
 def _result(outcome: SaleOutcome, *, is_first: bool) -> Result:

@@ -10,18 +10,23 @@ import hashlib
 import json
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from lambda_fn.fields import FACTS, SaleFields, Vector
+from lambda_fn.fields import BASE_FACTS, LATER_FACTS, Field, SaleFields, Vector
 
 EVENT_TYPE: Final = "carousel.product.sold"
 SOURCE_SYSTEM: Final = "carousel"
 EMBEDDING_SHARDS: Final = 5
 PROJECTION_YEARS: Final = 2
+
+_BASE: Final = "base"
+_ABSENT: Final = "absent"
+_SHORT_DIGITS: Final = 16
 
 
 class SaleKey(NamedTuple):
@@ -104,24 +109,68 @@ class Sale(SaleFields):
         month, day = (3, 1) if leap_day else (self.sold_date.month, self.sold_date.day)
         return int(datetime(year, month, day, tzinfo=UTC).timestamp())
 
-    @cached_property
+    @property
     def payload_hash(self) -> str:
-        """SHA-256 over the facts. Two events about one sale conflict when their hashes differ.
+        """SHA-256 over the facts. Absent facts are left out, so that a new optional fact changes no earlier hash."""
+        return self.facts.payload_hash
 
-        Absent facts are left out, so that an event keeps its hash when a later version adds an optional fact.
+    @cached_property
+    def facts(self) -> FactsDigest:
+        """The digest of the facts that an event reports. This version of the code knows all of them."""
+        return facts_digest(self, LATER_FACTS)
+
+    @property
+    def stored_facts(self) -> FactsDigest:
+        """The digest of the facts that a store holds.
+
+        A store does not show whether the writer knew an absent fact of a later version.
         """
-        facts = {
-            name: canonical(value)
-            for name, attribute, canonical in _HASHED_AS_JSON
-            if (value := getattr(self, attribute)) is not None
-        }
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
-        for name, attribute in _HASHED_AS_BYTES:
-            vector: Vector | None = getattr(self, attribute)
-            if vector is not None:
-                digest.update(name)
-                digest.update(_little_endian(vector))
-        return digest.hexdigest()
+        return facts_digest(self, [fact for fact in LATER_FACTS if getattr(self, fact.attribute) is not None])
+
+
+@dataclass(frozen=True)
+class FactsDigest:
+    """A digest of the facts of a sale, and which facts it covers: versions of the code know different facts.
+
+    ``payload_hash`` covers all facts that are present. ``groups`` has a digest of the base facts, and one of each later
+    fact that is known, by its event name. It is empty if the version that wrote the digest did not record them.
+    ``older_hashes`` are the payload hashes that versions without the latest facts compute for the same event.
+    """
+
+    payload_hash: str
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
+    older_hashes: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def conflicts_with(self, other: FactsDigest) -> bool:
+        """Return whether the two differ in a fact that both cover."""
+        if self.groups and other.groups:
+            return any(self.groups[name] != other.groups[name] for name in self.groups.keys() & other.groups.keys())
+        return not {self.payload_hash, *self.older_hashes} & {other.payload_hash, *other.older_hashes}
+
+    def merged_with(self, other: FactsDigest) -> FactsDigest:
+        """Return the digest of all facts that one of the two covers. They must not conflict."""
+        knows_more = self if self.groups.keys() >= other.groups.keys() else other
+        return FactsDigest(knows_more.payload_hash, {**self.groups, **other.groups})
+
+
+def facts_digest(sale: Sale, known: Sequence[Field]) -> FactsDigest:
+    """Return the digest of a sale by a version of the code that knows the base facts and these later facts."""
+    present = [fact for fact in known if getattr(sale, fact.attribute) is not None]
+    hashes = [_hash(sale, [*BASE_FACTS, *present[:count]]) for count in range(len(present) + 1)]
+    groups = {str(fact.event_name): _ABSENT for fact in known}
+    groups |= {str(fact.event_name): _hash(sale, [fact])[:_SHORT_DIGITS] for fact in present}
+    return FactsDigest(hashes[-1], {_BASE: hashes[0], **groups}, frozenset(hashes))
+
+
+def _hash(sale: Sale, facts: Sequence[Field]) -> str:
+    present = [(fact, value) for fact in facts if (value := getattr(sale, fact.attribute)) is not None]
+    texts = {fact.event_name: _CANONICAL[fact.type](value) for fact, value in present if fact.type is not array}
+    digest = hashlib.sha256(json.dumps(texts, sort_keys=True, separators=(",", ":")).encode())
+    for fact, value in present:
+        if fact.type is array:
+            digest.update(str(fact.event_name).encode())
+            digest.update(_little_endian(value))
+    return digest.hexdigest()
 
 
 def canonical_price(price: Decimal) -> str:
@@ -145,9 +194,3 @@ _CANONICAL: Final[dict[type[Any], Callable[[Any], str | int]]] = {
     Decimal: canonical_price,
     date: date.isoformat,
 }
-_HASHED_AS_JSON: Final = tuple(
-    (field.event_name, field.attribute, _CANONICAL[field.type]) for field in FACTS if field.type is not array
-)
-_HASHED_AS_BYTES: Final = tuple(
-    (str(field.event_name).encode(), field.attribute) for field in FACTS if field.type is array
-)

@@ -22,6 +22,8 @@ _TRUE: Final = ("1", "y", "yes", "t", "true", "on")
 class Settings:
     """Everything that an operator can set. Names carry their units.
 
+    ``look_up_every_sale`` is for a stage whose guard or projection was lost (docs/repair.md).
+
     The time-outs apply to requests to DynamoDB and SQS; ``catalog`` has those of the catalog and its files. An
     ``endpoint_url`` applies to every client, also where the environment names an endpoint for a single service.
     """
@@ -38,6 +40,7 @@ class Settings:
     connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
     tracing: bool = False
+    look_up_every_sale: bool = False
 
     @property
     def request_seconds(self) -> float:
@@ -70,13 +73,18 @@ class Settings:
             dead_letter_queue_url=_url(environment, "DEAD_LETTER_QUEUE_URL"),
             endpoint_url=endpoint_url,
             tracing=_is_traced(environment),
+            look_up_every_sale=_is_true(environment, "LOOK_UP_EVERY_SALE"),
         )
 
 
 def _is_traced(environment: Mapping[str, str]) -> bool:
     """Return whether there is an X-Ray daemon, as always in Lambda, and the template did not disable tracing."""
-    disabled = environment.get("POWERTOOLS_TRACE_DISABLED", "").strip().lower()
-    return bool(environment.get("AWS_XRAY_DAEMON_ADDRESS")) and disabled not in _TRUE
+    disabled = _is_true(environment, "POWERTOOLS_TRACE_DISABLED")
+    return bool(environment.get("AWS_XRAY_DAEMON_ADDRESS")) and not disabled
+
+
+def _is_true(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() in _TRUE
 
 
 def _catalog(environment: Mapping[str, str], region: str, endpoint_url: str | None) -> CatalogConfig:

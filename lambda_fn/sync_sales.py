@@ -11,8 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from more_itertools import chunked
+
 from lambda_fn.errors import ColumnsMissing, StoreUnavailable
 from lambda_fn.ports import (
+    MAX_IDS_PER_LINE,
     AlreadyCompleted,
     AppendAttempt,
     Claimed,
@@ -28,10 +31,11 @@ from lambda_fn.ports import (
     Resolution,
     SalesTable,
     Telemetry,
+    Unreadable,
 )
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import FactsDigest, Sale, SaleKey
 
 # A lease covers the time that this invocation has left, and the difference between clocks. It saves work; safety does
 # not depend on it.
@@ -47,10 +51,10 @@ RETENTION_MARGIN_SECONDS: Final = 3600.0
 class Completed:
     """The sale has its row, its item and its completed guard.
 
-    ``payload_hash`` is the hash of the facts that were stored. ``by_this_attempt`` says whether this attempt landed it.
+    ``facts`` are those that were stored. ``by_this_attempt`` says whether this attempt landed it.
     """
 
-    payload_hash: str
+    facts: FactsDigest
     by_this_attempt: bool = False
 
 
@@ -58,11 +62,11 @@ class Completed:
 class Unresolved:
     """The sale is not known to be completed, and has to be delivered again.
 
-    ``cause`` is for the log. ``payload_hash`` is the hash of the facts in the sale's claim, if the claim is known.
+    ``cause`` is for the log. ``facts`` are those of the sale's claim, if the claim is known.
     """
 
     cause: str
-    payload_hash: str | None = None
+    facts: FactsDigest | None = None
 
 
 SaleOutcome = Completed | Unresolved
@@ -70,7 +74,11 @@ SaleOutcome = Completed | Unresolved
 
 @dataclass(frozen=True, kw_only=True)
 class SyncSales:
-    """The use case over its ports. An instance serves one invocation at a time."""
+    """The use case over its ports. An instance serves one invocation at a time.
+
+    ``look_up_every_sale``: the guard or the projection was lost, so that a sale without a claim and without an item may
+    have a row. Every claimed sale without an item is then looked up in the table.
+    """
 
     guard: Guard
     table: SalesTable
@@ -80,6 +88,7 @@ class SyncSales:
     retry: Retry
     parallel: Parallel
     new_attempt_id: Callable[[], int]
+    look_up_every_sale: bool = False
 
     def sync(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, SaleOutcome]:
         """Land the sales, whose keys must be distinct, and return the outcome of each.
@@ -115,13 +124,14 @@ class SyncSales:
             lambda: self._find(claims, deadline), lambda: self._prepare(attempt, claims, deadline)
         )
         claims = [claim for claim in claims if claim.sale.key not in stored]
+        yield {key: Unresolved(item.cause) for key, item in stored.items() if isinstance(item, Unreadable)}
 
-        # 5. Resolve: an earlier attempt may have landed the sale. Past the items' retention, only its row can tell.
-        past_retention = [claim.sale for claim in claims if self._is_past_retention(claim.sale)]
-        resolution = self._resolve(attempt, claims, past_retention, deadline)
+        # 5. Resolve: an earlier attempt may have landed the sale. If the item could be gone, only the row can tell.
+        unvouched = [claim.sale for claim in claims if self._is_unvouched(claim.sale)]
+        resolution = self._resolve(attempt, claims, unvouched, deadline)
         found, undecided = resolution.landed, resolution.undecided
         yield {
-            claim.sale.key: Unresolved(undecided[claim.sale.key], claim.sale.payload_hash)
+            claim.sale.key: Unresolved(undecided[claim.sale.key], claim.sale.facts)
             for claim in claims
             if claim.sale.key in undecided
         }
@@ -132,16 +142,19 @@ class SyncSales:
         landed, unresolved = self._commit(attempt, missing, deadline)
         yield unresolved
 
-        # 8. Put the projection item of each sale that has a row, unless the scan found it and its item has expired.
+        # 8. Put the projection item of each sale that has a row, unless the item would already have expired.
         in_table = {**found, **landed}
-        expired = found.keys() & {sale.key for sale in past_retention}
+        now = self.clock.now()
+        expired = in_table.keys() & {claim.sale.key for claim in claims if claim.sale.projection_expires_at <= now}
         to_project = in_table.keys() - expired
         projected = self._project([claim.sale for claim in claims if claim.sale.key in to_project], deadline)
 
         # 9. Complete the guards. Only what is COMPLETED may be acknowledged.
-        completions = [Completion(key, sale.payload_hash, None) for key, sale in stored.items()]
+        completions = [
+            Completion(key, item.stored_facts, None) for key, item in stored.items() if isinstance(item, Sale)
+        ]
         completions += [
-            Completion(claim.sale.key, claim.sale.payload_hash, in_table[claim.sale.key])
+            Completion(claim.sale.key, claim.sale.facts, in_table[claim.sale.key])
             for claim in claims
             if claim.sale.key in {*projected, *expired}
         ]
@@ -163,6 +176,8 @@ class SyncSales:
         results = self.guard.claim(sales, attempt.attempt_id, attempt.pin, lease_seconds, deadline)
         takeovers = sum(isinstance(result, Claimed) and bool(result.earlier_attempts) for result in results.values())
         self.telemetry.measure(Metric.TAKEOVERS, takeovers)
+        if takeovers:
+            self.telemetry.info("[CarouselSync] Sales taken over", attempt_id=attempt.attempt_id, takeovers=takeovers)
         return {sale.key: results[sale.key] for sale in sales}
 
     def _stage(self, attempt: AppendAttempt, sales: Sequence[Sale]) -> None:
@@ -176,28 +191,28 @@ class SyncSales:
             with suppress(Exception):
                 attempt.stage(sales)
 
-    def _find(self, claims: Sequence[Claimed], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def _find(self, claims: Sequence[Claimed], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         return self.projection.find([claim.sale for claim in claims], deadline)
 
     def _prepare(self, attempt: AppendAttempt, claims: Sequence[Claimed], deadline: Deadline) -> None:
         """Stage and upload the append if it is likely to carry every claim."""
-        if claims and not any(claim.earlier_attempts or self._is_past_retention(claim.sale) for claim in claims):
+        if claims and not any(claim.earlier_attempts or self._is_unvouched(claim.sale) for claim in claims):
             attempt.prepare([claim.sale for claim in claims], deadline)
 
-    def _is_past_retention(self, sale: Sale) -> bool:
-        """Whether the projection item would have expired, so that a missing item proves nothing."""
-        return sale.projection_expires_at <= self.clock.now() + RETENTION_MARGIN_SECONDS
+    def _is_unvouched(self, sale: Sale) -> bool:
+        """Whether the projection item may be gone, so that a missing item proves nothing."""
+        return self.look_up_every_sale or sale.projection_expires_at <= self.clock.now() + RETENTION_MARGIN_SECONDS
 
     def _resolve(
-        self, attempt: AppendAttempt, claims: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
+        self, attempt: AppendAttempt, claims: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution:
         """Return the sales that have a row already, each with the snapshot that landed it if the history shows it."""
-        always_scanned = {sale.key for sale in past_retention}
+        always_scanned = {sale.key for sale in unvouched}
         taken_over = [claim for claim in claims if claim.earlier_attempts and claim.sale.key not in always_scanned]
-        if not taken_over and not past_retention:
+        if not taken_over and not unvouched:
             return Resolution()
         with self._counting_failure():
-            resolution = attempt.resolve(taken_over, past_retention, deadline)
+            resolution = attempt.resolve(taken_over, unvouched, deadline)
             if isinstance(resolution, GiveUp):
                 raise StoreUnavailable(f"The attempt was given up: {resolution.value}. The sales stay in the queue.")
         if resolution.undecided:
@@ -226,11 +241,12 @@ class SyncSales:
         self.telemetry.measure(Metric.FAILED_COMMITS, 0 if isinstance(result, Landed) else 1)
         if not isinstance(result, Landed):
             cause = f"the commit is not known to have landed: {result}"
-            return {}, {claim.sale.key: Unresolved(cause, claim.sale.payload_hash) for claim in missing}
+            return {}, {claim.sale.key: Unresolved(cause, claim.sale.facts) for claim in missing}
         milliseconds = round((self.clock.monotonic() - started) * 1000)
         self.telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)
         self.telemetry.info(
             "[CarouselSync] S3 Tables write successful",
+            attempt_id=attempt.attempt_id,
             snapshot_id=result.snapshot_id,
             count=len(missing),
             conflicts=result.conflicts,
@@ -248,11 +264,12 @@ class SyncSales:
         self, completions: Sequence[Completion], attempt_id: int, deadline: Deadline
     ) -> Mapping[SaleKey, Completed]:
         completed = self.guard.complete(completions, deadline)
-        if completed:
-            sale_ids = sorted(key.sale_id for key in completed)
-            self.telemetry.info("[IdempotencyManager] Event marked as processed", sale_ids=sale_ids)
+        for sale_ids in chunked(sorted(key.sale_id for key in completed), MAX_IDS_PER_LINE):
+            self.telemetry.info(
+                "[IdempotencyManager] Event marked as processed", attempt_id=attempt_id, sale_ids=sale_ids
+            )
         return {
-            completion.key: Completed(completion.payload_hash, by_this_attempt=completion.snapshot_id == attempt_id)
+            completion.key: Completed(completion.facts, by_this_attempt=completion.snapshot_id == attempt_id)
             for completion in completions
             if completion.key in completed
         }
@@ -260,17 +277,15 @@ class SyncSales:
     def _wait_for_others(
         self, sales: Sequence[Sale], results: Mapping[SaleKey, ClaimResult], deadline: Deadline
     ) -> Iterator[Mapping[SaleKey, Completed]]:
-        """Wait for the sales that another attempt holds with the same facts, and yield those that it completes."""
-        waiting = {sale.key for sale in sales if _is_held_with_facts_of(sale, results[sale.key])}
+        """Wait for the sales that another attempt holds without a conflict, and yield those that it completes."""
+        waiting = {sale.key for sale in sales if _is_held_without_conflict(sale, results[sale.key])}
         until = Deadline.after(self.clock, min(WAIT_FOR_OTHERS_SECONDS + LOOK_SECONDS, deadline.remaining_seconds()))
         for _ in self.retry.tries(until, LOOK_SECONDS):
             if not waiting:
                 return
             states = self.guard.look(waiting, until)
             completed = {
-                key: Completed(state.payload_hash)
-                for key, state in states.items()
-                if isinstance(state, AlreadyCompleted)
+                key: Completed(state.facts) for key, state in states.items() if isinstance(state, AlreadyCompleted)
             }
             yield completed
             waiting -= completed.keys()
@@ -288,11 +303,11 @@ class SyncSales:
 
 def _outcome(result: AlreadyCompleted | HeldByAnother | NotClaimed) -> SaleOutcome:
     if isinstance(result, AlreadyCompleted):
-        return Completed(result.payload_hash)
+        return Completed(result.facts)
     if isinstance(result, HeldByAnother):
-        return Unresolved("another attempt holds the sale", result.payload_hash)
+        return Unresolved("another attempt holds the sale", result.facts)
     return Unresolved(result.cause)
 
 
-def _is_held_with_facts_of(sale: Sale, result: ClaimResult) -> bool:
-    return isinstance(result, HeldByAnother) and result.payload_hash == sale.payload_hash
+def _is_held_without_conflict(sale: Sale, result: ClaimResult) -> bool:
+    return isinstance(result, HeldByAnother) and not result.facts.conflicts_with(sale.facts)

@@ -69,6 +69,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         retry=retry,
         parallel=parallel,
         new_attempt_id=new_attempt_id,
+        look_up_every_sale=settings.look_up_every_sale,
     )
     dead_letters = SQSDeadLetters(sqs, settings.dead_letter_queue_url, retry, settings.request_seconds)
     return Application(

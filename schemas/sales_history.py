@@ -15,17 +15,7 @@ from typing import Final
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import (
-    DateType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IntegerType,
-    ListType,
-    NestedField,
-    StringType,
-    TimestamptzType,
-)
+from pyiceberg.types import DecimalType, FloatType, ListType, NestedField
 
 NAMESPACE: Final = "pricing_intelligence"
 TABLE: Final = "sales_history"
@@ -36,36 +26,36 @@ EMBEDDING_ELEMENT_ID: Final = 24
 _PRICE: Final = DecimalType(PRICE_PRECISION, PRICE_SCALE)
 
 FIRST_SCHEMA: Final = Schema(
-    NestedField(1, "product_id", StringType(), required=True, doc="The product that was sold"),
-    NestedField(2, "tenant_id", StringType(), required=True, doc="The tenant whose sale it is; partition"),
-    NestedField(3, "sale_id", StringType(), required=True, doc="Identity of the sale within its tenant; one row each"),
-    NestedField(4, "category", StringType(), required=True),
-    NestedField(5, "brand", StringType(), required=True),
-    NestedField(6, "condition", StringType()),
-    NestedField(7, "description", StringType()),
+    NestedField(1, "product_id", "string", required=True, doc="The product that was sold"),
+    NestedField(2, "tenant_id", "string", required=True, doc="The tenant whose sale it is; partition"),
+    NestedField(3, "sale_id", "string", required=True, doc="Identity of the sale within its tenant; one row each"),
+    NestedField(4, "category", "string", required=True),
+    NestedField(5, "brand", "string", required=True),
+    NestedField(6, "condition", "string"),
+    NestedField(7, "description", "string"),
     NestedField(8, "listed_price", _PRICE, required=True, doc="Exact; the event carries no currency"),
     NestedField(9, "sold_price", _PRICE, required=True, doc="Exact; the event carries no currency"),
     NestedField(
-        10, "discount_percent", DoubleType(), doc="(listed - sold) / listed * 100; null when listed is 0, may be < 0"
+        10, "discount_percent", "double", doc="(listed - sold) / listed * 100; null when listed is 0, may be < 0"
     ),
-    NestedField(11, "sold_date", DateType(), required=True, doc="UTC date of the sale"),
-    NestedField(12, "quarter", StringType(), doc="Q1..Q4 of sold_date"),
-    NestedField(13, "year", IntegerType(), required=True, doc="Year of sold_date; partition"),
-    NestedField(14, "month", IntegerType(), required=True, doc="Month of sold_date, 1..12; partition"),
-    NestedField(15, "season", StringType(), doc="Q1..Q4, the same as quarter"),
-    NestedField(16, "days_to_sell", IntegerType()),
-    NestedField(17, "image_s3_key", StringType()),
-    NestedField(18, "embedding_id", StringType()),
-    NestedField(19, "embedding_dimension", IntegerType(), doc="Number of values in embedding_vector"),
+    NestedField(11, "sold_date", "date", required=True, doc="UTC date of the sale"),
+    NestedField(12, "quarter", "string", doc="Q1..Q4 of sold_date"),
+    NestedField(13, "year", "int", required=True, doc="Year of sold_date; partition"),
+    NestedField(14, "month", "int", required=True, doc="Month of sold_date, 1..12; partition"),
+    NestedField(15, "season", "string", doc="Q1..Q4, the same as quarter"),
+    NestedField(16, "days_to_sell", "int"),
+    NestedField(17, "image_s3_key", "string"),
+    NestedField(18, "embedding_id", "string"),
+    NestedField(19, "embedding_dimension", "int", doc="Number of values in embedding_vector"),
     NestedField(
         20,
         "embedding_vector",
         ListType(element_id=EMBEDDING_ELEMENT_ID, element=FloatType(), element_required=False),
         doc="32-bit floats",
     ),
-    NestedField(21, "source_system", StringType()),
-    NestedField(22, "vendor_id", StringType()),
-    NestedField(23, "ingestion_timestamp", TimestamptzType(), required=True, doc="Time of the event that reported it"),
+    NestedField(21, "source_system", "string"),
+    NestedField(22, "vendor_id", "string"),
+    NestedField(23, "ingestion_timestamp", "timestamptz", required=True, doc="Time of the event that reported it"),
 )
 
 PARTITION_SPEC: Final = PartitionSpec(

@@ -5,19 +5,17 @@ server's counts as the client's. It answers paths below ``/_proxy/`` itself:
 
     GET  /_proxy/ready      200
     PUT  /_proxy/delay      body: the milliseconds to add; discards the requests recorded so far
-    PUT  /_proxy/recording  body: 1 to record bodies and headers too, 0 not to
-    GET  /_proxy/requests   the requests since the delay was set, as JSON
+    GET  /_proxy/requests   the requests since the delay was set, as JSON with their bodies in Latin-1
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from carousel_sync.bench.request_counter import service_and_action
@@ -29,29 +27,20 @@ HOP_BY_HOP_HEADERS: Final = frozenset({"connection", "keep-alive", "transfer-enc
 _LIMIT_BYTES: Final = 1 << 26
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@dataclass(frozen=True)
-class Head:
-    """The first line and the headers of a request or an answer. Header names are lower case."""
-
-    first_line: str
-    headers: Mapping[str, str]
+Head = tuple[str, Mapping[str, str]]
+"""The first line and the headers of a request or an answer. Header names are lower case."""
 
 
 @dataclass
 class RecordedRequest:
-    """A request that passed the proxy. Times are seconds on the proxy's monotonic clock; ``body`` is Base64."""
+    """A request that passed the proxy. Times are seconds on the proxy's monotonic clock."""
 
     service: str
     action: str
     path: str
     arrived: float
     answered: float = 0.0
-    status: int = 0
-    body_bytes: int = 0
-    body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 class LatencyProxy:
@@ -60,54 +49,45 @@ class LatencyProxy:
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self._delay_seconds = 0.0
-        self._records_bodies = False
         self._recorded: list[RecordedRequest] = []
         self._idle: list[Connection] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it disconnects."""
         try:
-            while (head := await _read_head(reader)) is not None:
-                if head.headers.get("expect", "").lower() == "100-continue":
+            while True:
+                first_line, headers = await _read_head(reader)
+                if headers.get("expect", "").lower() == "100-continue":
                     writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                body = await _read_body(reader, head.headers)
-                writer.write(await self._answer(head, body))
+                body = await _read_body(reader, headers)
+                writer.write(await self._answer(first_line, headers, body))
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # The client has disconnected.
         finally:
             writer.close()
 
-    async def _answer(self, head: Head, body: bytes) -> bytes:
-        method, path, _ = head.first_line.split(" ", 2)
+    async def _answer(self, first_line: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        method, path, _ = first_line.split(" ", 2)
         if path.startswith(CONTROL_PATH):
-            return self._control(path.removeprefix(CONTROL_PATH), body)
-        service, action = service_and_action(method, path, head.headers)
-        request = RecordedRequest(service, action, path, time.monotonic(), body_bytes=len(body))
-        if self._records_bodies:
-            request.body = base64.b64encode(body).decode()
-            request.headers = head.headers
+            return _message("HTTP/1.1 200 OK", {}, self._control(path.removeprefix(CONTROL_PATH), body))
+        request = RecordedRequest(*service_and_action(method, path, headers), path, time.monotonic(), body=body)
         self._recorded.append(request)
         if self._delay_seconds:
             await asyncio.sleep(self._delay_seconds)
-        answer, content = await self._forward(method, head, body)
-        request.answered, request.status = time.monotonic(), int(answer.first_line.split(" ", 2)[1])
-        length = answer.headers.get("content-length", "0") if method == "HEAD" else str(len(content))
-        return _message(answer.first_line, answer.headers, length, content)
+        answer = await self._forward(method, _message(first_line, headers, body))
+        request.answered = time.monotonic()
+        return answer
 
     def _control(self, path: str, body: bytes) -> bytes:
-        content = b""
         if path == "delay":
-            self._delay_seconds = float(body) / 1000
-            self._recorded = []
-        elif path == "recording":
-            self._records_bodies = body == b"1"
-        elif path == "requests":
-            content = json.dumps([asdict(request) for request in self._recorded]).encode()
-        return _message("HTTP/1.1 200 OK", {}, str(len(content)), content)
+            self._delay_seconds, self._recorded = float(body) / 1000, []
+        if path != "requests":
+            return b""
+        recorded = [asdict(request) | {"body": request.body.decode("latin-1")} for request in self._recorded]
+        return json.dumps(recorded).encode()
 
-    async def _forward(self, method: str, head: Head, body: bytes) -> tuple[Head, bytes]:
-        request = _message(head.first_line, head.headers, str(len(body)), body)
+    async def _forward(self, method: str, request: bytes) -> bytes:
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -117,31 +97,24 @@ class LatencyProxy:
         fresh = await asyncio.open_connection(HOST, self._server_port, limit=_LIMIT_BYTES)
         return await self._exchange(fresh, request, method)
 
-    async def _exchange(self, connection: Connection, request: bytes, method: str) -> tuple[Head, bytes]:
+    async def _exchange(self, connection: Connection, request: bytes, method: str) -> bytes:
         reader, writer = connection
         writer.write(request)
-        answer = await _read_head(reader)
-        if answer is None:
-            raise ConnectionResetError
-        has_body = method != "HEAD" and answer.first_line.split(" ", 2)[1] not in ("204", "304")
-        content = await _read_body(reader, answer.headers) if has_body else b""
-        if answer.headers.get("connection", "").lower() == "close":
+        status_line, headers = await _read_head(reader)
+        has_body = method != "HEAD" and status_line.split(" ", 2)[1] not in ("204", "304")
+        content = await _read_body(reader, headers) if has_body else b""
+        if headers.get("connection", "").lower() == "close":
             writer.close()
         else:
             self._idle.append(connection)
-        return answer, content
+        return _message(status_line, headers, content, headers.get("content-length", "0") if method == "HEAD" else None)
 
 
-async def _read_head(reader: asyncio.StreamReader) -> Head | None:
-    """Read up to the empty line. Returns None when the other side has closed the connection."""
-    try:
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    except asyncio.IncompleteReadError as error:
-        if not error.partial:
-            return None
-        raise
-    pairs = (line.split(":", 1) for line in lines[1:] if line)
-    return Head(lines[0], {name.lower(): value.strip() for name, value in pairs})
+async def _read_head(reader: asyncio.StreamReader) -> Head:
+    """Read up to the empty line. Raises IncompleteReadError when the other side has closed the connection."""
+    first_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
+    pairs = (line.split(":", 1) for line in lines)
+    return first_line, {name.lower(): value.strip() for name, value in pairs}
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
@@ -156,10 +129,10 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
     return b"".join(parts)
 
 
-def _message(first_line: str, headers: Mapping[str, str], length: str, body: bytes) -> bytes:
-    """Return a request or an answer as it goes over the wire."""
+def _message(first_line: str, headers: Mapping[str, str], body: bytes, length: str | None = None) -> bytes:
+    """Return a request or an answer as it goes over the wire, with the length of the body unless one is given."""
     kept = [f"{name}: {value}" for name, value in headers.items() if name not in HOP_BY_HOP_HEADERS]
-    return "\r\n".join([first_line, *kept, f"content-length: {length}", "", ""]).encode("latin-1") + body
+    return "\r\n".join([first_line, *kept, f"content-length: {length or len(body)}", "", ""]).encode("latin-1") + body
 
 
 async def _main(port: int, server_port: int) -> None:

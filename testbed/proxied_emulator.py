@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import requests
@@ -38,16 +38,7 @@ class ProxiedEmulator:
     def requests(self) -> list[RecordedRequest]:
         """Return the requests since the delay was set."""
         answer = requests.get(f"{self.proxy}/_proxy/requests", timeout=REQUEST_SECONDS)
-        return [RecordedRequest(**fields) for fields in answer.json()]
-
-    @contextmanager
-    def recording_bodies(self) -> Iterator[None]:
-        """Record the bodies of requests for as long as the context is open."""
-        requests.put(f"{self.proxy}/_proxy/recording", data="1", timeout=REQUEST_SECONDS)
-        try:
-            yield
-        finally:
-            requests.put(f"{self.proxy}/_proxy/recording", data="0", timeout=REQUEST_SECONDS)
+        return [RecordedRequest(**fields | {"body": fields["body"].encode("latin-1")}) for fields in answer.json()]
 
 
 @contextmanager
@@ -67,9 +58,8 @@ def latency_proxy(folder: Path, server_port: int) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "testbed.latency_proxy", str(port), str(server_port)]
     environment = {"PYTHONPATH": str(PROJECT_ROOT)}
-    with running(
-        "proxy", command, port=port, folder=folder, environment=environment, ready_path="/_proxy/ready"
-    ) as process:
+    path = "/_proxy/ready"
+    with running("proxy", command, port=port, folder=folder, environment=environment, ready_path=path) as process:
         yield process.url
 
 
@@ -81,13 +71,4 @@ def counted(recorded: Sequence[RecordedRequest]) -> Counter[str]:
 def max_concurrent(recorded: Sequence[RecordedRequest]) -> int:
     """Return the highest number of requests that were in progress at the same time."""
     steps = sorted([(request.arrived, 1) for request in recorded] + [(request.answered, -1) for request in recorded])
-    current = highest = 0
-    for _, step in steps:
-        current += step
-        highest = max(highest, current)
-    return highest
-
-
-def body_of(request: RecordedRequest) -> bytes:
-    """Return the body of a request that was recorded with its body."""
-    return base64.b64decode(request.body)
+    return max(accumulate(step for _, step in steps))

@@ -8,6 +8,8 @@ from datetime import date
 from itertools import count
 from typing import Any, Final
 
+from more_itertools import constrained_batches
+
 from carousel_sync.bench.payloads import queue_record
 from carousel_sync.events.generate import Recipe, generate
 from carousel_sync.planning.capacity import INVOCATION_LIMIT_BYTES
@@ -57,15 +59,10 @@ def one_partition_batch(number: int, dimension: int = DIMENSION) -> dict[str, An
 
 def largest_batch(dimension: int) -> str:
     """Return the largest SQS batch that an invocation can carry, as the JSON text that the runtime receives."""
-    records: list[str] = []
-    size = len('{"Records": []}')
-    for envelope in envelopes(10_000, dimension):
-        text = json.dumps(_record(envelope))
-        if size + len(text) + 2 > INVOCATION_LIMIT_BYTES:
-            break
-        records.append(text)
-        size += len(text) + 2
-    return f'{{"Records": [{", ".join(records)}]}}'
+    records = (json.dumps(_record(envelope)) for envelope in envelopes(10_000, dimension))
+    limit = INVOCATION_LIMIT_BYTES - len('{"Records": []}')
+    largest = next(constrained_batches(records, limit, get_len=lambda text: len(text) + 2))
+    return f'{{"Records": [{", ".join(largest)}]}}'
 
 
 def _record(envelope: dict[str, Any]) -> dict[str, Any]:

@@ -88,25 +88,26 @@ def running(
             env={**inherited, "TMPDIR": str(folder), **environment},
             start_new_session=True,
         )
+    server = ServerProcess(process.pid, port, log)
     try:
-        _wait_until_ready(process, name=name, port=port, path=ready_path, status=ready_status, log=log)
-        yield ServerProcess(process.pid, port, log)
+        _wait_until_ready(process, server, name, ready_path, ready_status)
+        yield server
     finally:
         _stop(process)
 
 
 def _wait_until_ready(
-    process: subprocess.Popen[bytes], *, name: str, port: int, path: str, status: int, log: Path
+    process: subprocess.Popen[bytes], server: ServerProcess, name: str, path: str, ready: int
 ) -> None:
     end = time.monotonic() + _START_TIMEOUT_SECONDS
-    while (answer := _status(port, path)) != status:
+    while (status := _status(server.port, path)) != ready:
         if process.poll() is not None:
-            raise ServerNotStarted(f"{name} ended with exit code {process.returncode}. {_tail(log)}")
+            raise ServerNotStarted(f"{name} ended with exit code {process.returncode}. {_tail(server.log)}")
         if time.monotonic() > end:
-            answered = "nothing" if answer is None else f"HTTP {answer}"
+            answered = "nothing" if status is None else f"HTTP {status}"
+            within = f"within {_START_TIMEOUT_SECONDS:.0f} s"
             raise ServerNotStarted(
-                f"{name} answered {answered} to GET {path} within {_START_TIMEOUT_SECONDS:.0f} s, not HTTP {status}. "
-                f"{_tail(log)}"
+                f"{name} answered {answered} to GET {path} {within}, not HTTP {ready}. {_tail(server.log)}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -122,21 +123,18 @@ def _status(port: int, path: str) -> int | None:
 
 
 def _tail(log: Path) -> str:
-    text = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
-    return f"The end of {log}:\n{text or '(empty)'}"
+    return f"The end of {log}:\n{log.read_text(errors='replace')[-_LOG_TAIL_CHARACTERS:].strip() or '(empty)'}"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the process group: SIGTERM first, then SIGKILL."""
-    try:
-        _signal_group(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_TIMEOUT_SECONDS)
-    finally:
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdin:
-            process.stdin.close()
+    with process:  # Waits for the end, and closes the pipe.
+        try:
+            _signal_group(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_TIMEOUT_SECONDS)
+        finally:
+            _signal_group(process.pid, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

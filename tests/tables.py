@@ -22,7 +22,7 @@ from lambda_fn.ports import SalesTable
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from lambda_fn.settings import FILE_IO
-from schemas.evolution.migration import Operation
+from schemas.evolution.operation import Operation
 from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_updates import change_between, requirements
 from testbed.emulator import REGION

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from statistics import median
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.append.writers import plain_rows, plain_table
 from benchmarks.measuring import Bench, paired_ratio
@@ -33,122 +34,97 @@ Append = Callable[[Sequence[Sale]], tuple[bool, int]]
 """Returns whether the append landed, and after how many conflicts."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """What one writer did. Times are seconds on the machine's monotonic clock, the same for all processes."""
+@dataclass
+class Totals:
+    """The work of some writers in all repetitions. ``rates`` has the commits per second of each repetition."""
 
-    started: float
-    ended: float
-    landed: int
-    failed: int
-    conflicts: int
+    rates: list[float] = field(default_factory=list)
+    appends: int = 0
+    failed: int = 0
+    conflicts: int = 0
 
 
 def eight_writers(bench: Bench) -> list[Row]:
     """Let one writer append, then eight, ours and pyiceberg's."""
-    rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in _APPENDS for n in (1, WRITERS)}
-    failed = dict.fromkeys(_APPENDS, 0)
-    conflicts = 0
-    repetitions = bench.repetitions(3)
-    bench.step(f"starting {WRITERS} processes")
-    bench.emulator.delay(DELAY_MILLISECONDS)
-    with WriterPool() as pool:
-        for number in range(repetitions):
-            # pyiceberg's figure has no target and takes long to measure: once is enough.
-            for name in list(_APPENDS)[: 1 if number else 2]:
-                for writers in (1, WRITERS):
-                    bench.step(f"{name}, {writers} writers: {number + 1} of {repetitions}")
-                    work = pool.run(bench.emulator.create_stores(), bench.emulator.proxy, name, writers)
-                    rates[name, writers].append(_commits_per_second(work))
-                    failed[name] += sum(each.failed for each in work)
-                    conflicts += sum(each.conflicts for each in work)
-    bench.emulator.delay(0)
-    plain_appends = APPENDS * len(rates["plain", WRITERS])
+    totals = _measure(bench)
+    alone, ours = totals["ours", 1], totals["ours", WRITERS]
+    plain_alone, plain = totals["plain", 1], totals["plain", WRITERS]
+    failed = alone.failed + ours.failed
     bench.note(
         f"{WRITERS} writers",
-        conflicts_for_each_append=round(conflicts / repetitions / APPENDS, 2),
-        ours_failed=failed["ours"],
-        plain_failed=f"{failed['plain']} of {plain_appends}",
+        conflicts_for_each_append=round(ours.conflicts / ours.appends, 2),
+        ours_failed=failed,
+        plain_failed=f"{plain.failed} of {plain.appends}",
     )
-    share = paired_ratio(rates["ours", WRITERS], rates["ours", 1])
+    share, plain_share = paired_ratio(ours.rates, alone.rates), median(plain.rates) / median(plain_alone.rates)
+    failures = [100 * ours.failed / ours.appends], [100 * plain.failed / plain.appends]
+    name, unit = f"{WRITERS} writers on one table", "commits/s"
+    target, met = f">= {MIN_SHARE} x, every append lands", share >= MIN_SHARE and not failed
+    not_landed = f"{name} that do not land; anchor: Table.append"
     return [
-        Row(
-            f"{WRITERS} writers on one table; anchor: one writer",
-            "commits/s",
-            rates["ours", WRITERS],
-            rates["ours", 1],
-            share,
-            f">= {MIN_SHARE} x, every append lands",
-            share >= MIN_SHARE and not failed["ours"],
-        ),
-        Row(
-            f"{WRITERS} writers on one table that do not land; anchor: Table.append",
-            "% of appends",
-            [100 * failed["ours"] / (APPENDS * repetitions)],
-            [100 * failed["plain"] / plain_appends],
-            target="0",
-            met=not failed["ours"],
-        ),
-        Row(
-            f"{WRITERS} writers on one table, Table.append; anchor: one of them",
-            "commits/s",
-            rates["plain", WRITERS],
-            rates["plain", 1],
-            median(rates["plain", WRITERS]) / median(rates["plain", 1]),
-        ),
+        Row(f"{name}; anchor: one writer", unit, ours.rates, alone.rates, share, target, met),
+        Row(not_landed, "% of appends", *failures, target="0", met=not failed),
+        Row(f"{name}, Table.append; anchor: one of them", unit, plain.rates, plain_alone.rates, plain_share),
     ]
 
 
-def _commits_per_second(work: Sequence[Work]) -> float:
-    seconds = max(each.ended for each in work) - min(each.started for each in work)
-    return sum(each.landed for each in work) / seconds
+def _measure(bench: Bench) -> dict[tuple[str, int], Totals]:
+    """Return the totals by the name of the append and the number of writers."""
+    totals = {(name, writers): Totals() for name in _APPENDS for writers in (1, WRITERS)}
+    repetitions = bench.repetitions(3)
+    bench.step(f"starting {WRITERS} processes")
+    bench.emulator.delay(DELAY_MILLISECONDS)
+    with _writer_processes() as executor:
+        for number in range(repetitions):
+            for (name, writers), total in totals.items():
+                if number and name == "plain":
+                    continue  # It has no target and takes long to measure: once is enough.
+                bench.step(f"{name}, {writers} writers: {number + 1} of {repetitions}")
+                arguments = (bench.emulator.create_stores(), bench.emulator.proxy, name, writers)
+                tasks = [executor.submit(_write, *arguments) for _ in range(writers)]
+                work = [task.result(_TIMEOUT_SECONDS) for task in tasks]
+                results = [result for _, _, results in work for result in results]
+                landed = sum(succeeded for succeeded, _ in results)
+                total.rates.append(landed / (max(ended for _, ended, _ in work) - min(started for started, *_ in work)))
+                total.appends += len(results)
+                total.failed += len(results) - landed
+                total.conflicts += sum(conflicts for _, conflicts in results)
+    bench.emulator.delay(0)
+    return totals
 
 
-class WriterPool:
-    """Processes that are ready before the clock starts."""
-
-    def __enter__(self) -> WriterPool:
-        context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(WRITERS, _initialise, (context.Barrier(WRITERS),))
-        self._pool.starmap(_wait_for_all, [()] * WRITERS, chunksize=1)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.terminate()
-        self._pool.join()
-
-    def run(self, stores: Stores, endpoint: str, name: str, writers: int) -> list[Work]:
-        """Let some of the processes append at the same time."""
-        arguments = [(stores, endpoint, name, writers)] * writers
-        return self._pool.starmap_async(_write, arguments, chunksize=1).get(_TIMEOUT_SECONDS)
+@contextmanager
+def _writer_processes() -> Iterator[ProcessPoolExecutor]:
+    """Start the processes, and wait until all are ready."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WRITERS, context, _initialise, (context.Barrier(WRITERS),)) as executor:
+        wait([executor.submit(_wait_for_all) for _ in range(WRITERS)], _TIMEOUT_SECONDS)
+        yield executor
 
 
-_shared: Final[dict[str, Any]] = {}
+_barriers: Final[list[Barrier]] = []
 
 
 def _initialise(barrier: Barrier) -> None:
     logging.disable()  # pyiceberg logs each of its retries.
-    _shared["barrier"] = barrier
+    _barriers.append(barrier)
 
 
 def _wait_for_all() -> None:
     """Wait until every process has arrived, so that none of them takes two tasks."""
-    _shared["barrier"].wait(_TIMEOUT_SECONDS)
+    _barriers[0].wait(_TIMEOUT_SECONDS)
 
 
-def _write(stores: Stores, endpoint: str, name: str, writers: int) -> Work:
-    appends = APPENDS // writers
-    batches = [one_partition_sales(SALES) for _ in range(appends)]
+def _write(stores: Stores, endpoint: str, name: str, writers: int) -> tuple[float, float, list[tuple[bool, int]]]:
+    """Return the start and the end on the machine's monotonic clock, the same for all processes, and the results."""
+    batches = [one_partition_sales(SALES) for _ in range(APPENDS // writers)]
     append = _APPENDS[name](stores, endpoint)
     append(one_partition_sales(SALES))  # The first append opens connections, however many writers there are.
     if writers == WRITERS:
         _wait_for_all()
     started = time.monotonic()
     results = [append(sales) for sales in batches]
-    landed = sum(succeeded for succeeded, _ in results)
-    return Work(started, time.monotonic(), landed, appends - landed, sum(conflicts for _, conflicts in results))
+    return started, time.monotonic(), results
 
 
 def _our_append(stores: Stores, endpoint: str) -> Append:

@@ -30,45 +30,27 @@ def commit_by_commit(bench: Bench) -> list[Row]:
     emulator = bench.emulator
     commits = COMMITS // 10 if bench.quick else COMMITS
     plain_commits = PLAIN_COMMITS // 3 if bench.quick else PLAIN_COMMITS
-    ours = _cpu_milliseconds(bench, "ours", our_append(emulator.create_stores(), emulator.server), commits)
     table = plain_table(emulator.create_stores(), emulator.server)
 
     def plain_append(sales: Sequence[Sale]) -> None:
         table.append(plain_rows(sales, table.schema()))
 
+    ours = _cpu_milliseconds(bench, "ours", our_append(emulator.create_stores(), emulator.server), commits)
     plain = _cpu_milliseconds(bench, "Table.append", plain_append, plain_commits)
     bench.chart_data.curves = {"ours": _curve(ours), "pyiceberg Table.append": _curve(plain)}
-
-    def row(name: str, ours: float, anchor: float, ratio: float, target: str = "", met: bool | None = None) -> Row:
-        return Row(name, "ms", [ours], [anchor], ratio, target, met)
-
     early, late = _at(ours, EARLY), _at(ours, commits)
+    plain_early, plain_late, our_late = _at(plain, EARLY), _at(plain, plain_commits), _at(ours, plain_commits)
     with_merges = mean(ours[commits - LAST : commits])
-    plain_early, plain_late = _at(plain, EARLY), _at(plain, plain_commits)
-    our_late = _at(ours, plain_commits)
-    growth = late / early
+    target, met = f"<= {MAX_GROWTH:.0f} x", late / early <= MAX_GROWTH
+    anchor = f"anchor: of commit {EARLY}"
+    of_the_last = f"growth, ours: CPU of one of the last {LAST} commits, merging included; {anchor}"
+    of_plain = f"growth, Table.append: CPU of commit {plain_commits}; {anchor}"
+    of_both = f"CPU of commit {plain_commits}: ours; anchor: Table.append"
     return [
-        row(
-            f"growth, ours: CPU of commit {commits:,}; anchor: of commit {EARLY}",
-            late,
-            early,
-            growth,
-            f"<= {MAX_GROWTH:.0f} x",
-            growth <= MAX_GROWTH,
-        ),
-        row(
-            f"growth, ours: CPU of one of the last {LAST} commits, merging included; anchor: of commit {EARLY}",
-            with_merges,
-            early,
-            with_merges / early,
-        ),
-        row(
-            f"growth, Table.append: CPU of commit {plain_commits}; anchor: of commit {EARLY}",
-            plain_late,
-            plain_early,
-            plain_late / plain_early,
-        ),
-        row(f"CPU of commit {plain_commits}: ours; anchor: Table.append", our_late, plain_late, plain_late / our_late),
+        Row(f"growth, ours: CPU of commit {commits:,}; {anchor}", "ms", [late], [early], late / early, target, met),
+        Row(of_the_last, "ms", [with_merges], [early], with_merges / early),
+        Row(of_plain, "ms", [plain_late], [plain_early], plain_late / plain_early),
+        Row(of_both, "ms", [our_late], [plain_late], plain_late / our_late),
     ]
 
 

@@ -26,7 +26,7 @@ from lambda_fn.sale import Sale
 from lambda_fn.wiring import new_attempt_id
 from testbed.function import TableWriter
 from testbed.latency_proxy import RecordedRequest
-from testbed.proxied_emulator import ProxiedEmulator, body_of
+from testbed.proxied_emulator import ProxiedEmulator
 from testbed.stores import Stores
 
 FILES: Final = 3
@@ -84,10 +84,10 @@ class Floor:
         """Prepare the requests of one append to the table's head: the uploads, then the commit."""
         name = uuid.uuid4().hex
         uploads = [
-            self._prepared("PUT", f"{upload.path.rpartition('/')[0]}/{name}-{number}", body_of(upload))
+            self._prepared("PUT", f"{upload.path.rpartition('/')[0]}/{name}-{number}", upload.body)
             for number, upload in enumerate(self._uploads)
         ]
-        document = json.loads(body_of(self._commit))
+        document = json.loads(self._commit.body)
         metadata = self._table.refresh().metadata
         attempt_id = new_attempt_id()
         for requirement in document["requirements"]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from benchmarks.deployment.fresh_processes import MEGABYTE
 from benchmarks.measuring import Bench
 from benchmarks.report import Row
 from carousel_sync.release.artefact import LIMIT_BYTES, build
 from carousel_sync.release.install import Platform
-
-MEGABYTE: Final = 1e6
 
 
 def artefact_size(bench: Bench) -> list[Row]:
@@ -17,15 +14,7 @@ def artefact_size(bench: Bench) -> list[Row]:
     bench.step("building it; wheels are downloaded the first time")
     built = build(Platform.ARM64, bench.folder / "artefact", bytecode=True)
     bench.note("zipped", megabytes=round(built.archive_bytes / MEGABYTE, 1))
-    installed = sum(built.installed.values())
-    return [
-        Row(
-            "artefact for python3.13 on arm64, unzipped, with bytecode",
-            "MB",
-            [built.bytes / MEGABYTE],
-            [installed / MEGABYTE],
-            installed / built.bytes,
-            f"<= {LIMIT_BYTES / MEGABYTE:.0f} MB",
-            built.bytes <= LIMIT_BYTES,
-        )
-    ]
+    ours, installed = built.bytes / MEGABYTE, sum(built.installed.values()) / MEGABYTE
+    name = "artefact for python3.13 on arm64, unzipped, with bytecode"
+    target, met = f"<= {LIMIT_BYTES / MEGABYTE:.0f} MB", built.bytes <= LIMIT_BYTES
+    return [Row(name, "MB", [ours], [installed], installed / ours, target, met)]

@@ -58,22 +58,9 @@ def load_our_table() -> None:
 
 def plain_handler() -> Handle:
     """Import and wire the anchor, which loads the table."""
-    from benchmarks.invocation.plain_handler import PlainHandler, PlainSettings  # noqa: PLC0415
+    from benchmarks.invocation.plain_handler import PlainHandler  # noqa: PLC0415
 
-    endpoint, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"]
-    catalog = {
-        "type": "rest",
-        "uri": f"{endpoint}/iceberg",
-        "warehouse": os.environ["TABLE_BUCKET_ARN"],
-        "rest.sigv4-enabled": "true",
-        "rest.signing-name": "s3tables",
-        "rest.signing-region": region,
-    }
-    identifier = (os.environ["ICEBERG_NAMESPACE"], os.environ["ICEBERG_TABLE"])
-    settings = PlainSettings(
-        region, endpoint, catalog, identifier, os.environ["GUARD_TABLE"], os.environ["PROJECTION_TABLE"]
-    )
-    return PlainHandler(settings).handle
+    return PlainHandler(os.environ).handle
 
 
 def measure(handler: str, what: str, text: str) -> float:

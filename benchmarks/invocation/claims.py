@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from more_itertools import chunked
 
-from benchmarks.measuring import Bench, alternate, paired_ratio, timed
+from benchmarks.measuring import Bench, paired_ratio, timed
 from benchmarks.report import Row
 from lambda_fn.aws.batch_requests import Batches
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
@@ -48,7 +48,7 @@ def compare_claims(bench: Bench) -> list[Row]:
 
     emulator.delay(DELAY_MILLISECONDS)
     measured = {name: timed(new_sales, claim) for name, claim in claims.items()}
-    milliseconds = alternate(bench, measured, bench.repetitions(8))
+    milliseconds = bench.alternate(measured, bench.repetitions(8))
     requests: dict[str, int] = {}
     for name, claim in claims.items():
         emulator.delay(DELAY_MILLISECONDS)
@@ -56,18 +56,12 @@ def compare_claims(bench: Bench) -> list[Row]:
         requests[name] = counted(emulator.requests()).total()
         bench.note(f"{SALES} claims by {name}", requests=requests[name], write_units=WRITE_UNITS[name])
     emulator.delay(0)
-    ours, *others = claims
-    return [
-        Row(
-            f"{SALES} claims in {requests[ours]} requests and {WRITE_UNITS[ours]} write units; anchor: {other}, "
-            f"{requests[other]} requests, {WRITE_UNITS[other]:,} units",
-            "ms",
-            milliseconds[ours],
-            milliseconds[other],
-            paired_ratio(milliseconds[other], milliseconds[ours]),
-        )
-        for other in others
-    ]
+    name, *others = claims
+    ours = milliseconds[name]
+    text = f"{SALES} claims in {requests[name]} requests and {WRITE_UNITS[name]} write units; anchor:"
+    texts = {other: f"{text} {other}, {requests[other]} requests, {WRITE_UNITS[other]:,} units" for other in others}
+    anchors = {texts[other]: milliseconds[other] for other in others}
+    return [Row(text, "ms", ours, anchor, paired_ratio(anchor, ours)) for text, anchor in anchors.items()]
 
 
 def _claims(table: str, endpoint: str) -> dict[str, Claim]:
@@ -79,7 +73,7 @@ def _claims(table: str, endpoint: str) -> dict[str, Claim]:
     guard = DynamoDBGuard(Batches(client, guard_table(table), retry, threads), clock, retry)
 
     def put(sale: Sale) -> dict[str, Any]:
-        item = claimed_item(sale.key, sale.payload_hash, new_attempt_id(), NO_SNAPSHOT, clock.now(), _LEASE_SECONDS)
+        item = claimed_item(sale.key, sale.facts, new_attempt_id(), NO_SNAPSHOT, clock.now(), _LEASE_SECONDS)
         return {"TableName": table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
 
     def in_batches(sales: Sequence[Sale]) -> object:

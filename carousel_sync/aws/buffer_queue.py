@@ -1,10 +1,11 @@
-"""The queue between the event bus and the function: its depth, and waiting until it is empty."""
+"""The queue between the event bus and the function, and waiting until it is empty; the depth of any queue."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
 
 from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import Target
@@ -16,17 +17,15 @@ POLL_SECONDS: Final = 0.5
 EMPTY_READINGS: Final = 2
 
 
-@dataclass(frozen=True)
-class QueueDepth:
-    """How many messages are waiting, and how many are in flight: received, and neither deleted nor returned yet."""
+class QueueDepth(NamedTuple):
+    """Approximate numbers of messages that are waiting, and in flight: received, and neither deleted nor returned yet.
+
+    ``read_at`` is in epoch seconds of SQS's clock.
+    """
 
     waiting: int
     in_flight: int
-
-    @property
-    def empty(self) -> bool:
-        """Whether there are no messages of either sort."""
-        return not self.waiting and not self.in_flight
+    read_at: float
 
 
 def buffer_queue_url(target: Target) -> str:
@@ -47,7 +46,9 @@ def depth(target: Target, url: str) -> QueueDepth:
     """Return the approximate number of messages in a queue."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     response = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
-    return QueueDepth(*(int(response["Attributes"][name]) for name in names))
+    waiting, in_flight = (int(response["Attributes"][name]) for name in names)
+    date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+    return QueueDepth(waiting, in_flight, parsedate_to_datetime(date).timestamp() if date else time.time())
 
 
 def wait_until_empty(
@@ -67,7 +68,7 @@ def wait_until_empty(
     while True:
         found = depth(target, url)
         on_poll(found)
-        empty_readings = empty_readings + 1 if found.empty else 0
+        empty_readings = 0 if found.waiting or found.in_flight else empty_readings + 1
         if empty_readings == EMPTY_READINGS:
             return True
         if not deadline.allows(POLL_SECONDS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -54,6 +54,11 @@ class BusEvent:
     detail: str
     time: datetime | None = None
 
+    @classmethod
+    def of(cls, envelope: Mapping[str, Any], detail: str) -> BusEvent:
+        """Return the event in an envelope. ``detail`` is the envelope's detail as it is to be sent."""
+        return cls(envelope["source"], envelope["detail-type"], detail, _instant(envelope.get("time")))
+
     @property
     def size_bytes(self) -> int:
         """The size that counts towards the limit of a request."""
@@ -62,12 +67,8 @@ class BusEvent:
 
     def entry(self, bus: str) -> dict[str, Any]:
         """Return the event as an entry of a PutEvents request."""
-        entry: dict[str, Any] = {
-            "EventBusName": bus,
-            "Source": self.source,
-            "DetailType": self.detail_type,
-            "Detail": self.detail,
-        }
+        names: dict[str, Any] = {"EventBusName": bus, "Source": self.source, "DetailType": self.detail_type}
+        entry = {**names, "Detail": self.detail}
         return entry | {"Time": self.time.astimezone(UTC)} if self.time else entry
 
 
@@ -105,23 +106,20 @@ class EventBus:
         still fail then, and ConfigurationError when the bus refuses an event permanently. Either way, the other events
         of the batch may be on the bus.
         """
-        ids: list[str] = [""] * len(batch)
-        pending = list(range(len(batch)))
+        ids: dict[int, str] = {}
+        pending = dict(enumerate(batch))
         failure = "no response"
         for _ in self._retry.tries(Deadline.after(self._clock, RETRY_SECONDS), 0.0):
-            entries = self._put_once([batch[position] for position in pending])
-            failed: list[int] = []
-            for position, entry in zip(pending, entries, strict=True):
+            for position, entry in zip([*pending], self._put_once([*pending.values()]), strict=True):
                 if "EventId" in entry:
                     ids[position] = entry["EventId"]
+                    del pending[position]
                     continue
                 failure = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
                 if entry.get("ErrorCode") not in _TRANSIENT_CODES:
                     raise ConfigurationError(f"Event bus {self._name!r} refused an event: {failure}")
-                failed.append(position)
-            pending = failed
             if not pending:
-                return ids
+                return [ids[position] for position in range(len(batch))]
         raise StoreUnavailable(
             f"Event bus {self._name!r} did not accept {len(pending)} of {len(batch)} events within "
             f"{RETRY_SECONDS:.0f} s (last error: {failure})."
@@ -131,13 +129,11 @@ class EventBus:
         try:
             response = self._client.put_events(Entries=[event.entry(self._name) for event in events])
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnavailable(
-                f"Event bus {self._name!r} can't be reached, or refused the request: {error}"
-            ) from error
+            raise StoreUnavailable(f"Event bus {self._name!r} failed or refused the request: {error}") from error
         return list(response["Entries"])
 
 
-def instant_of(text: object) -> datetime | None:
+def _instant(text: object) -> datetime | None:
     """Parse an ISO 8601 time with an offset. Returns None for anything else; the bus then sets the current time."""
     if not isinstance(text, str):
         return None

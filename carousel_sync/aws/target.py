@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -36,6 +36,7 @@ def function_name(stage: str) -> str:
     return f"bg-remover-{stage}-carouselToS3TablesSync"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Target:
     """A deployment of one stage. Creating a target opens no connection.
 
@@ -43,21 +44,12 @@ class Target:
     AWS SDK finds its own (environment, profile, role).
     """
 
-    def __init__(
-        self,
-        *,
-        stage: str,
-        region: str,
-        session: boto3.Session,
-        endpoint_url: str | None = None,
-        credentials: Mapping[str, str] | None = None,
-    ) -> None:
-        self.stage = stage
-        self.region = region
-        self.session = session
-        self.endpoint_url = endpoint_url
-        self.credentials: Mapping[str, str] = dict(credentials or {})
-        self._clients: dict[str, Any] = {}
+    stage: str
+    region: str
+    session: boto3.Session
+    endpoint_url: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    _clients: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def is_local(self) -> bool:

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from carousel_sync.backfill.landing import (
-    Backfill,
-    BackfillReport,
-    Process,
-    application_of,
-    delete_rejected_files,
-    process_with,
-)
-from carousel_sync.backfill.records import Record, RecordFile
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    command_for,
-    interrupted_by_signals,
-    print_json,
-    progress_bar,
-    readable_errors,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.backfill import landing
+from carousel_sync.backfill.landing import Backfill, BackfillReport
+from carousel_sync.backfill.records import RecordFile
+from carousel_sync.command_line import console
+from carousel_sync.command_line.console import JsonOption, LocalOption, StageOption, readable_errors, stderr, stdout
 from carousel_sync.command_line.stage import resolve
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
 
@@ -68,7 +49,7 @@ def backfill(
         int, typer.Option("--skip", min=0, help="Number of lines or rows to skip at the beginning of the file.")
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every record, and write nothing.")] = False,
-    stage: StageOption = DEFAULT_STAGE,
+    stage: StageOption = console.DEFAULT_STAGE,
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,12 +65,12 @@ def backfill(
         size = batch_size if batch_size != BATCH_SIZE else None
         options = {"--time": event_time, "--batch-size": size, "--rate": rate, "--skip": lines or None}
         given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-        return command_for(resolve(stage, local), "backfill", *given, arguments=[str(path) for path in paths])
+        return console.command_for(resolve(stage, local), "backfill", *given, arguments=[str(path) for path in paths])
 
     def next_step(report: BackfillReport) -> str:
         return "Nothing was written." if dry_run else continuation(report, files, command)
 
-    def run(process: Process | None, description: str) -> BackfillReport:
+    def run(process: landing.Process | None, description: str) -> BackfillReport:
         work = Backfill(process, batch_size=batch_size, rate=rate)
         return _run(work, sources, skip, description, next_step)
 
@@ -100,15 +81,16 @@ def backfill(
             target = resolve(stage, local)
             target.load_table()  # raises TableMissing before anything is written
             if not skip:
-                delete_rejected_files(files)
-            with redirect_stdout(_Discard()), application_of(target) as application:
-                report = run(process_with(application), f"Storing sales at {target}")
+                landing.delete_rejected_files(files)
+            with redirect_stdout(_Discard()), landing.application_of(target) as application:
+                report = run(landing.process_with(application), f"Storing sales at {target}")
     if as_json:
-        print_json(_as_json(report, dry_run=dry_run))
+        shown = {name: value for name, value in vars(report).items() if name not in ("examples", "settled")}
+        console.print_json({"dry_run": dry_run, **shown, "rejected_examples": report.examples})
     else:
         _show(report, next_step, dry_run=dry_run)
     if not report.complete:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(console.EXIT_FAILED)
 
 
 def _sources(files: Sequence[Path], event_time: str | None, skip: int) -> list[RecordFile]:
@@ -135,10 +117,10 @@ def _is_instant(text: str) -> bool:
 def _run(
     work: Backfill, sources: Sequence[RecordFile], skip: int, description: str, next_step: NextStep
 ) -> BackfillReport:
-    with working_on("Counting records"):
+    with console.working_on("Counting records"):
         total = sum(source.count() for source in sources) - skip
     # The function logs to standard output, for CloudWatch. The progress bar puts its own stream there, hence the order.
-    with interrupted_by_signals(), progress_bar() as bar, redirect_stdout(_Discard()):
+    with console.interrupted_by_signals(), console.progress_bar() as bar, redirect_stdout(_Discard()):
         task = bar.add_task(description, total=max(total, 0))
 
         def show(report: BackfillReport, waiting: str) -> None:
@@ -147,18 +129,13 @@ def _run(
                 bar.console.print(waiting, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
         try:
-            return work.run(_records(sources, skip), show)
+            # One file after the other, so that one batch can contain several small files.
+            return work.run(chain.from_iterable(source.read(skip) for source in sources), show)
         except KeyboardInterrupt:
             stderr.print(f"Interrupted. {next_step(work.report)}", markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(console.EXIT_INTERRUPTED) from None
         except CarouselSyncError as error:
             raise StoreUnavailable(f"{error} {next_step(work.report)}") from error
-
-
-def _records(sources: Sequence[RecordFile], skip: int) -> Iterator[Record]:
-    """Yield the records of one file after the other, so that one batch can contain several small files."""
-    for source in sources:
-        yield from source.read(skip)
 
 
 class _Discard(io.TextIOBase):
@@ -178,27 +155,13 @@ def continuation(report: BackfillReport, files: Sequence[Path], command: Callabl
     return f"{text}, then {command(rest, 0)}" if rest else text
 
 
-# --- results ---------------------------------------------------------------------------------------------------------
-
-
-def _as_json(report: BackfillReport, *, dry_run: bool) -> dict[str, Any]:
-    document = {"dry_run": dry_run, **vars(report), "rejected_examples": report.examples}
-    del document["examples"], document["settled"]
-    return document
-
-
 def _show(report: BackfillReport, next_step: NextStep, *, dry_run: bool) -> None:
-    table = Table("Records")
-    table.add_column("Number", justify="right")
+    table = Table("Records", Column("Number", justify="right"))
     table.add_row("Read", f"{report.records:,}", style="bold")
-    if dry_run:
-        table.add_row("Valid", f"{report.valid:,}")
-    else:
-        table.add_row("Landed", f"{report.landed:,}")
-        table.add_row("Duplicates", f"{report.duplicates:,}")
-        table.add_row("Not stored yet", f"{report.given_back:,}")
-    for reason, number in report.rejected.most_common():
-        table.add_row(f"Rejected: {reason}", f"{number:,}")
+    stored = {"Landed": report.landed, "Duplicates": report.duplicates, "Not stored yet": report.given_back}
+    rejected = {f"Rejected: {reason}": number for reason, number in report.rejected.most_common()}
+    for name, number in (({"Valid": report.valid} if dry_run else stored) | rejected).items():
+        table.add_row(name, f"{number:,}")
     stdout.print(table, highlight=False)
     _explain(report, next_step)
     if dry_run:

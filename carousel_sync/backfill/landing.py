@@ -68,12 +68,7 @@ class Backfill:
     """
 
     def __init__(
-        self,
-        process: Process | None,
-        *,
-        batch_size: int,
-        rate: float | None = None,
-        clock: Clock | None = None,
+        self, process: Process | None, *, batch_size: int, rate: float | None = None, clock: Clock | None = None
     ) -> None:
         self._process = process
         self._batch_size = batch_size
@@ -104,12 +99,12 @@ class Backfill:
         sales: dict[str, Record] = {}
         rejected: list[tuple[Record, Rejection]] = []
         for record in batch:
-            content = record.delivery.content
-            if isinstance(content, Rejection):
-                rejected.append((record, content))
+            delivery = record.delivery
+            if isinstance(delivery.content, Rejection):
+                rejected.append((record, delivery.content))
             else:
-                sales[record.delivery.delivery_id] = record
-                self.report.unknown_fields.update(record.delivery.unknown_fields)
+                sales[delivery.delivery_id] = record
+                self.report.unknown_fields.update(delivery.unknown_fields)
         self.report.valid += len(sales)
         if self._process is not None and sales:
             rejected += self._land(sales, self._process, progress)
@@ -120,7 +115,6 @@ class Backfill:
         """Store the sales, and return those that were rejected because of what is stored already."""
         pending = dict(sales)
         rejected: list[tuple[Record, Rejection]] = []
-        causes: Counter[str] = Counter()
         for pause in (*PAUSES_SECONDS, None):
             results = process([record.delivery for record in pending.values()])
             for delivery_id, result in results.items():
@@ -197,11 +191,9 @@ def process_with(application: Application) -> Process:
 def application_of(target: Target) -> Iterator[Application]:
     """Build the function's application with the target's settings, and the credentials of the embedded stack."""
     settings = replace(target.settings, catalog=target.catalog_config)
-    if not target.is_local:
-        yield build(settings)
-        return
     before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    _set_aws_variables({**target.credentials, "AWS_EC2_METADATA_DISABLED": "true"})
+    if target.is_local:
+        _set_aws_variables({**target.credentials, "AWS_EC2_METADATA_DISABLED": "true"})
     try:
         yield build(settings)
     finally:

@@ -98,13 +98,11 @@ class RecordFile:
         try:
             with pq.ParquetFile(self.path) as parquet:
                 for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE):
-                    if number + batch.num_rows <= skip:
-                        number += batch.num_rows
-                        continue
-                    for row in batch.to_pylist():
+                    first_wanted = min(max(skip - number, 0), batch.num_rows)
+                    number += first_wanted
+                    for row in batch.slice(first_wanted).to_pylist():
                         number += 1
-                        if number > skip:
-                            yield self._row(number, row)
+                        yield self._row(number, row)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise ConfigurationError(f"{self.path} can't be read beyond row {number}: {error}") from error
 
@@ -114,16 +112,11 @@ class RecordFile:
         except TypeError as error:
             text = json.dumps(row, default=str)
             rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be converted to an event: {error}")
-            delivery = Delivery(self._delivery_id(number), text, self._first_seen, rejection)
-            return Record(self.path, number, text, delivery)
+            return Record(self.path, number, text, Delivery(f"{self.path}:{number}", text, self._first_seen, rejection))
         return self._record(number, text, text)
 
     def _record(self, number: int, text: str, event: str) -> Record:
-        delivery = parse_message(self._delivery_id(number), event, self._first_seen)
-        return Record(self.path, number, text, delivery)
-
-    def _delivery_id(self, number: int) -> str:
-        return f"{self.path}:{number}"
+        return Record(self.path, number, text, parse_message(f"{self.path}:{number}", event, self._first_seen))
 
 
 def event_of_line(line: str, event_time: str | None) -> str:
@@ -171,9 +164,7 @@ def _field_of_column() -> Mapping[str, Field]:
 
 
 def _event(detail: Any, time: Any) -> str:
-    envelope = {"source": EVENT_SOURCE, "detail-type": EVENT_TYPE}
-    if time is not None:
-        envelope["time"] = time
+    envelope = {"source": EVENT_SOURCE, "detail-type": EVENT_TYPE, **({} if time is None else {"time": time})}
     return orjson.dumps({**envelope, "detail": detail}, default=_as_json).decode()
 
 

@@ -1,4 +1,4 @@
-"""The figures of a run: throughput, latency, conflicts, requests, and whether each sale is stored exactly once."""
+"""The figures of a run: rates, durations, requests, cost, and whether each sale is stored exactly once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import fmean
 from typing import Any, Final
 
 from carousel_sync.bench.load import Tally
 from carousel_sync.consistency.compare import Report
+from carousel_sync.events.generate import Recipe
+from carousel_sync.planning.bill import Bill, Workload, bill
+from carousel_sync.planning.bytes_per_sale import measure
+from carousel_sync.planning.durations import lambda_milliseconds
+from carousel_sync.planning.prices import LIST_PRICES
 
 PERCENTILES: Final = (50, 90, 99)
+MEMORY_MB: Final = 512
+MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,11 @@ class Setup:
     embedding: int
     duplicates: float
     seed: int
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the sales. Raises ConfigurationError for shares or sizes that make no sense."""
+        today, copies = datetime.now(UTC).date(), self.duplicates
+        return Recipe(self.events, self.seed, today, duplicates=copies, invalid=0.0, embedding=self.embedding)
 
 
 @dataclass(frozen=True)
@@ -86,12 +100,12 @@ class Figures:
     def cpu_milliseconds_per_batch(self) -> float:
         """Mean CPU time of an invocation on a core of this machine, without the first one of each process."""
         later = [invocation for invocation in self.tally.invocations if not invocation.first] or self.tally.invocations
-        return 1000 * sum(invocation.cpu_seconds for invocation in later) / len(later)
+        return 1000 * fmean(invocation.cpu_seconds for invocation in later)
 
     @property
     def log_bytes_per_batch(self) -> float:
         """Mean size of the log of an invocation."""
-        return sum(invocation.log_bytes for invocation in self.tally.invocations) / len(self.tally.invocations)
+        return fmean(invocation.log_bytes for invocation in self.tally.invocations)
 
     @property
     def sales_per_commit(self) -> float:
@@ -102,6 +116,19 @@ class Figures:
     def errors(self) -> list[str]:
         """The distinct errors that handlers raised."""
         return sorted({invocation.error for invocation in self.tally.invocations if invocation.error})
+
+    def cost_of_a_million(self) -> Bill:
+        """Return the bill of the first month with a million such sales."""
+        workload = Workload(
+            events=MILLION,
+            sizes=measure(self.setup.embedding),
+            sales_per_commit=self.sales_per_commit,
+            lambda_milliseconds=lambda_milliseconds(self.cpu_milliseconds_per_batch, MEMORY_MB),
+            memory_mb=MEMORY_MB,
+            log_bytes_per_batch=self.log_bytes_per_batch,
+            partitions_per_commit=self.outcome.data_files / max(1, self.outcome.commits),
+        )
+        return bill(workload, LIST_PRICES)
 
     def as_json(self) -> dict[str, Any]:
         """Return all figures as a JSON document. Durations are in milliseconds unless their names say seconds."""
@@ -126,13 +153,34 @@ class Figures:
             "requests": self.requests,
             "exactly_once": outcome.exactly_once,
             "verification": outcome.report.as_json(),
+            "usd_per_million_sales": self.cost_of_a_million().as_json(),
+        }
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures as names and values to show."""
+        tally, outcome, setup, cost = self.tally, self.outcome, self.setup, self.cost_of_a_million()
+        times = {f"Batch, {name}": f"{1000 * value:,.0f} ms" for name, value in latencies(self.seconds).items()}
+        return {
+            "Events": f"{setup.events:,} in batches of up to {setup.batch_size:,}, {setup.concurrency} handlers",
+            "Sales": f"{outcome.sales:,}, with embeddings of {setup.embedding:,} values",
+            "Throughput": f"{self.events_per_second:,.0f} events/s over {tally.seconds:.1f} s",
+            **times,
+            "CPU of a batch": f"{self.cpu_milliseconds_per_batch:,.0f} ms",
+            "Commits": f"{outcome.commits:,}, {self.sales_per_commit:,.0f} sales each",
+            "Commit conflicts": f"{self.conflicts:,}",
+            "Given back": f"{tally.given_back:,} messages; {tally.abandoned:,} abandoned",
+            "Requests": f"{sum(self.requests.values()):,}",
+            **{f"  {name}": f"{number:,}" for name, number in self.requests.items()},
+            "metadata.json": f"{outcome.snapshot_bytes:,.0f} bytes per retained snapshot",
+            "A million sales": f"${cost.usd:,.2f} in the first month, {cost.share('DynamoDB'):.0%} of it DynamoDB",
+            "Seed": str(setup.seed),
+            "Verified": "each sale has one row and one item" if outcome.exactly_once else "NOT exactly once",
         }
 
 
 def latencies(ascending: Sequence[float]) -> dict[str, float]:
     """Return the percentiles and the maximum of values in ascending order."""
-    named = {f"p{percent}": percentile(ascending, percent) for percent in PERCENTILES}
-    return {**named, "max": ascending[-1]}
+    return {**{f"p{percent}": percentile(ascending, percent) for percent in PERCENTILES}, "max": ascending[-1]}
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:

@@ -53,10 +53,12 @@ def run(
 ) -> Tally:
     """Deliver all batches. What is given back is delivered again after the time that the function asks for.
 
+    There are ``concurrency`` handlers, but no more than batches.
+
     ``on_answer`` is called after each answer. Raises StoreUnavailable when a handler does not start or does not
     answer. All processes are then ended; the claims that they hold stay open until their leases expire.
     """
-    with _handlers(concurrency, environment) as executor:
+    with _handlers(min(concurrency, len(payloads)), environment) as executor:
         return deliver(lambda path: executor.submit(invoke, path), payloads, on_answer, SystemClock())
 
 

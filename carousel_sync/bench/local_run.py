@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pyiceberg.table import Table
@@ -15,7 +14,6 @@ from carousel_sync.bench import load, payloads
 from carousel_sync.bench.figures import Figures, Outcome, Setup
 from carousel_sync.bench.load import Tally
 from carousel_sync.consistency.verify import verify_target
-from carousel_sync.events.generate import Recipe
 
 
 def run_benchmark(
@@ -30,35 +28,22 @@ def run_benchmark(
     ``on_prepared`` is called with the number of events in each batch, ``on_answer`` after each invocation. Raises
     ConfigurationError, StoreUnavailable and TableMissing; what was stored until then stays.
     """
-    prepared = payloads.prepare(recipe_of(setup), setup.batch_size, _queue_arn(target), folder, on_prepared)
+    url = buffer_queue.buffer_queue_url(target)
+    queue = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    arn = str(queue["Attributes"]["QueueArn"])
+    prepared = payloads.prepare(setup.recipe(), setup.batch_size, arn, folder, on_prepared)
     before = target.load_table()
     tally = load.run(prepared.payloads, setup.concurrency, target.environment, on_answer)
     after = target.load_table()
     return Figures(setup, tally, outcome_of(target, prepared.sales, before, after))
 
 
-def recipe_of(setup: Setup) -> Recipe:
-    """Return the recipe of the sales. Raises ConfigurationError for shares or sizes that make no sense."""
-    return Recipe(
-        setup.events,
-        setup.seed,
-        datetime.now(UTC).date(),
-        duplicates=setup.duplicates,
-        invalid=0.0,
-        embedding=setup.embedding,
-    )
-
-
 def outcome_of(target: Target, names: frozenset[str], before: Table, after: Table) -> Outcome:
     """Verify the sales of these names, and compare the table before and after."""
     commits = _appends(after) - _appends(before)
-    return Outcome(
-        names=names,
-        report=verify_target(target, only=names),
-        commits=commits,
-        data_files=_data_files(after) - _data_files(before),
-        snapshot_bytes=(_metadata_bytes(after) - _metadata_bytes(before)) / max(1, commits),
-    )
+    data_files = _data_files(after) - _data_files(before)
+    snapshot_bytes = (_metadata_bytes(after) - _metadata_bytes(before)) / max(1, commits)
+    return Outcome(names, verify_target(target, only=names), commits, data_files, snapshot_bytes)
 
 
 def _appends(table: Table) -> int:
@@ -75,9 +60,3 @@ def _data_files(table: Table) -> int:
 def _metadata_bytes(table: Table) -> int:
     with table.io.new_input(table.metadata_location).open() as stream:
         return len(stream.read())
-
-
-def _queue_arn(target: Target) -> str:
-    url = buffer_queue.buffer_queue_url(target)
-    answer = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return str(answer["Attributes"]["QueueArn"])

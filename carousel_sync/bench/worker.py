@@ -52,14 +52,33 @@ class Context:
         return round((self._end - time.monotonic()) * 1000)
 
 
-@dataclass
 class _Process:
-    """The state of a handler's process."""
+    """The state of a handler's process, whose output is its log."""
 
-    handler: Callable[[Any, Context], Any]
-    log: io.StringIO
-    counter: RequestCounter
-    invocations: int = 0
+    def __init__(self, handler: Callable[[Any, Context], Any], log: io.StringIO) -> None:
+        self._handler = handler
+        self._log = log
+        self._counter = RequestCounter()
+        self._first = True
+
+    def invoke(self, payload: str) -> Invocation:
+        context = Context()
+        given_back: tuple[str, ...] = ()
+        error = ""
+        self._counter.take()
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            answer = self._handler(json.loads(payload), context)
+            given_back = tuple(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+        seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+        log, requests = self._log.getvalue(), self._counter.take()
+        self._log.seek(0)
+        self._log.truncate()
+        first, self._first = self._first, False
+        conflicts = round(metric_in(log, Metric.COMMIT_CONFLICTS))
+        return Invocation(seconds, cpu_seconds, first, given_back, conflicts, len(log.encode()), requests, error)
 
 
 _processes: Final[list[_Process]] = []
@@ -82,46 +101,18 @@ def become_handler(environment: Mapping[str, str], ready: Barrier) -> None:
     except BaseException:
         ready.abort()
         raise
-    _processes.append(_Process(handler, log, RequestCounter()))
+    _processes.append(_Process(handler, log))
     ready.wait()
 
 
 def invoke(path: str) -> Invocation:
     """Invoke the handler of this process with the JSON text in a file."""
     (process,) = _processes
-    payload = Path(path).read_text(encoding="utf-8")
-    context = Context()
-    given_back: tuple[str, ...] = ()
-    error = ""
-    process.counter.take()
-    wall, cpu = time.perf_counter(), time.process_time()
-    try:
-        answer = process.handler(json.loads(payload), context)
-        given_back = tuple(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
-    except Exception as raised:
-        error = f"{type(raised).__name__}: {raised}"
-    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
-    log = process.log.getvalue()
-    process.log.seek(0)
-    process.log.truncate()
-    process.invocations += 1
-    return Invocation(
-        seconds=seconds,
-        cpu_seconds=cpu_seconds,
-        first=process.invocations == 1,
-        given_back=given_back,
-        conflicts=round(metric_in(log, Metric.COMMIT_CONFLICTS)),
-        log_bytes=len(log.encode()),
-        requests=process.counter.take(),
-        error=error,
-    )
+    return process.invoke(Path(path).read_text(encoding="utf-8"))
 
 
 def metric_in(log: str, metric: Metric) -> float:
     """Return the sum of a metric in a log that uses CloudWatch's embedded metric format."""
-    total = 0.0
-    for line in log.splitlines():
-        if '"_aws"' in line:
-            value = json.loads(line).get(metric.value, 0)
-            total += sum(value) if isinstance(value, list) else value
-    return total
+    documents = [json.loads(line) for line in log.splitlines() if '"_aws"' in line]
+    values = [document.get(metric.value, 0) for document in documents]
+    return sum(sum(value) if isinstance(value, list) else value for value in values)

@@ -22,9 +22,9 @@ EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 """128 plus the number of SIGINT, as shells report it."""
 
-stdout: Final = Console()
+stdout: Final = Console(highlight=False)
 """For results: what a pipe or a file should receive."""
-stderr: Final = Console(stderr=True)
+stderr: Final = Console(stderr=True, highlight=False)
 """For progress and errors."""
 
 StageOption = Annotated[
@@ -49,12 +49,12 @@ def progress_bar() -> Progress:
 
 
 @contextmanager
-def working_on(description: str) -> Iterator[None]:
-    """Show a spinner and the elapsed time while something of unknown length runs."""
+def working_on(description: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner and the elapsed time, and yield a function that replaces the description."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
-        progress.add_task(description, total=None)
-        yield
+        task = progress.add_task(description, total=None)
+        yield lambda text: progress.update(task, description=text)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def readable_errors() -> Iterator[None]:
         yield
     except (CarouselSyncError, ClientError, BotoCoreError) as error:
         stderr.print("[bold red]Error:[/]", end=" ")
-        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        stderr.print(str(error), markup=False, soft_wrap=True)
         raise SystemExit(EXIT_FAILED) from error
 
 
@@ -77,10 +77,10 @@ def reporting(left_behind: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        stderr.print(f"Interrupted. {left_behind()}", highlight=False, soft_wrap=True)
+        stderr.print(f"Interrupted. {left_behind()}", soft_wrap=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except Exception:
-        stderr.print(left_behind(), highlight=False, soft_wrap=True)
+        stderr.print(left_behind(), soft_wrap=True)
         raise
 
 
@@ -96,23 +96,12 @@ def interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def spinner(description: str) -> Iterator[Callable[[str], None]]:
-    """Show a spinner with a clock, and yield a function that replaces its description."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True) as progress:
-        task = progress.add_task(description, total=None)
-        yield lambda text: progress.update(task, description=text)
-
-
 def command_for(target: Target, *words: str, arguments: Sequence[str] = ()) -> str:
     """Return a command for people to copy, such as ``carousel-sync verify --repair --stage prod``.
 
-    The target's stage and ``--local`` follow the words, and the arguments follow those.
+    The options that select the target follow the words, and the arguments follow those. The stage is always named: the
+    shell that runs the command may have another one in its environment.
     """
-    options = [] if target.stage == DEFAULT_STAGE else ["--stage", target.stage]
-    if target.is_local:
-        options.append("--local")
     # After two dashes, an argument that begins with a dash is not an option.
     dashes = ["--"] if any(argument.startswith("-") for argument in arguments) else []
-    return shlex.join(["carousel-sync", *words, *options, *dashes, *arguments])
+    return shlex.join(["carousel-sync", *words, *target.flags.split(), *dashes, *arguments])

@@ -7,7 +7,7 @@ import os
 import boto3
 
 from carousel_sync.aws.target import DEFAULT_REGION, Target
-from carousel_sync.local_stack.connection import running_target
+from carousel_sync.local_stack.state import running_target
 
 
 def resolve(stage: str, local: bool) -> Target:

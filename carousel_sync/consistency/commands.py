@@ -6,35 +6,16 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    command_for,
-    print_json,
-    readable_errors,
-    spinner,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
+from carousel_sync.command_line.console import JsonOption, LocalOption, StageOption, readable_errors, stderr, stdout
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.consistency import presentation
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.dedupe import SaleRows, keep_one_row, rows_of
-from carousel_sync.consistency.presentation import (
-    dedupe_commands,
-    show_dedupe_commands,
-    show_repairs,
-    show_report,
-    verify_with_progress,
-)
 from carousel_sync.consistency.repair import Repair, Repairs
 from carousel_sync.consistency.verify import readable_file_errors
 from lambda_fn.sale import SaleKey
@@ -47,7 +28,7 @@ def verify(
         bool, typer.Option("--repair", help="Also show how to repair what is found. Changes nothing without --yes.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --repair: make the repairs, then verify again.")] = False,
-    stage: StageOption = DEFAULT_STAGE,
+    stage: StageOption = console.DEFAULT_STAGE,
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,19 +41,23 @@ def verify(
         raise typer.BadParameter("--yes belongs to --repair")
     with readable_errors():
         target = resolve(stage, local)
-        report = verify_with_progress(target)
+        report = presentation.verify_with_progress(target)
         repairs = _repair(target, report, dry_run=not yes) if repair else None
-        after = verify_with_progress(target) if yes else None
+        after = presentation.verify_with_progress(target) if yes else None
     if as_json:
-        print_json(_as_json(report, repairs, after, target))
+        document = report.as_json()
+        if repairs is not None:
+            document["repair"] = {**vars(repairs), "commands": presentation.dedupe_commands(report, target)}
+            document["after"] = after.as_json() if after else None
+        console.print_json(document)
     else:
         _show(report, repairs, after, target)
     if not (after or report).consistent:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(console.EXIT_FAILED)
 
 
 def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
-    with spinner("Reading the Iceberg table again") as progress, readable_file_errors():
+    with console.working_on("Reading the Iceberg table again") as progress, readable_file_errors():
 
         def show_files(done: int, total: int) -> None:
             progress(f"Repairing what was found: {done:,} of {total:,} files of the table")
@@ -81,31 +66,25 @@ def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
         try:
             return repair.run()
         except KeyboardInterrupt:
-            made = 0 if dry_run else repair.done.changes
-            command = command_for(target, "verify", "--repair", *([] if dry_run else ["--yes"]))
+            command = console.command_for(target, "verify", "--repair", *([] if dry_run else ["--yes"]))
             stderr.print(
-                f"Interrupted. {made:,} changes were made; they remain, and each is complete. To continue: {command}",
+                f"Interrupted. {repair.done.made:,} changes were made; they remain, and each is complete. To continue: "
+                f"{command}",
                 highlight=False,
             )
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(console.EXIT_INTERRUPTED) from None
 
 
 def _show(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> None:
-    show_report(report, target)
-    show_dedupe_commands(report, target)
+    presentation.show_report(report, target)
+    if commands := presentation.dedupe_commands(report, target):
+        explanation = "Each command shows the rows of a sale, and keeps one with --yes:"
+        presentation.show_list("To keep one row.", explanation, commands)
     if repairs is not None:
-        show_repairs(repairs, target)
+        presentation.show_repairs(repairs, target)
     if after is not None:
         stdout.print("\n[bold]After the repair:[/]")
-        show_report(after, target)
-
-
-def _as_json(report: Report, repairs: Repairs | None, after: Report | None, target: Target) -> dict[str, Any]:
-    document = report.as_json()
-    if repairs is not None:
-        document["repair"] = {**repairs.as_json(), "commands": dedupe_commands(report, target)}
-        document["after"] = after.as_json() if after else None
-    return document
+        presentation.show_report(after, target)
 
 
 def dedupe(
@@ -118,7 +97,7 @@ def dedupe(
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove the other rows. Without it, the rows are only shown.")
     ] = False,
-    stage: StageOption = DEFAULT_STAGE,
+    stage: StageOption = console.DEFAULT_STAGE,
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,27 +108,26 @@ def dedupe(
     key = SaleKey(tenant_id, sale_id)
     with readable_errors(), readable_file_errors():
         target = resolve(stage, local)
-        with working_on(f"Looking for the rows of {tenant_id}/{sale_id}"):
+        with console.working_on(f"Looking for the rows of {tenant_id}/{sale_id}"):
             found = rows_of(target.load_table(), key)
         if not as_json:
             _show_rows(found)
         if yes and found.count > 1:
-            with working_on("Rewriting the files that contain them"):
+            with console.working_on("Rewriting the files that contain them"):
                 keep_one_row(target, key, keep, found.count)
     done = yes or found.count <= 1
     if as_json:
-        differing = sorted(found.differing)
-        document = {"rows": found.as_json(), "differing": differing, "alike": found.have_same_facts, "done": done}
-        print_json(document)
+        differing = {"differing": sorted(found.differing), "alike": found.have_same_facts}
+        console.print_json({"rows": found.as_json(), **differing, "done": done})
     elif yes and found.count > 1:
-        command = command_for(target, "verify", "--repair")
+        command = console.command_for(target, "verify", "--repair")
         stdout.print(f"One row is left. Now check its look-up item: {command}", highlight=False, soft_wrap=True)
     elif not done:
         options = ["--yes"] if found.have_same_facts else ["--yes", "--keep", "NUMBER"]
-        command = command_for(target, "dedupe", *options, arguments=key)
+        command = console.command_for(target, "dedupe", *options, arguments=key)
         stderr.print(f"Nothing was changed. To keep one row: {command}", markup=False, highlight=False, soft_wrap=True)
     if not done:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(console.EXIT_FAILED)
 
 
 def _show_rows(found: SaleRows) -> None:
@@ -160,9 +138,7 @@ def _show_rows(found: SaleRows) -> None:
     stdout.print(f"The table has {found.count} rows of the sale, with {facts}:", highlight=False)
     listed = found.as_json()
     # A column for each row: usually there are two, which may differ in twenty columns of the table.
-    table = Table("")
-    for row in listed:
-        table.add_column(f"Row {row['number']}", overflow="fold")
+    table = Table("", *(Column(f"Row {row['number']}", overflow="fold") for row in listed))
     for name in list(listed[0])[1:]:
         table.add_row(name, *(Text(_shortened(row[name])) for row in listed))
     stdout.print(table, highlight=False)

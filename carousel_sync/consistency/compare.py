@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.fields import FIELDS, Role
-from lambda_fn.guard.items import Status
+from lambda_fn.guard.items import Status, read_item
 from lambda_fn.projection.item import ITEM_ATTRIBUTES, item_of, plain_number, vector_of_json
 from lambda_fn.sale import Sale, SaleKey
 
@@ -89,9 +90,9 @@ class Report:
         listed = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "findings"}
         return {**listed, "consistent": self.consistent}
 
-    def without(self, landed: Collection[str]) -> Report:
-        """Return the report without the missing rows that have been found since. ``landed`` has their names."""
-        missing = self.findings.without_row - set(landed)
+    def without(self, landed: Iterable[str]) -> Report:
+        """Return the report without the missing rows that have been found since. ``landed`` has names of sales."""
+        missing = set(self.findings.without_row).difference(landed)
         findings = replace(self.findings, without_row=missing)
         return replace(self, missing_rows=_for_people(missing), findings=findings)
 
@@ -100,93 +101,60 @@ class Report:
 class Findings:
     """The sales of a report by their names (:func:`name_of`). ``divergent`` has the keys of the items that differ."""
 
-    without_row: frozenset[str]
-    doubled: frozenset[str]
-    without_item: frozenset[str]
+    without_row: Set[str]
+    doubled: Set[str]
+    without_item: Set[str]
     divergent: Mapping[str, Sequence[ItemKey]]
-    open: frozenset[str]
+    open: Set[str]
 
 
 def compare(
     rows: Iterable[StoredSale], items: Iterable[StoredSale], claims: Iterable[StoredClaim], now: float
 ) -> Report:
     """Read all rows, then all claims, then all items, and report how they agree at ``now``, in epoch seconds."""
-    comparison = _Comparison(now)
+    read: Counter[str] = Counter()
+    # The digest of each row, or None as soon as an item of the sale was read.
+    digests: dict[str, bytes | None] = {}
+    expired, without_row, doubled, open_claims, released = (set[str]() for _ in range(5))
+    divergent: dict[str, list[ItemKey]] = {}
     for row in rows:
-        comparison.add_row(row)
-    for claim in claims:
-        comparison.add_claim(claim)
-    for item in items:
-        comparison.add_item(item)
-    return comparison.report()
-
-
-class _Comparison:
-    def __init__(self, now: float) -> None:
-        self._now = now
-        self._rows = 0
-        self._items = 0
-        # The digest of each row, or None as soon as an item of the sale was read.
-        self._digests: dict[str, bytes | None] = {}
-        self._expired: set[str] = set()
-        self._without_row: set[str] = set()
-        self._doubled: set[str] = set()
-        self._divergent: dict[str, list[ItemKey]] = {}
-        self._open: set[str] = set()
-        self._released: set[str] = set()
-
-    def add_row(self, row: StoredSale) -> None:
-        self._rows += 1
+        read["rows"] += 1
         name = name_of(row.key)
-        if name in self._digests:
-            self._doubled.add(name)
-            return
-        self._digests[name] = row.digest
-        if row.expires_at <= self._now:
-            self._expired.add(name)
-
-    def add_item(self, item: StoredSale) -> None:
-        self._items += 1
-        name = name_of(item.key)
-        if name not in self._digests:
-            self._without_row.add(name)
-        elif self._digests[name] != item.digest:
-            # This is also true for a second item of a sale: another key means another product or date.
-            self._divergent.setdefault(name, []).extend([item.item_key] if item.item_key else [])
-        if name in self._digests:
-            self._digests[name] = None
-
-    def add_claim(self, claim: StoredClaim) -> None:
+        if name in digests:
+            doubled.add(name)
+            continue
+        digests[name] = row.digest
+        if row.expires_at <= now:
+            expired.add(name)
+    for claim in claims:
         name = name_of(claim.key)
-        if claim.completed:
-            if name not in self._digests:
-                self._without_row.add(name)
-        elif claim.released and name not in self._digests:
-            self._released.add(name)
-        else:
-            self._open.add(name)
-
-    def report(self) -> Report:
-        without_item = {name for name, digest in self._digests.items() if digest is not None} - self._expired
-        findings = Findings(
-            without_row=frozenset(self._without_row),
-            doubled=frozenset(self._doubled),
-            without_item=frozenset(without_item),
-            divergent=self._divergent,
-            open=frozenset(self._open),
-        )
-        return Report(
-            sales=len(self._digests) + len((self._without_row | self._open) - self._digests.keys()),
-            rows=self._rows,
-            items=self._items,
-            missing_rows=_for_people(self._without_row),
-            doubled_rows=_for_people(self._doubled),
-            missing_items=_for_people(without_item),
-            divergent=_for_people(self._divergent),
-            open_claims=_for_people(self._open),
-            released_claims=_for_people(self._released),
-            findings=findings,
-        )
+        if not claim.completed:
+            (released if claim.released and name not in digests else open_claims).add(name)
+        elif name not in digests:
+            without_row.add(name)
+    for item in items:
+        read["items"] += 1
+        name = name_of(item.key)
+        if name not in digests:
+            without_row.add(name)
+            continue
+        if digests[name] != item.digest:
+            # This is also true for a second item of a sale: another key means another product or date.
+            divergent.setdefault(name, []).extend([item.item_key] if item.item_key else [])
+        digests[name] = None
+    without_item = {name for name, digest in digests.items() if digest is not None} - expired
+    return Report(
+        sales=len(digests) + len((without_row | open_claims) - digests.keys()),
+        rows=read["rows"],
+        items=read["items"],
+        missing_rows=_for_people(without_row),
+        doubled_rows=_for_people(doubled),
+        missing_items=_for_people(without_item),
+        divergent=_for_people(divergent),
+        open_claims=_for_people(open_claims),
+        released_claims=_for_people(released),
+        findings=Findings(without_row, doubled, without_item, divergent, open_claims),
+    )
 
 
 def name_of(key: SaleKey) -> str:
@@ -209,9 +177,6 @@ def _for_people(names: Iterable[str]) -> list[str]:
     return sorted(map(for_people, names))
 
 
-# --- digests ---------------------------------------------------------------------------------------------------------
-
-
 def sale_of_row(sale: Sale, derived_correctly: bool = True) -> StoredSale:
     """Return a row as a stored sale, with the digest of the item that it should have.
 
@@ -224,17 +189,25 @@ def sale_of_row(sale: Sale, derived_correctly: bool = True) -> StoredSale:
 def sale_of_item(item: Item) -> StoredSale:
     """Return an item as a stored sale. An item without its ids is named by its key, and agrees with no row."""
     item_key = ItemKey(*(str(item.get(name, {}).get("S")) for name in ("PK", "SK")))
-    texts = [item.get(name, {}).get("S") for name in ("tenantId", "saleId")]
-    if None in texts:
+    ids = [item.get(name, {}).get("S") for name in ("tenantId", "saleId")]
+    if None in ids:
         return StoredSale(SaleKey(*item_key), _BAD_ITEM, item_key=item_key)
-    return StoredSale(SaleKey(*texts), digest_of_item(item), item_key=item_key)
+    return StoredSale(SaleKey(*ids), digest_of_item(item), item_key=item_key)
 
 
 def claim_of_item(item: Item) -> StoredClaim:
-    """Return the claim that an item of the guard holds."""
-    completed = item["status"]["S"] == Status.COMPLETED.value
-    released = not completed and not float(item.get("leaseUntil", {"N": "1"})["N"])
-    return StoredClaim(SaleKey(item["tenantId"]["S"], item["eventId"]["S"]), completed, released)
+    """Return the claim that an item of the guard holds. An item that can't be read is an open claim.
+
+    An item without its ids is named by its key.
+    """
+    tenant_id, sale_id, *item_key = (item.get(name, {}).get("S", "") for name in ("tenantId", "eventId", "pk", "sk"))
+    key = SaleKey(tenant_id, sale_id) if tenant_id and sale_id else SaleKey(*item_key)
+    try:
+        claim = read_item(item)
+    except (KeyError, ValueError):
+        return StoredClaim(key, completed=False)
+    completed = claim.status is Status.COMPLETED
+    return StoredClaim(key, completed, released=not completed and "leaseUntil" in item and not claim.lease_until)
 
 
 def digest_of_item(item: Item) -> bytes:

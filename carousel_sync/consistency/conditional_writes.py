@@ -58,12 +58,9 @@ class ConditionalWrites:
 
     def delete_item(self, read: Item) -> bool:
         """Delete a look-up item."""
-        return self._try(
-            self._client.delete_item,
-            TableName=self._projection,
-            Key={name: read[name] for name in _KEY},
-            **condition_parameters(_CONDITION, _item_unchanged(read)),
-        )
+        key = {name: read[name] for name in _KEY}
+        unchanged = condition_parameters(_CONDITION, _item_unchanged(read))
+        return self._try(self._client.delete_item, TableName=self._projection, Key=key, **unchanged)
 
     def complete_claim(self, read: GuardItem, completed: Item) -> bool:
         """Replace an open claim with its completion."""
@@ -71,13 +68,13 @@ class ConditionalWrites:
         return self._try(self._client.put_item, TableName=self._guard, Item=completed, **unchanged)
 
     def release_claim(self, key: ItemKey, read: GuardItem) -> bool:
-        """Set the lease of an open claim to 0. Its attempts and its base stay."""
+        """Set the lease of an open claim to 0. Its attempts and its base stay, and it does not expire."""
         return self._try(
             self._client.update_item,
             TableName=self._guard,
             Key={"pk": {"S": key.partition}, "sk": {"S": key.sort}},
-            UpdateExpression="SET leaseUntil = :released",
-            **condition_parameters(_CONDITION, _claim_unchanged(read), other_values={":released": {"N": "0"}}),
+            UpdateExpression="SET leaseUntil = :released REMOVE #ttl",
+            **condition_parameters(_CONDITION, _claim_unchanged(read), {"#ttl": "ttl"}, {":released": {"N": "0"}}),
         )
 
     def _try(self, request: Callable[..., Any], **parameters: Any) -> bool:
@@ -96,7 +93,7 @@ def _claim_unchanged(read: GuardItem) -> ConditionBase:
         Attr("status").eq({"S": Status.IN_PROGRESS.value})
         & Attr("owner").eq({"N": str(read.owner)})
         & Attr("leaseUntil").eq({"N": f"{read.lease_until:.3f}"})
-        & Attr("payloadHash").eq({"S": read.payload_hash})
+        & Attr("payloadHash").eq({"S": read.facts.payload_hash})
     )
 
 

@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from more_itertools import chunked
 from pyiceberg.table import Table
@@ -48,7 +48,7 @@ WRONG_ROW: Final = "the row is wrong: columns that are derived from others (seas
 DOUBLED: Final = "the table has more than one row of the sale; keep one row first (carousel-sync dedupe)"
 OTHER_FACTS: Final = "the claim has other facts than the row; the next delivery of its event shows which are right"
 ROW_IS_GONE: Final = "the row was removed while this command ran; verify again"
-UNREADABLE: Final = "the claim can't be read: something other than the function wrote it"
+UNREADABLE: Final = "the claim can't be read: something other than the function wrote it; see docs/repair.md"
 
 
 @dataclass
@@ -68,13 +68,13 @@ class Repairs:
 
     @property
     def changes(self) -> int:
-        """The number of changes."""
-        items = len(self.items_written) + len(self.items_corrected) + len(self.items_removed)
-        return items + len(self.claims_completed) + len(self.claims_released)
+        """The number of changes, made or not."""
+        return sum(len(changed) for changed in vars(self).values() if isinstance(changed, list))
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the document that ``--json`` prints."""
-        return vars(self)
+    @property
+    def made(self) -> int:
+        """The number of changes that were made: none in a dry run."""
+        return 0 if self.dry_run else self.changes
 
 
 class Repair:
@@ -94,14 +94,14 @@ class Repair:
         self._now = now
         self._progress = progress
         self.done = Repairs(dry_run)
-        settings = target.settings
         self._clock = SystemClock()
         self._threads = Threads(WORKERS)
         retry = Retry(self._clock, random.Random())  # noqa: S311 - spreads retries, keeps no secret
         client = target.client("dynamodb")
-        self._items = Batches(client, projection_table(settings.projection_table), retry, self._threads)
-        self._claims = Batches(client, guard_table(settings.guard_table), retry, self._threads)
-        self._writes = ConditionalWrites(client, settings.projection_table, settings.guard_table, dry_run=dry_run)
+        items, claims = target.settings.projection_table, target.settings.guard_table
+        self._items = Batches(client, projection_table(items), retry, self._threads)
+        self._claims = Batches(client, guard_table(claims), retry, self._threads)
+        self._writes = ConditionalWrites(client, items, claims, dry_run=dry_run)
         self._table = target.load_table()
 
     def run(self) -> Repairs:
@@ -123,9 +123,9 @@ class Repair:
                 name = name_of(row.sale.key)
                 if name in seen:
                     doubled.add(name)
-                else:
-                    seen.add(name)
-                    first_rows.append(row)
+                    continue
+                seen.add(name)
+                first_rows.append(row)
                 if name in found.divergent:
                     right_keys[name] = projection_key(row.sale)
             self._repair(first_rows)
@@ -133,10 +133,8 @@ class Repair:
         without_row = candidates - seen
         self._leave(without_row & damaged_items, ROW_IS_GONE)
         self._release_claims(sorted(without_row & found.open))
-        self._delete_items_under_wrong_keys({name: key for name, key in right_keys.items() if name not in doubled})
+        self._delete_items_under_wrong_keys(right_keys)
         return self.done
-
-    # --- sales with a row ---
 
     def _repair(self, rows: Sequence[Row]) -> None:
         sales = [row.sale for row in rows if row.derived_correctly]
@@ -167,15 +165,11 @@ class Repair:
         """Complete the claim of a sale that has its row and its item, if the claim is open."""
         name = name_of(sale.key)
         claim = self._open_claim(name, item)
-        if claim is None:
-            return
-        if claim.payload_hash != sale.payload_hash:
+        if claim is not None and claim.facts.conflicts_with(sale.stored_facts):
             self._leave([name], OTHER_FACTS)
-            return
-        completed = completed_item(Completion(sale.key, sale.payload_hash, snapshot_id=None), self._now())
-        self._record(name, self.done.claims_completed, self._writes.complete_claim(claim, completed))
-
-    # --- sales without a row ---
+        elif claim is not None:
+            completed = completed_item(Completion(sale.key, sale.stored_facts, snapshot_id=None), self._now())
+            self._record(name, self.done.claims_completed, self._writes.complete_claim(claim, completed))
 
     def _release_claims(self, names: Sequence[str]) -> None:
         """Release the claims of sales without a row. A commit that still lands is found by the next delivery."""
@@ -198,12 +192,10 @@ class Repair:
             return None
         if claim is None or claim.status is Status.COMPLETED:
             return None
-        if claim.lease_until > self._now():
-            self._leave([name], LEASE_RUNNING)
-            return None
-        return claim
-
-    # --- items under a wrong key ---
+        if claim.lease_until <= self._now():
+            return claim
+        self._leave([name], LEASE_RUNNING)
+        return None
 
     def _delete_items_under_wrong_keys(self, right_keys: Mapping[str, ItemKey]) -> None:
         """Delete every item of a sale but that under the key that its only row gives it, which exists by now."""
@@ -219,16 +211,13 @@ class Repair:
             is_of_sale = (item.get("tenantId", {}).get("S"), item.get("saleId", {}).get("S")) == key_of(name)
             self._record(name, self.done.items_removed, is_of_sale and self._writes.delete_item(item))
 
-    # --- helpers ---
-
     def _check_that_no_row_was_removed(self) -> None:
         """Raise StoreUnavailable unless the table was only appended to and compacted since it was read."""
         newer = self._target.load_table()
         if newer.metadata_location != self._table.metadata_location and rows_may_be_gone(self._table, newer):
-            made = 0 if self.done.dry_run else self.done.changes
             raise StoreUnavailable(
                 "Something other than the function removed or rewrote rows of the Iceberg table while this command "
-                f"ran. The {made:,} changes made before that remain, and are correct. Run the command again."
+                f"ran. The {self.done.made:,} changes made before that remain, and are correct. Run the command again."
             )
 
     def _record(self, name: str, changed: list[str], succeeded: bool) -> bool:

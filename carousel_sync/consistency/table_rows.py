@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from more_itertools import constrained_batches
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
@@ -21,7 +23,7 @@ from schemas.sales_history import FIRST_SCHEMA
 
 ROWS_AT_ONCE: Final = 512
 FILES_AT_ONCE: Final = 8
-# Smaller files are read together, to share round trips. Files that are read together are in memory together.
+# Files are read together, to share round trips, as long as their average is smaller: they are in memory together.
 SMALL_FILE_BYTES: Final = 4 * 1024 * 1024
 
 _FIELD_ID: Final = b"PARQUET:field_id"
@@ -56,9 +58,12 @@ def read_rows(
     """
     planned = [task for task in table.scan().plan_files() if task.file.file_path not in known_files]
     tasks = sorted(planned, key=lambda task: (repr(task.file.partition), task.file.file_path))
+    groups: Iterator[Sequence[FileScanTask]] = constrained_batches(
+        tasks, FILES_AT_ONCE * SMALL_FILE_BYTES, FILES_AT_ONCE, attrgetter("file.file_size_in_bytes"), strict=False
+    )
     done = 0
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        for group in _groups(tasks):
+        for group in groups:
             if len(group) == 1:
                 files: Iterator[Iterator[Columns] | list[Columns]] = iter([_read(table, group[0])])
             else:
@@ -71,25 +76,9 @@ def read_rows(
     file_done(done, len(tasks))
 
 
-def _groups(tasks: Sequence[FileScanTask]) -> Iterator[list[FileScanTask]]:
-    group: list[FileScanTask] = []
-    for task in tasks:
-        if task.file.file_size_in_bytes > SMALL_FILE_BYTES:
-            yield [task]
-            continue
-        group.append(task)
-        if len(group) == FILES_AT_ONCE:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
 def _read(table: Table, task: FileScanTask) -> Iterator[Columns]:
     """Read a data file, directly unless deleted rows have to be left out."""
-    if task.delete_files:
-        return read_by_scan(table, task)
-    return read_by_field_ids(table, task)
+    return read_by_scan(table, task) if task.delete_files else read_by_field_ids(table, task)
 
 
 def read_by_field_ids(table: Table, task: FileScanTask) -> Iterator[Columns]:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from boto3.dynamodb.conditions import Attr
 from pyiceberg.exceptions import ValidationError
 
 from carousel_sync.aws.conditions import condition_parameters
 from carousel_sync.aws.target import Target
-from carousel_sync.consistency.compare import (
-    Report,
-    StoredClaim,
-    StoredSale,
-    claim_of_item,
-    compare,
-    name_of,
-    sale_of_item,
-    sale_of_row,
-)
+from carousel_sync.consistency import compare
+from carousel_sync.consistency.compare import Report, StoredClaim, StoredSale, name_of
 from carousel_sync.consistency.table_rows import files_of, read_rows
 from lambda_fn.aws.batch_requests import Item
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
@@ -30,6 +22,11 @@ from lambda_fn.sale import EVENT_TYPE
 Stored = TypeVar("Stored", StoredSale, StoredClaim)
 Show = Callable[[str], None]
 """Receives a text for people."""
+# The guard may also hold claims on events of other types.
+_CLAIMS: Final = {
+    "ProjectionExpression": "tenantId, eventId, leaseUntil, #status",
+    **condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE}), {"#status": "status"}),
+}
 
 
 def verify_target(
@@ -50,14 +47,16 @@ def verify_target(
 
     with readable_file_errors():
         table = target.load_table()
-        rows = (sale_of_row(row.sale, row.derived_correctly) for row in read_rows(table, show_files))
-        items, claims = _items(target, progress), _claims(target, progress)
-        report = compare(_only(rows, only), _only(items, only), _only(claims, only), time.time())
+        rows = (compare.sale_of_row(row.sale, row.derived_correctly) for row in read_rows(table, show_files))
+        items = map(compare.sale_of_item, _scan(target, progress, "the projection", target.settings.projection_table))
+        guard = _scan(target, progress, "the guard", target.settings.guard_table, **_CLAIMS)
+        claims = map(compare.claim_of_item, guard)
+        report = compare.compare(_only(rows, only), _only(items, only), _only(claims, only), time.time())
         newer = target.load_table()
         table_changed = newer.metadata_location != table.metadata_location
         if table_changed and report.missing_rows:
             landed = (name_of(row.sale.key) for row in read_rows(newer, show_files, files_of(table)))
-            report = report.without(report.findings.without_row.intersection(landed))
+            report = report.without(landed)
     if table_changed and not report.consistent:
         warn(
             "The table changed while it was being read, because sales are being processed. Wait until the queue is "
@@ -82,35 +81,17 @@ def _only(stored: Iterator[Stored], names: Collection[str] | None) -> Iterator[S
     return stored if names is None else (entry for entry in stored if name_of(entry.key) in names)
 
 
-def _items(target: Target, progress: Show) -> Iterator[StoredSale]:
-    scan = _scan(target, progress, "the projection", TableName=target.settings.projection_table)
-    return (sale_of_item(item) for item in scan)
-
-
-def _claims(target: Target, progress: Show) -> Iterator[StoredClaim]:
-    scan = _scan(
-        target,
-        progress,
-        "the guard",
-        TableName=target.settings.guard_table,
-        ProjectionExpression="tenantId, eventId, leaseUntil, #status",
-        # The guard may also hold claims on events of other types.
-        **condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE}), {"#status": "status"}),
-    )
-    return (claim_of_item(item) for item in scan)
-
-
-def _scan(target: Target, progress: Show, store: str, **parameters: Any) -> Iterator[Item]:
+def _scan(target: Target, progress: Show, store: str, table: str, **parameters: Any) -> Iterator[Item]:
     client = target.client("dynamodb")
     count = 0
     try:
-        for page in client.get_paginator("scan").paginate(ConsistentRead=True, **parameters):
+        for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True, **parameters):
             progress(f"Reading {store}: {count:,} items")
             yield from page["Items"]
             count += len(page["Items"])
     except client.exceptions.ResourceNotFoundException as error:
         raise ConfigurationError(
-            f"DynamoDB table {parameters['TableName']} does not exist at {target}, although the function is configured "
+            f"DynamoDB table {table} does not exist at {target}, although the function is configured "
             "to use it. Nothing was changed. Deploy the stack again to create the table, and restore its items from a "
             "backup."
         ) from error

@@ -20,7 +20,6 @@ from lambda_fn.sale import EVENT_TYPE
 
 _INDENT: Final = 8
 _CONTENT: Final = re.compile(r"(?<=      Content: \|\n)(?:        .*\n)+")
-_LEVELS_OF_LINES: Final = 3
 # The generator's annotations: the title is the name of a class, and every default is null.
 _LEFT_OUT: Final = frozenset({"title", "default"})
 
@@ -43,7 +42,7 @@ def schema() -> dict[str, Any]:
 
 def as_text() -> str:
     """Return the schema as template.yaml has it, without the indentation."""
-    return _expanded(schema(), levels=_LEVELS_OF_LINES + 1) + "\n"
+    return _expanded(schema(), levels=4) + "\n"
 
 
 def written_in(template: str) -> str | None:

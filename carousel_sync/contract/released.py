@@ -70,7 +70,7 @@ def check(folder: Path = FOLDER) -> str:
     if released not in versions:
         raise ContractBroken(f"{folder / RELEASED} names version {released}, which has no file.")
     newest = max(versions)
-    problems = list(narrowed(_read(versions[released]), event_schema(newest)))
+    problems = list(narrowed(json.loads(versions[released].read_text()), event_schema(newest)))
     if problems:
         raise ContractBroken(
             f"The code rejects events that version {released} of the contract accepts, or ignores a field of them: "
@@ -148,10 +148,6 @@ def _versions(folder: Path) -> dict[int, Path]:
 
 def _released(folder: Path) -> int:
     return int((folder / RELEASED).read_text())
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text())
 
 
 def main(arguments: list[str]) -> int:

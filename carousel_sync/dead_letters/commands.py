@@ -2,162 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from more_itertools import map_reduce
+from rich.table import Column, Table
 from rich.text import Text
 
+from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    EXIT_FAILED,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    reporting,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.dead_letters.formatting import pretty, printable
-from carousel_sync.dead_letters.queue import find, scanning, state_of
+from carousel_sync.dead_letters.queue import find, not_found, scanning
 from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
-DETAIL_CHARACTERS: Final = 100
+CHARACTERS_SHOWN: Final = 100
 LETTERS_SHOWN: Final = 50
+UNCHANGED: Final = "Nothing was changed."
 
 app = typer.Typer(no_args_is_help=True, help="List events that could not be processed, and send them back.")
 
-ReasonOption = Annotated[
-    list[str] | None, typer.Option("--reason", help="Only letters with this reason. Can be repeated.")
-]
+ReasonOption = Annotated[list[str] | None, typer.Option(help="Only letters with this reason. Can be repeated.")]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A letter without its body."""
-
-    id: str
-    reason: str
-    detail: str
-    first_seen: str
+Summary = Mapping[str, str]
+"""See :attr:`Letter.summary`."""
 
 
 @app.command(name="list")
 def list_letters(
     reason: ReasonOption = None,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Count the letters by reason. With --reason, list them.
 
     While the command runs, the letters are hidden from other readers. They are visible again when it ends.
     """
-    with readable_errors(), reporting(_nothing):
+    with console.readable_errors(), console.reporting(lambda: UNCHANGED):
         target = resolve(stage, local)
-        hidden = state_of(target).hidden
-        letters: list[Summary] = []
-        with working_on(f"Reading {target.settings.dead_letter_queue_url}"), scanning(target) as scan:
-            for batch in scan.batches():
-                letters += [
-                    Summary(letter.message_id, letter.reason, letter.detail, letter.first_seen) for letter in batch
-                ]
+        hidden = _hidden(target)
+        with console.working_on(f"Reading {target.settings.dead_letter_queue_url}"), scanning(target) as scan:
+            letters = [letter.summary for batch in scan.batches() for letter in batch]
     reasons = _upper(reason)
-    selected = sorted(
-        (letter for letter in letters if not reasons or letter.reason in reasons), key=lambda letter: letter.first_seen
-    )
+    selected = [letter for letter in letters if not reasons or letter["reason"] in reasons]
+    selected.sort(key=itemgetter("first_seen"))
+    by_reason = sorted(map_reduce(selected, itemgetter("reason")).items())
     if as_json:
-        print_json(_list_as_json(selected, hidden, complete=scan.complete))
+        groups = [
+            {"reason": reason, "count": len(members), "oldest": members[0]["first_seen"], "example": members[0]}
+            for reason, members in by_reason
+        ]
+        totals = {"total": len(selected), "hidden": hidden, "complete": scan.complete}
+        console.print_json({**totals, "reasons": groups, "letters": selected})
         return
     if selected and reasons:
         _print_letters(selected)
     elif selected:
-        _print_reasons(selected, target)
+        _print_reasons(by_reason, target)
     elif letters:
-        stdout.print(f"No dead letter has the reason {' or '.join(sorted(reasons))}.")
+        console.stdout.print(f"No dead letter has the reason {' or '.join(sorted(reasons))}.")
     else:
-        stdout.print("The dead-letter queue is empty.")
+        console.stdout.print("The dead-letter queue is empty.")
     if not scan.complete:
-        stderr.print("There are more letters than can be read in five minutes: these are the first.", style="yellow")
+        console.stderr.print(
+            "There are more letters than can be read in five minutes: these are the first.", style="yellow"
+        )
     _warn_of_hidden(hidden)
 
 
 @app.command()
 def show(
     message_id: Annotated[str, typer.Argument(metavar="ID", help="The letter's id, as dlq list prints it.")],
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Print one letter: its attributes and its complete body."""
-    with readable_errors(), reporting(_nothing):
+    with console.readable_errors(), console.reporting(lambda: UNCHANGED):
         target = resolve(stage, local)
-        with working_on(f"Looking for {message_id}"):
+        with console.working_on(f"Looking for {message_id}"):
             letter = find(target, message_id)
     if as_json:
-        print_json(
-            {
-                "id": letter.message_id,
-                "reason": letter.reason,
-                "detail": letter.detail,
-                "first_seen": letter.first_seen,
-                "attributes": dict(letter.attributes),
-                "system": dict(letter.system),
-                "body": letter.body,
-            }
-        )
+        details = {"attributes": dict(letter.attributes), "system": dict(letter.system), "body": letter.body}
+        console.print_json({**letter.summary, **details})
         return
     fields = {"id": letter.message_id, "reason": letter.reason, "detail": letter.detail, "firstSeen": letter.first_seen}
     others = {name: text for name, text in letter.attributes.items() if name not in fields}
     for name, text in {**fields, **others}.items():
-        stdout.print(Text.assemble((f"{name:<10} ", "bold"), printable(text)), soft_wrap=True)
-    stdout.print()
-    stdout.print(printable(pretty(letter.body)), markup=False, highlight=False, soft_wrap=True)
+        console.stdout.print(Text.assemble((f"{name:<10} ", "bold"), printable(text)), soft_wrap=True)
+    console.stdout.print()
+    console.stdout.print(printable(pretty(letter.body)), markup=False, soft_wrap=True)
 
 
 @app.command()
 def redrive(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Send only the letters with these ids.")
+    ] = None,
     reason: ReasonOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Send at most this many events.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many events.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the events that would be sent.")] = False,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
-    """Send events back to the buffer queue, to be processed again.
+    """Send events back to the buffer queue, to be processed again: those with the ids, or with the reasons, or all.
 
     It can be interrupted and repeated at any time: an event is deleted here only after the buffer queue has accepted
     it, and a sale that is already stored is recognised as a duplicate. An event that is rejected again comes back here.
     """
-    with readable_errors():
+    if ids and (reason or limit):
+        raise typer.BadParameter("Give either ids, or --reason and --limit.", param_hint="ID")
+    with console.readable_errors():
         target = resolve(stage, local)
-        hidden = state_of(target).hidden
-        work = Redrive(target, Selection(_upper(reason), limit, dry_run))
-        with reporting(lambda: _left_behind(work.result, dry_run)), working_on("Sending dead letters back"):
+        hidden = _hidden(target)
+        work = Redrive(target, Selection(_upper(reason), limit, dry_run, frozenset(ids or ())))
+        with (
+            console.reporting(lambda: _left_behind(work.result, dry_run)),
+            console.working_on("Sending dead letters back"),
+        ):
             result = work.run()
     if as_json:
-        print_json(_redriven_as_json(result, hidden, dry_run=dry_run))
+        document = {
+            "dry_run": dry_run,
+            "sent": result.sent.total(),
+            "sent_by_reason": dict(result.sent),
+            "kept_by_reason": dict(result.kept),
+            "arrived_meanwhile": result.newer,
+            "not_deleted": result.not_deleted,
+            "refused": result.refused,
+            "unknown": result.unknown,
+            "hidden": hidden,
+            "complete": result.complete,
+        }
+        console.print_json(document)
     else:
         _print_redriven(result, target, dry_run=dry_run)
         _warn_of_hidden(hidden)
-    if result.refused or result.not_deleted:
-        raise typer.Exit(EXIT_FAILED)
+    if result.refused or result.not_deleted or result.unknown:
+        raise typer.Exit(console.EXIT_FAILED)
 
 
-def _nothing() -> str:
-    return "Nothing was changed."
+def _hidden(target: Target) -> int:
+    return depth(target, target.settings.dead_letter_queue_url).in_flight
 
 
 def _left_behind(result: Redriven, dry_run: bool) -> str:
     if dry_run:
-        return _nothing()
+        return UNCHANGED
     return (
         f"{result.sent.total():,} events were sent back, and possibly up to ten more, which may still be in the "
         "dead-letter queue as well. All others are where they were. To continue, run the same command again: events "
@@ -165,71 +162,64 @@ def _left_behind(result: Redriven, dry_run: bool) -> str:
     )
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
-
-
-def _print_reasons(letters: Sequence[Summary], target: Target) -> None:
-    table = Table("Reason")
-    table.add_column("Letters", justify="right")
-    for name in ("Oldest first seen", "Example", "Example's detail"):
-        table.add_column(name, no_wrap=name == "Example", overflow="fold")
-    for reason, members in sorted(_by_reason(letters).items()):
+def _print_reasons(by_reason: Sequence[tuple[str, Sequence[Summary]]], target: Target) -> None:
+    example = Column("Example", no_wrap=True, overflow="fold")
+    oldest_seen, detail = (Column(name, overflow="fold") for name in ("Oldest first seen", "Example's detail"))
+    table = Table("Reason", Column("Letters", justify="right"), oldest_seen, example, detail)
+    for reason, members in by_reason:
         oldest = members[0]
-        detail = Text(printable(_shortened(oldest.detail)))
-        table.add_row(Text(printable(reason)), f"{len(members):,}", oldest.first_seen, oldest.id, detail)
-    stdout.print(table, highlight=False)
+        table.add_row(_text(reason), f"{len(members):,}", oldest["first_seen"], oldest["id"], _text(oldest["detail"]))
+    console.stdout.print(table)
     for purpose, command in (("To print a letter", "show ID"), ("To send the events back", "redrive")):
-        stdout.print(
-            f"{purpose}: carousel-sync dlq {command} {target.flags}", style="dim", highlight=False, soft_wrap=True
-        )
+        hint = f"{purpose}: carousel-sync dlq {command} {target.flags}"
+        console.stdout.print(hint, style="dim", soft_wrap=True)
 
 
 def _print_letters(letters: Sequence[Summary]) -> None:
-    table = Table()
-    # Never shortened: dlq show needs the complete id.
-    table.add_column("Id", no_wrap=True)
-    for name in ("Reason", "First seen", "Detail"):
-        table.add_column(name, overflow="fold")
+    # The id is never shortened: dlq show needs the complete one.
+    folded = (Column(name, overflow="fold") for name in ("Reason", "First seen", "Detail"))
+    table = Table(Column("Id", no_wrap=True), *folded)
     for letter in letters[:LETTERS_SHOWN]:
-        texts = (Text(printable(letter.reason)), letter.first_seen, Text(printable(_shortened(letter.detail))))
-        table.add_row(letter.id, *texts)
-    stdout.print(table, highlight=False)
+        table.add_row(letter["id"], _text(letter["reason"]), letter["first_seen"], _text(letter["detail"]))
+    console.stdout.print(table)
     if len(letters) > LETTERS_SHOWN:
-        stdout.print(f"... and {len(letters) - LETTERS_SHOWN:,} more. For all of them, use --json.")
+        console.stdout.print(f"... and {len(letters) - LETTERS_SHOWN:,} more. For all of them, use --json.")
 
 
 def _print_redriven(result: Redriven, target: Target, *, dry_run: bool) -> None:
     number = result.sent.total()
     verb = "would be sent" if dry_run else "sent"
     reasons = f": {_counted(result.sent)}" if number else ""
-    stdout.print(f"{number:,} {verb} back to the queue{reasons}", highlight=False)
+    console.stdout.print(f"{number:,} {verb} back to the queue{reasons}")
     if result.kept:
-        stdout.print(f"Not sent, because they have other reasons: {_counted(result.kept)}", highlight=False)
+        console.stdout.print(f"Not sent, because they have other reasons: {_counted(result.kept)}")
     if result.newer:
-        stdout.print(
+        console.stdout.print(
             f"Not sent, because they arrived meanwhile: {result.newer:,}. Look at them before you send them: "
             f"carousel-sync dlq list {target.flags}",
-            highlight=False,
             soft_wrap=True,
         )
     if result.not_deleted:
-        stderr.print(
+        console.stderr.print(
             f"{len(result.not_deleted):,} were sent but could not be deleted from the dead-letter queue. This is "
             "harmless: run the same command again, and their sales are recognised as duplicates.",
             style="yellow",
         )
     for message_id, problem in list(result.refused.items())[:LETTERS_SHOWN]:
-        stderr.print(
+        console.stderr.print(
             f"{message_id} was not sent and stays in the dead-letter queue: {printable(problem)}",
             style="red",
             markup=False,
             soft_wrap=True,
         )
 
+    for message_id in result.unknown:
+        console.stderr.print(not_found(message_id, target), style="red", markup=False, soft_wrap=True)
+
 
 def _warn_of_hidden(hidden: int) -> None:
     if hidden:
-        stderr.print(
+        console.stderr.print(
             f"About {hidden:,} letters were hidden when this command started: somebody else is reading the queue, or "
             "such a command was killed. They become visible again within five minutes.",
             style="yellow",
@@ -240,47 +230,10 @@ def _counted(reasons: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
 
 
-def _shortened(detail: str) -> str:
-    return detail if len(detail) <= DETAIL_CHARACTERS else f"{detail[:DETAIL_CHARACTERS]}..."
-
-
-# --- JSON ------------------------------------------------------------------------------------------------------------
-
-
-def _list_as_json(letters: Sequence[Summary], hidden: int, *, complete: bool) -> dict[str, Any]:
-    reasons = [
-        {"reason": reason, "count": len(members), "oldest": members[0].first_seen, "example": vars(members[0])}
-        for reason, members in sorted(_by_reason(letters).items())
-    ]
-    return {
-        "total": len(letters),
-        "hidden": hidden,
-        "complete": complete,
-        "reasons": reasons,
-        "letters": [vars(letter) for letter in letters],
-    }
-
-
-def _redriven_as_json(result: Redriven, hidden: int, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "sent": result.sent.total(),
-        "sent_by_reason": dict(result.sent),
-        "kept_by_reason": dict(result.kept),
-        "arrived_meanwhile": result.newer,
-        "not_deleted": result.not_deleted,
-        "refused": result.refused,
-        "hidden": hidden,
-        "complete": result.complete,
-    }
-
-
-def _by_reason(letters: Sequence[Summary]) -> dict[str, list[Summary]]:
-    """Group letters by reason, in unchanged order."""
-    groups: dict[str, list[Summary]] = {}
-    for letter in letters:
-        groups.setdefault(letter.reason, []).append(letter)
-    return groups
+def _text(value: str) -> Text:
+    """Return a value for a cell of a table, shortened, and without control characters."""
+    shortened = value if len(value) <= CHARACTERS_SHOWN else f"{value[:CHARACTERS_SHOWN]}..."
+    return Text(printable(shortened))
 
 
 def _upper(reasons: Sequence[str] | None) -> frozenset[str]:

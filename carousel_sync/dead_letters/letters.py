@@ -44,13 +44,9 @@ class Letter:
             document = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        is_envelope = isinstance(document, dict) and isinstance(document.get("requestContext"), dict)
-        return document if is_envelope and "responseContext" in document else None
-
-    @property
-    def is_wrapped(self) -> bool:
-        """Whether the body is an envelope around the event."""
-        return self._envelope is not None and "detail-type" not in self._envelope
+        if not isinstance(document, dict) or not isinstance(document.get("requestContext"), dict):
+            return None
+        return document if "responseContext" in document and "detail-type" not in document else None
 
     @property
     def reason(self) -> str:
@@ -59,7 +55,7 @@ class Letter:
             return self.attributes["reason"]
         if "RULE_ARN" in self.attributes or "ERROR_CODE" in self.attributes:
             return NOT_DELIVERED
-        if self.is_wrapped:
+        if self._envelope:
             return FUNCTION_FAILED
         return GAVE_UP if "DeadLetterQueueSourceArn" in self.system else NO_REASON
 
@@ -70,11 +66,13 @@ class Letter:
             return self.attributes["detail"]
         reason = self.reason
         if reason == NOT_DELIVERED:
-            return ": ".join(
-                self.attributes[name] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in self.attributes
-            )
+            return _joined(self.attributes.get("ERROR_CODE"), self.attributes.get("ERROR_MESSAGE"))
         if reason == FUNCTION_FAILED:
-            return self._failure()
+            envelope = self._envelope or {}
+            payload = envelope.get("responsePayload")
+            failure = payload if isinstance(payload, dict) else {}
+            condition = envelope["requestContext"].get("condition")
+            return _joined(condition, failure.get("errorType"), failure.get("errorMessage"))
         if reason == GAVE_UP:
             return "the function returned the event at every delivery; the function's log has the cause"
         return "no attributes: the event is too large to carry them, or the message was sent by hand"
@@ -94,17 +92,14 @@ class Letter:
         return self.attributes.get("firstSeen") or sent.replace("+00:00", "Z")
 
     @property
+    def summary(self) -> dict[str, str]:
+        """The letter without its body, for JSON."""
+        return {"id": self.message_id, "reason": self.reason, "detail": self.detail, "first_seen": self.first_seen}
+
+    @property
     def event(self) -> str | None:
         """The original text of the event, or None when the envelope does not contain it."""
-        return member_as_written(self.body, "requestPayload") if self.is_wrapped else self.body
-
-    def _failure(self) -> str:
-        envelope = self._envelope or {}
-        parts = [envelope["requestContext"].get("condition")]
-        payload = envelope.get("responsePayload")
-        if isinstance(payload, dict):
-            parts += [payload.get("errorType"), payload.get("errorMessage")]
-        return ": ".join(str(part) for part in parts if part)
+        return member_as_written(self.body, "requestPayload") if self._envelope else self.body
 
 
 def letter_of(message: Mapping[str, Any]) -> Letter:
@@ -117,3 +112,7 @@ def letter_of(message: Mapping[str, Any]) -> Letter:
         attributes={name: str(value.get("StringValue", "")) for name, value in attributes.items()},
         system=message.get("Attributes", {}),
     )
+
+
+def _joined(*parts: object) -> str:
+    return ": ".join(str(part) for part in parts if part)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from more_itertools import chunked
 
+from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.dead_letters.letters import Letter, letter_of
 from lambda_fn.errors import CarouselSyncError
@@ -78,10 +78,7 @@ class Scan:
         receipts = list(self._receipts.values())
         self._receipts.clear()
         for batch in chunked(receipts, BATCH_LIMIT):
-            entries = [
-                {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                for number, receipt in enumerate(batch)
-            ]
+            entries = [{**entry, "VisibilityTimeout": 0} for entry in _entries(batch)]
             with suppress(ClientError, BotoCoreError):
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
@@ -99,15 +96,16 @@ class Scan:
         return letters
 
     def _delete_once(self, letters: Sequence[Letter]) -> set[str]:
-        entries = [
-            {"Id": str(number), "ReceiptHandle": self._receipts.get(letter.message_id, letter.receipt_handle)}
-            for number, letter in enumerate(letters)
-        ]
+        receipts = [self._receipts.get(letter.message_id, letter.receipt_handle) for letter in letters]
         try:
-            response = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            response = self._client.delete_message_batch(QueueUrl=self._url, Entries=_entries(receipts))
         except (ClientError, BotoCoreError):
             return set()
         return {letters[int(entry["Id"])].message_id for entry in response.get("Successful", [])}
+
+
+def _entries(receipts: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
 
 
 @contextmanager
@@ -120,36 +118,20 @@ def scanning(target: Target) -> Iterator[Scan]:
         scan.release()
 
 
-@dataclass(frozen=True)
-class QueueState:
-    """Approximate numbers of visible and hidden letters, and the time in epoch seconds of SQS's clock."""
-
-    visible: int
-    hidden: int
-    now: float
-
-
-def state_of(target: Target) -> QueueState:
-    """Read the state of the dead-letter queue."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    url = target.settings.dead_letter_queue_url
-    response = target.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
-    date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
-    now = parsedate_to_datetime(date).timestamp() if date else time.time()
-    visible, hidden = (int(response["Attributes"][name]) for name in names)
-    return QueueState(visible, hidden, now)
-
-
 def find(target: Target, message_id: str) -> Letter:
     """Return the letter with this id. Raises LetterNotFound."""
-    hidden = state_of(target).hidden
+    hidden = depth(target, target.settings.dead_letter_queue_url).in_flight
     with scanning(target) as scan:
-        for batch in scan.batches():
-            for letter in batch:
-                if letter.message_id == message_id:
-                    return letter
+        for letter in chain.from_iterable(scan.batches()):
+            if letter.message_id == message_id:
+                return letter
     reader = f" {hidden} letters are hidden, because somebody else is reading the queue." if hidden else ""
-    raise LetterNotFound(
-        f"No visible dead letter has the id {message_id}.{reader} It may have been sent back, or deleted after the "
+    raise LetterNotFound(f"{not_found(message_id, target)}{reader}")
+
+
+def not_found(message_id: str, target: Target) -> str:
+    """Return a message for the operator: no visible letter has this id."""
+    return (
+        f"No visible dead letter has the id {message_id}. It may have been sent back, or deleted after the "
         f"retention period of 14 days. To list the ids: carousel-sync dlq list --json {target.flags}"
     )

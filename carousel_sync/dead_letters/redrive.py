@@ -10,10 +10,10 @@ from typing import Final
 
 from more_itertools import constrained_batches
 
-from carousel_sync.aws.buffer_queue import buffer_queue_url
+from carousel_sync.aws.buffer_queue import buffer_queue_url, depth
 from carousel_sync.aws.target import Target
 from carousel_sync.dead_letters.letters import Letter
-from carousel_sync.dead_letters.queue import BATCH_LIMIT, Scan, scanning, state_of
+from carousel_sync.dead_letters.queue import BATCH_LIMIT, Scan, scanning
 
 # Amazon SQS Developer Guide, "Message quotas": bytes per request.
 BATCH_LIMIT_BYTES: Final = 1_048_576
@@ -21,11 +21,15 @@ BATCH_LIMIT_BYTES: Final = 1_048_576
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters to send back: those with these reasons (empty: any), and at most ``limit`` (None: all)."""
+    """Which letters to send back: those with these reasons (empty: any), and at most ``limit`` (None: all).
+
+    With ``ids``, only the letters with these ids.
+    """
 
     reasons: frozenset[str] = frozenset()
     limit: int | None = None
     dry_run: bool = False
+    ids: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -34,7 +38,8 @@ class Redriven:
 
     ``sent`` and ``kept`` count letters by reason; a dry run counts in ``sent`` what it would send. ``not_deleted`` are
     ids of letters that were sent but could not be deleted; sent again, they are duplicates. ``refused`` has the reason
-    why a letter could not be sent, by id. ``newer`` is the number of letters that arrived meanwhile.
+    why a letter could not be sent, by id. ``newer`` is the number of letters that arrived meanwhile. ``unknown`` are
+    the selected ids that no letter had.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
@@ -42,6 +47,7 @@ class Redriven:
     not_deleted: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     newer: int = 0
+    unknown: list[str] = field(default_factory=list)
     complete: bool = False
 
 
@@ -59,6 +65,7 @@ class Redrive:
         self._client = target.client("sqs")
         self._selection = selection
         self._sent_digests: set[bytes] = set()
+        self._not_found = set(selection.ids)
         self.result = Redriven()
 
     def run(self) -> Redriven:
@@ -67,7 +74,7 @@ class Redrive:
         Raises botocore's errors when SQS can't be reached or refuses a request. Running it again is safe.
         """
         url = buffer_queue_url(self._target)
-        started = state_of(self._target).now
+        started = depth(self._target, self._target.settings.dead_letter_queue_url).read_at
         while True:
             sent_before = self.result.sent.total()
             self.result.kept, self.result.newer = Counter(), 0
@@ -75,11 +82,14 @@ class Redrive:
                 for letters in scan.batches(self._remaining):
                     self._send_back(scan, url, self._selected(letters, started))
             self.result.complete = scan.complete
+            self.result.unknown = sorted(self._not_found)
             nothing_new = self.result.sent.total() == sent_before
             if scan.complete or nothing_new or self._selection.dry_run or not self._remaining():
                 return self.result
 
     def _remaining(self) -> int:
+        if self._selection.ids and not self._not_found:
+            return 0
         if self._selection.limit is None:
             return BATCH_LIMIT
         return self._selection.limit - self.result.sent.total()
@@ -89,7 +99,11 @@ class Redrive:
         selected: list[tuple[Letter, str]] = []
         for letter in letters:
             event = letter.event
-            if self._is_newer(letter, event, started):
+            if self._selection.ids and letter.message_id not in self._not_found:
+                continue
+            self._not_found.discard(letter.message_id)
+            # A letter that arrives after the start has a new id, so ids need no further comparison.
+            if not self._selection.ids and self._is_newer(letter, event, started):
                 self.result.newer += 1
             elif self._selection.reasons and letter.reason not in self._selection.reasons:
                 self.result.kept[letter.reason] += 1

@@ -9,14 +9,7 @@ from pathlib import Path
 
 import typer
 
-from carousel_sync.command_line.console import (
-    EXIT_FAILED,
-    interrupted_by_signals,
-    readable_errors,
-    reporting,
-    stderr,
-    stdout,
-)
+from carousel_sync.command_line import console
 from carousel_sync.demo.scenario import play
 from carousel_sync.local_stack.stack import LocalStack
 
@@ -30,10 +23,15 @@ def demo() -> None:
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="carousel-demo-"))
     stopped = f"The stack is stopped. Its log is in {folder}."
-    with readable_errors(), interrupted_by_signals(), reporting(lambda: stopped), LocalStack(folder) as stack:
+    with (
+        console.readable_errors(),
+        console.interrupted_by_signals(),
+        console.reporting(lambda: stopped),
+        LocalStack(folder) as stack,
+    ):
         success = play(stack)
     if not success:
-        stderr.print(stopped, soft_wrap=True)
-        raise typer.Exit(EXIT_FAILED)
+        console.stderr.print(stopped, soft_wrap=True)
+        raise typer.Exit(console.EXIT_FAILED)
     shutil.rmtree(folder, ignore_errors=True)
-    stdout.print(f"\nThe stack is stopped. The demo took {time.monotonic() - started:.0f} s.", style="dim")
+    console.stdout.print(f"\nThe stack is stopped. The demo took {time.monotonic() - started:.0f} s.", style="dim")

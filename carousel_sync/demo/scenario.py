@@ -52,7 +52,7 @@ def play(stack: LocalStack) -> bool:
     drained = _wait(target, recipe.count + 1)
 
     _heading(4, "The Iceberg table, in SQL", "The query that an analyst runs in Athena, here in DuckDB.")
-    _show_query(target, _last_full_month(recipe.until))
+    _show_query(target, recipe.until.replace(day=1) - timedelta(days=1))
 
     _heading(5, "The projection", "The item of the example's sale in DynamoDB, read by its key.")
     _show_item(target, example)
@@ -84,7 +84,6 @@ def _send(target: Target) -> tuple[Sale, Recipe]:
     stdout.print(
         f"Sent {EXAMPLE_EVENT.relative_to(PROJECT_ROOT)} and {counts.events} more: [bold]{counts.roles[Role.SALE]} "
         f"distinct sales[/], {counts.roles[Role.DUPLICATE]} duplicates of them, {counts.roles[Role.INVALID]} invalid.",
-        highlight=False,
     )
     return content, recipe
 
@@ -102,15 +101,12 @@ def _wait(target: Target, events: int) -> bool:
     if drained:
         snapshots = len(target.load_table().snapshots())
         seconds = time.monotonic() - started
-        stdout.print(
-            f"The queue was empty after {seconds:.0f} s. The table has {snapshots} snapshots.", highlight=False
-        )
+        stdout.print(f"The queue was empty after {seconds:.0f} s. The table has {snapshots} snapshots.")
     else:
         left = buffer_queue.depth(target, url)
         stdout.print(
             f"[bold red]After {TIMEOUT_SECONDS:.0f} s the queue is not empty:[/] {left.waiting} events are waiting, "
             f"and {left.in_flight} are being processed or will be delivered again.",
-            highlight=False,
         )
     return drained
 
@@ -135,14 +131,14 @@ def _show_item(target: Target, sale: Sale) -> None:
         TableName=target.settings.projection_table, Key=key, ConsistentRead=True
     )
     if "Item" not in response:
-        stdout.print(f"[bold red]There is no item with the key[/] {partition} / {sort}", highlight=False)
+        stdout.print(f"[bold red]There is no item with the key[/] {partition} / {sort}")
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, typed in sorted(response["Item"].items(), key=lambda attribute: (attribute[0] not in key, attribute[0])):
         text = str(next(iter(typed.values())))
         shortened = f"{text[:TEXT_CHARACTERS]}... {len(text)} characters"
         table.add_row(name, text if len(text) <= TEXT_CHARACTERS else shortened)
-    stdout.print(table, markup=False, highlight=False)
+    stdout.print(table, markup=False)
 
 
 def _show_dead_letters(target: Target) -> None:
@@ -152,7 +148,7 @@ def _show_dead_letters(target: Target) -> None:
     table.add_column("Events", justify="right")
     for (reason, detail), number in sorted(letters.items()):
         table.add_row(reason, detail, str(number))
-    stdout.print(table, markup=False, highlight=False)
+    stdout.print(table, markup=False)
 
 
 def _judge(report: Report, sales: int, drained: bool) -> bool:
@@ -162,10 +158,6 @@ def _judge(report: Report, sales: int, drained: bool) -> bool:
     if not success and not drained:
         stdout.print("Not all events had been processed by then; the machine may be busy. Run the demo again.")
     return success
-
-
-def _last_full_month(today: date) -> date:
-    return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def _heading(number: int, title: str, explanation: str) -> None:

@@ -44,9 +44,9 @@ def _own_bucket(target: Target, account: str) -> str:
     """Create the account's bucket for artefacts if it does not exist. It is private and encrypted by default."""
     name = _BUCKET.format(account=account, region=target.region)
     s3 = target.client("s3")
-    location = {} if target.region == _WITHOUT_LOCATION else {"LocationConstraint": target.region}
+    configuration = {"CreateBucketConfiguration": {"LocationConstraint": target.region}}
     try:
-        s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": location} if location else {}))
+        s3.create_bucket(Bucket=name, **({} if target.region == _WITHOUT_LOCATION else configuration))
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "BucketAlreadyExists":

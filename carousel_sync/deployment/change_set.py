@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import STACK_NAME, Target
 from lambda_fn.errors import ConfigurationError
 
@@ -20,7 +21,15 @@ _POLL_SECONDS_LOCAL: Final = 0.1
 # AWS would accept a change. But the files of a table bucket keep the key that they were written with (Amazon S3 User
 # Guide, "Using server-side encryption with AWS KMS keys in table buckets"), and without the option the role may not
 # use it.
-_FIXED_PARAMETERS: Final = {"CustomerManagedKey": "false"}
+_FIXED_PARAMETER: Final = "CustomerManagedKey"
+_AFTER_FAILURE: Final = (
+    "The previous deployment is still running. Fix the cause, then deploy again: carousel-sync deploy --stage {stage}"
+)
+_AFTER_FIRST_FAILURE: Final = (
+    "This was the first deployment: everything that it created was deleted again, its stores too. Only a stack "
+    "without resources is left. Fix the cause, delete the stack (aws cloudformation delete-stack --stack-name "
+    "{stack}), then deploy again: carousel-sync deploy --stage {stage}"
+)
 _NO_CHANGES: Final = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -44,20 +53,14 @@ class ChangeSet:
     changes: tuple[Change, ...]
 
 
-def stack_status(target: Target, stack: str) -> str | None:
-    """Return the stack's status, or None if the stack does not exist."""
-    try:
-        stacks = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
-    return str(stacks[0]["StackStatus"]) if stacks else None
+def stack_status(target: Target) -> str | None:
+    """Return the status of the stage's stack, or None if the stack does not exist."""
+    return (cloudformation.describe(target) or {}).get("StackStatus")
 
 
-def creates_stack(status: str | None) -> bool:
+def creates_stack(target: Target) -> bool:
     """Return whether a change set creates the stack: it does not exist, or only as the result of a change set."""
-    return status in (None, "REVIEW_IN_PROGRESS")
+    return stack_status(target) in (None, "REVIEW_IN_PROGRESS")
 
 
 def create(target: Target, template_url: str, template: str, parameters: Mapping[str, str]) -> ChangeSet:
@@ -68,17 +71,14 @@ def create(target: Target, template_url: str, template: str, parameters: Mapping
     left behind.
     """
     stack = STACK_NAME.format(stage=target.stage)
-    creates = creates_stack(stack_status(target, stack))
+    creates = creates_stack(target)
     client = target.client("cloudformation")
     name = f"deploy-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-    present = {} if creates else _present_parameters(target, stack)
+    present = {} if creates else cloudformation.parameters(cloudformation.describe(target))
     if not creates:
-        _refuse_change_of_fixed_parameters(present, parameters)
-    kept = [
-        {"ParameterKey": key, "UsePreviousValue": True}
-        for key in sorted(present.keys() - parameters.keys())
-        if key in template
-    ]
+        _refuse_change_of_fixed_parameter(present, parameters)
+    unchanged = (key for key in sorted(present.keys() - parameters.keys()) if key in template)
+    kept = [{"ParameterKey": key, "UsePreviousValue": True} for key in unchanged]
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())]
     client.create_change_set(
         StackName=stack,
@@ -101,7 +101,9 @@ def create(target: Target, template_url: str, template: str, parameters: Mapping
         if any(text in reason for text in _NO_CHANGES):
             return empty
         raise ConfigurationError(f"CloudFormation refused the template: {reason}. Nothing was changed.")
-    return ChangeSet(stack, name, creates, tuple(_changes(target, stack, name)))
+    pages = client.get_paginator("describe_change_set").paginate(StackName=stack, ChangeSetName=name)
+    changes = (_change(entry["ResourceChange"]) for page in pages for entry in page.get("Changes", []))
+    return ChangeSet(stack, name, creates, tuple(changes))
 
 
 def execute(target: Target, change_set: ChangeSet, show: Callable[[str], None]) -> None:
@@ -127,37 +129,29 @@ def execute(target: Target, change_set: ChangeSet, show: Callable[[str], None]) 
             if event["ResourceStatus"].endswith("_FAILED"):
                 reason = event.get("ResourceStatusReason", "no reason given")
                 failures.append(f"  {event['LogicalResourceId']}: {reason}")
-        return stack_status(target, change_set.stack) or "DELETED"
+        return stack_status(target) or "DELETED"
 
     ended = _wait(target, status, _has_ended)
     if ended not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reasons = "\n".join(failures) or "  no reason given"
-        raise ConfigurationError(f"The deployment ended with {ended}:\n{reasons}\n{_after_failure(target, change_set)}")
-
-
-def _after_failure(target: Target, change_set: ChangeSet) -> str:
-    again = f"carousel-sync deploy --stage {target.stage}"
-    if not change_set.creates_stack:
-        return f"The previous deployment is still running. Fix the cause, then deploy again: {again}"
-    return (
-        "This was the first deployment: everything that it created was deleted again, its stores too. Only a stack "
-        "without resources is left. Fix the cause, delete the stack (aws cloudformation delete-stack --stack-name "
-        f"{change_set.stack}), then deploy again: {again}"
-    )
+        advice = _AFTER_FIRST_FAILURE if change_set.creates_stack else _AFTER_FAILURE
+        advice = advice.format(stack=change_set.stack, stage=target.stage)
+        raise ConfigurationError(f"The deployment ended with {ended}:\n{reasons}\n{advice}")
 
 
 def delete(target: Target, change_set: ChangeSet) -> None:
     """Delete the change set, and its stack if the stack has no resources."""
     client = target.client("cloudformation")
     client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.name)
-    if change_set.creates_stack and stack_status(target, change_set.stack) == "REVIEW_IN_PROGRESS":
+    if change_set.creates_stack and stack_status(target) == "REVIEW_IN_PROGRESS":
         client.delete_stack(StackName=change_set.stack)
 
 
-def delete_stack(target: Target, stack: str) -> None:
+def delete_stack(target: Target) -> None:
     """Delete the stack and wait until it is gone. Raises ConfigurationError if resources could not be deleted."""
+    stack = STACK_NAME.format(stage=target.stage)
     target.client("cloudformation").delete_stack(StackName=stack)
-    status = _wait(target, lambda: stack_status(target, stack) or "DELETE_COMPLETE", _has_ended)
+    status = _wait(target, lambda: stack_status(target) or "DELETE_COMPLETE", _has_ended)
     if status != "DELETE_COMPLETE":
         raise ConfigurationError(
             f"Stack {stack} could not be deleted completely: {status}. To see which resources are left, and why: aws "
@@ -169,33 +163,19 @@ def _has_ended(status: str) -> bool:
     return not status.endswith("_IN_PROGRESS")
 
 
-def _present_parameters(target: Target, stack: str) -> dict[str, str]:
-    described = target.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described.get("Parameters", [])}
+def _refuse_change_of_fixed_parameter(present: Mapping[str, str], given: Mapping[str, str]) -> None:
+    value = present.get(_FIXED_PARAMETER, "false")
+    if given.get(_FIXED_PARAMETER, value) != value:
+        raise ConfigurationError(
+            f"This stage has {_FIXED_PARAMETER}={value}, which can't be changed: the table's files keep the encryption "
+            "that they were written with, and a function without permission to use the key could not read those that "
+            f"need it. Nothing was changed. Leave {_FIXED_PARAMETER} out, or deploy another stage with it."
+        )
 
 
-def _refuse_change_of_fixed_parameters(present: Mapping[str, str], given: Mapping[str, str]) -> None:
-    for name, default in _FIXED_PARAMETERS.items():
-        value = present.get(name, default)
-        if given.get(name, value) != value:
-            raise ConfigurationError(
-                f"This stage has {name}={value}, which can't be changed: the table's files keep the encryption that "
-                "they were written with, and a function without permission to use the key could not read those "
-                f"that need it. Nothing was changed. Leave {name} out, or deploy another stage with it."
-            )
-
-
-def _changes(target: Target, stack: str, name: str) -> Iterator[Change]:
-    pages = target.client("cloudformation").get_paginator("describe_change_set")
-    for page in pages.paginate(StackName=stack, ChangeSetName=name):
-        for entry in page.get("Changes", []):
-            change = entry["ResourceChange"]
-            yield Change(
-                action=change["Action"],
-                logical_id=change["LogicalResourceId"],
-                type=change["ResourceType"],
-                replaced=change.get("Replacement") in ("True", "Conditional"),
-            )
+def _change(described: Mapping[str, Any]) -> Change:
+    replaced = described.get("Replacement") in ("True", "Conditional")
+    return Change(described["Action"], described["LogicalResourceId"], described["ResourceType"], replaced)
 
 
 def _events(target: Target, stack: str) -> list[dict[str, Any]]:

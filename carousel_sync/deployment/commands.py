@@ -6,7 +6,7 @@ by this project, and CloudFormation itself runs the SAM transform.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,25 +14,12 @@ import typer
 from rich.table import Table
 
 from carousel_sync.aws.target import STACK_NAME, Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
+from carousel_sync.command_line.console import JsonOption, StageOption, readable_errors, stderr, stdout, working_on
 from carousel_sync.command_line.stage import resolve
-from carousel_sync.deployment import artefact_bucket, change_set, stored_data
+from carousel_sync.deployment import artefact_bucket, change_set, data_protection, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
-from carousel_sync.deployment.data_protection import (
-    refuse_replacement,
-    refuse_to_lose_key,
-    refuse_to_recreate_stores,
-)
-from carousel_sync.project import PROJECT_ROOT
+from carousel_sync.project import PROJECT_ROOT, TEMPLATE
 from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError
 
@@ -42,7 +29,7 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmat
 
 
 def deploy(
-    stage: StageOption = DEFAULT_STAGE,
+    stage: StageOption = console.DEFAULT_STAGE,
     parameter: Annotated[
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of template.yaml; may be repeated."),
@@ -63,12 +50,11 @@ def deploy(
     """
     with readable_errors():
         target = resolve(stage, local=False)
-        template = PROJECT_ROOT / "template.yaml"
         parameters = {"Stage": stage, **_parameters(parameter or [])}
-        refuse_to_recreate_stores(target, parameters)
+        data_protection.refuse_to_recreate_stores(target, parameters)
         with working_on(f"Creating a change set at {target}"):
-            url = artefact_bucket.upload(target, template, artefact, bucket)
-            planned = change_set.create(target, url, template.read_text(), parameters)
+            url = artefact_bucket.upload(target, TEMPLATE, artefact, bucket)
+            planned = change_set.create(target, url, TEMPLATE.read_text(), parameters)
         if not as_json:
             stdout.print(_as_table(planned) if planned.changes else f"Stack {planned.stack} is up to date")
         if planned.changes:
@@ -80,14 +66,14 @@ def deploy(
             {"action": change.action, "logical_id": change.logical_id, "kind": change.type, "replaced": change.replaced}
             for change in planned.changes
         ]
-        print_json({"stack": planned.stack, "changes": changes, "table_changed": table.changed})
+        console.print_json({"stack": planned.stack, "changes": changes, "table_changed": table.changed})
         return
     stdout.print(f"Table {table.table}: {'brought up to date' if table.changed else 'up to date'}")
     stdout.print(f"Stage {stage} is deployed. To check it: carousel-sync doctor --stage {stage}")
 
 
 def destroy(
-    stage: StageOption = DEFAULT_STAGE,
+    stage: StageOption = console.DEFAULT_STAGE,
     data: Annotated[
         list[str] | None,
         typer.Option("--data", metavar="NAME", help="Also delete this store and everything in it; may be repeated."),
@@ -105,41 +91,42 @@ def destroy(
         stores = stored_data.of_stage(target)
         unknown = sorted(set(data or []) - {store.name for store in stores})
         if unknown:
-            names = ", ".join(store.name for store in stores) or "none"
             raise ConfigurationError(
-                f"Stage {stage!r} has no store named {', '.join(unknown)}. Nothing was deleted. Its stores: {names}"
+                f"Stage {stage!r} has no store named {', '.join(unknown)}. Nothing was deleted. Its stores: "
+                f"{stored_data.names_of(stores)}"
             )
         deleted = [store for store in stores if not {store.name, store.within}.isdisjoint(data or [])]
-        kept = [store.name for store in stores if store not in deleted]
-        refuse_to_lose_key(deleted, stores)
+        kept = [store for store in stores if store not in deleted]
+        data_protection.refuse_to_lose_key(deleted, kept)
         if not as_json:
             stdout.print(f"To be deleted: stack {stack} at {target} (rule, function, role, log, alarms, dashboard)")
-            stdout.print(f"To be deleted for good, with all data: {_listed(store.name for store in deleted)}")
-            stdout.print(f"To be kept: {_listed(kept)}")
+            stdout.print(f"To be deleted for good, with all data: {stored_data.names_of(deleted)}")
+            stdout.print(f"To be kept: {stored_data.names_of(kept)}")
         _confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
-        if change_set.stack_status(target, stack) is not None:
+        if change_set.stack_status(target) is not None:
             with working_on(f"Deleting stack {stack}"):
-                change_set.delete_stack(target, stack)
+                change_set.delete_stack(target)
         for store in deleted:
             with working_on(f"Deleting {store.name}"):
                 store.delete()
     if as_json:
-        print_json({"stack": stack, "deleted": [store.name for store in deleted], "kept": kept})
+        console.print_json(
+            {"stack": stack, "deleted": [store.name for store in deleted], "kept": [store.name for store in kept]}
+        )
     else:
-        stdout.print(f"Stack {stack} no longer exists. Kept: {_listed(kept)}")
+        stdout.print(f"Stack {stack} no longer exists. Kept: {stored_data.names_of(kept)}")
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    for (name, equals, _), text in zip(pairs, given, strict=True):
-        if not (name and equals):
+    for text in given:
+        if text.find("=") < 1:
             raise ConfigurationError(f"--parameter takes NAME=VALUE, not {text!r}. Nothing was changed.")
-    return {name: value for name, _, value in pairs}
+    return dict(text.split("=", 1) for text in given)
 
 
 def _execute(target: Target, planned: ChangeSet, yes: bool) -> None:
     try:
-        refuse_replacement(planned)
+        data_protection.refuse_replacement(planned)
         _confirm("To execute this change set, type yes", "yes", yes)
     except (ConfigurationError, typer.Exit):
         change_set.delete(target, planned)
@@ -153,10 +140,6 @@ def _confirm(question: str, expected: str, yes: bool) -> None:
         return
     stderr.print("Nothing was changed.")
     raise typer.Exit(EXIT_DECLINED)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _as_table(planned: ChangeSet) -> Table:

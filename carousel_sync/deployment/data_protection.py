@@ -31,13 +31,13 @@ def refuse_to_recreate_stores(target: Target, parameters: Mapping[str, str]) -> 
     part of every name (AWS CloudFormation User Guide, "Import AWS resources into a CloudFormation stack
     automatically").
     """
-    stack = STACK_NAME.format(stage=target.stage)
-    if not change_set.creates_stack(change_set.stack_status(target, stack)):
+    if not change_set.creates_stack(target):
         return
     archives = parameters.get("ArchiveDays", "0") != "0"
     stores = [s for s in stored_data.named_stores(target) if archives or s.logical_id != stored_data.ARCHIVE]
     if not stores:
         return
+    stack = STACK_NAME.format(stage=target.stage)
     names = "".join(f"\n  {store.name}" for store in stores)
     data = " ".join(store.name for store in stores)
     raise ConfigurationError(
@@ -58,12 +58,13 @@ def refuse_replacement(planned: ChangeSet) -> None:
         )
 
 
-def refuse_to_lose_key(deleted: Sequence[Store], stores: Sequence[Store]) -> None:
+def refuse_to_lose_key(deleted: Sequence[Store], kept: Sequence[Store]) -> None:
     """Raise ConfigurationError if the key would be deleted, and a store that needs it would be kept."""
-    keys = [store.name for store in deleted if store.logical_id == stored_data.KEY]
-    kept = [store.name for store in stores if store not in deleted and store.logical_id != stored_data.KEY]
-    if keys and kept:
+    keys = [store for store in deleted if store.logical_id == stored_data.KEY]
+    unreadable = [store for store in kept if store.logical_id != stored_data.KEY]
+    if keys and unreadable:
         raise ConfigurationError(
-            f"Without {', '.join(keys)}, nothing could read the stores that are kept: {', '.join(kept)}. Nothing was "
-            "deleted. Name these stores with --data as well, or leave the key out."
+            f"Without {stored_data.names_of(keys)}, nothing could read the stores that are kept: "
+            f"{stored_data.names_of(unreadable)}. Nothing was deleted. Name these stores with --data as well, or leave "
+            "the key out."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -36,6 +36,11 @@ class Store:
     within: str | None = None
 
 
+def names_of(stores: Iterable[Store]) -> str:
+    """Return the names of stores as a list for people."""
+    return ", ".join(store.name for store in stores) or "none"
+
+
 def of_stage(target: Target) -> list[Store]:
     """Return the existing stores of the target's stage, in an order in which they can be deleted.
 
@@ -47,7 +52,7 @@ def of_stage(target: Target) -> list[Store]:
 
 def named_stores(target: Target) -> list[Store]:
     """Return the existing stores with a name from template.yaml, which no second resource can have."""
-    return [*_table_bucket(target), *_tables(target), *_queues(target), *_archive(target)]
+    return [*_table_bucket(target), *_tables_and_queues(target), *_archive(target)]
 
 
 def _table_bucket(target: Target) -> Iterator[Store]:
@@ -56,38 +61,29 @@ def _table_bucket(target: Target) -> Iterator[Store]:
     for found in client.list_table_buckets(prefix=bucket)["tableBuckets"]:
         if found["name"] != bucket:
             continue
-        namespace = partial(client.get_namespace, tableBucketARN=found["arn"], namespace=_NAMESPACE)
-        if _described(namespace) is not None:
-            delete = partial(_delete_namespace, target, found["arn"], _NAMESPACE)
+        if _described(client.get_namespace, tableBucketARN=found["arn"], namespace=_NAMESPACE):
+            delete = partial(_delete_namespace, client, found["arn"], _NAMESPACE)
             yield Store(f"{bucket}/{_NAMESPACE}", "Namespace", delete, within=bucket)
-        yield Store(bucket, "TableBucket", partial(_delete_table_bucket, target, found["arn"]))
+        yield Store(bucket, "TableBucket", partial(_delete_table_bucket, client, found["arn"]))
 
 
-def _tables(target: Target) -> Iterator[Store]:
-    client = target.client("dynamodb")
-    for table, logical_id in (
-        (f"bg-remover-{target.stage}-sales-intelligence", "ProjectionTable"),
-        (f"pricing-idempotency-{target.stage}", "GuardTable"),
-    ):
-        if _described(partial(client.describe_table, TableName=table)) is not None:
+def _tables_and_queues(target: Target) -> Iterator[Store]:
+    stage, dynamodb, sqs = target.stage, target.client("dynamodb"), target.client("sqs")
+    tables = {f"bg-remover-{stage}-sales-intelligence": "ProjectionTable", f"pricing-idempotency-{stage}": "GuardTable"}
+    for table, logical_id in tables.items():
+        if _described(dynamodb.describe_table, TableName=table):
             # DynamoDB refuses while deletion protection is on, as in prod; it has to be switched off by hand.
-            yield Store(table, logical_id, partial(client.delete_table, TableName=table))
-
-
-def _queues(target: Target) -> Iterator[Store]:
-    client = target.client("sqs")
-    for queue, logical_id in (
-        (f"carousel-sync-{target.stage}", "BufferQueue"),
-        (f"carousel-sync-dlq-{target.stage}", "DeadLetterQueue"),
-    ):
-        if (answer := _described(partial(client.get_queue_url, QueueName=queue))) is not None:
-            yield Store(queue, logical_id, partial(client.delete_queue, QueueUrl=answer["QueueUrl"]))
+            yield Store(table, logical_id, partial(dynamodb.delete_table, TableName=table))
+    queues = {f"carousel-sync-{stage}": "BufferQueue", f"carousel-sync-dlq-{stage}": "DeadLetterQueue"}
+    for queue, logical_id in queues.items():
+        if answer := _described(sqs.get_queue_url, QueueName=queue):
+            yield Store(queue, logical_id, partial(sqs.delete_queue, QueueUrl=answer["QueueUrl"]))
 
 
 def _archive(target: Target) -> Iterator[Store]:
     client = target.client("events")
     archive = f"carousel-sync-{target.stage}"
-    if _described(partial(client.describe_archive, ArchiveName=archive)) is not None:
+    if _described(client.describe_archive, ArchiveName=archive):
         yield Store(f"archive/{archive}", ARCHIVE, partial(client.delete_archive, ArchiveName=archive))
 
 
@@ -96,46 +92,34 @@ def _keys(target: Target) -> Iterator[Store]:
     client = target.client("kms")
     description = f"Tables, queues and log of the carousel sales sync, stage {target.stage}"
     for page in client.get_paginator("list_keys").paginate():
-        for listed in page["Keys"]:
-            key = _key_metadata(client, listed["KeyId"])
+        for key_id in (listed["KeyId"] for listed in page["Keys"]):
+            # A key whose policy denies access is not the stage's, which is administered through IAM.
+            answer = _described(client.describe_key, missing={"AccessDeniedException"}, KeyId=key_id)
+            key = answer.get("KeyMetadata", {})
             if key.get("Description") == description and key["KeyState"] not in _DELETED_STATES:
-                delete = partial(
-                    client.schedule_key_deletion, KeyId=listed["KeyId"], PendingWindowInDays=_KEY_WAITS_DAYS
-                )
-                yield Store(f"key/{listed['KeyId']}", KEY, delete)
+                delete = partial(client.schedule_key_deletion, KeyId=key_id, PendingWindowInDays=_KEY_WAITS_DAYS)
+                yield Store(f"key/{key_id}", KEY, delete)
 
 
-def _key_metadata(client: Any, key_id: str) -> dict[str, Any]:
+def _described(describe: Callable[..., Any], missing: Set[str] = _NOT_FOUND, **parameters: str) -> dict[str, Any]:
+    """Return the answer to a request, or an empty one if it fails with one of the given codes."""
     try:
-        key: dict[str, Any] = client.describe_key(KeyId=key_id)["KeyMetadata"]
+        answer: dict[str, Any] = describe(**parameters)
     except ClientError as error:
-        # A key whose policy denies access is not the stage's, which is administered through IAM.
-        if error.response["Error"]["Code"] == "AccessDeniedException":
+        if error.response["Error"]["Code"] in missing:
             return {}
         raise
-    return key
+    return answer
 
 
-def _described(describe: Callable[[], Any]) -> Any:
-    """Return the answer to a request, or None if the resource does not exist."""
-    try:
-        return describe()
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _NOT_FOUND:
-            return None
-        raise
-
-
-def _delete_table_bucket(target: Target, arn: str) -> None:
-    client = target.client("s3tables")
+def _delete_table_bucket(client: Any, arn: str) -> None:
     for namespace in client.list_namespaces(tableBucketARN=arn)["namespaces"]:
         (name,) = namespace["namespace"]
-        _delete_namespace(target, arn, name)
+        _delete_namespace(client, arn, name)
     client.delete_table_bucket(tableBucketARN=arn)
 
 
-def _delete_namespace(target: Target, arn: str, name: str) -> None:
-    client = target.client("s3tables")
+def _delete_namespace(client: Any, arn: str, name: str) -> None:
     for table in client.list_tables(tableBucketARN=arn, namespace=name)["tables"]:
         client.delete_table(tableBucketARN=arn, namespace=name, name=table["name"])
     client.delete_namespace(tableBucketARN=arn, namespace=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Finding, Status, ok
+from carousel_sync.doctor.finding import Fault, Result, Status
 from carousel_sync.doctor.stage import Stage
 
 _ALARM_TYPES: Final = {"AWS::CloudWatch::Alarm": "MetricAlarm", "AWS::CloudWatch::CompositeAlarm": "CompositeAlarm"}
@@ -12,39 +12,32 @@ _ALARM_TYPES: Final = {"AWS::CloudWatch::Alarm": "MetricAlarm", "AWS::CloudWatch
 _MOST_PER_REQUEST: Final = 100
 
 
-def dead_letters(stage: Stage) -> Finding:
+def dead_letters(stage: Stage) -> Result:
     """Check that no events are in the dead-letter queue."""
     count = stage.messages_in(stage.dead_letter_queue)
     if not count:
-        return ok(f"{stage.dead_letter_queue} is empty")
+        return [f"{stage.dead_letter_queue} is empty"]
     seen = f"events in {stage.dead_letter_queue}: {count:,}; each is kept for 14 days"
     remedy = "List them with their reasons: carousel-sync dlq list {options} (docs/runbook.md, DeadLetters)."
-    return Finding(Status.WARNING, seen, remedy)
+    return [Fault(seen, remedy, Status.WARNING)]
 
 
-def alarms(stage: Stage) -> Finding:
+def alarms(stage: Stage) -> Result:
     """Check that all of the stack's alarms exist, and that none is in ALARM."""
     names = [resource["PhysicalResourceId"] for resource in stage.resources if resource["ResourceType"] in _ALARM_TYPES]
     if not names:
-        return Finding(Status.WARNING, "the stack has no alarms: nobody is notified of failures", DEPLOY_AGAIN)
+        return [Fault("the stack has no alarms: nobody is notified of failures", status=Status.WARNING)]
     answer = stage.client("cloudwatch").describe_alarms(
         AlarmNames=names, AlarmTypes=list(_ALARM_TYPES.values()), MaxRecords=_MOST_PER_REQUEST
     )
     found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     missing = sorted(set(names) - {alarm["AlarmName"] for alarm in found})
     if missing:
-        return Finding(Status.FAILURE, f"alarms are missing: {', '.join(missing)}", DEPLOY_AGAIN)
+        return [Fault(f"alarms are missing: {', '.join(missing)}")]
     active = sorted(alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM")
     if active:
         sections = ", ".join(name.rpartition("-")[2] for name in active)
-        remedy = f"Follow docs/runbook.md, section {sections}."
-        return Finding(Status.FAILURE, f"in ALARM: {', '.join(active)}", remedy)
+        return [Fault(f"in ALARM: {', '.join(active)}", f"Follow docs/runbook.md, section {sections}.")]
     silent = [alarm for alarm in found if not (alarm.get("AlarmActions") and alarm.get("ActionsEnabled", True))]
     note = f"; {len(silent)} of them notify nobody (parameter AlarmTopicArn)" if silent else ""
-    return ok(f"{len(found)} alarms, none in ALARM{note}")
-
-
-CHECKS: Final = (
-    Check("dead letters", dead_letters, DEPLOY_AGAIN),
-    Check("alarms", alarms, DEPLOY_AGAIN),
-)
+    return [f"{len(found)} alarms, none in ALARM{note}"]

@@ -12,43 +12,43 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
 from carousel_sync.aws.target import CATALOG_FAILURES
 from carousel_sync.doctor import account, alarms, delivery, dynamodb_tables, encryption, function, iceberg_table
-from carousel_sync.doctor.finding import Check, Finding, Status
+from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Finding, Status, finding_of
 from carousel_sync.doctor.stage import Inconclusive, ResourceMissing, Stage
-from carousel_sync.table.status import options_of
 from lambda_fn.errors import CarouselSyncError
 
+CREDENTIALS: Final = Check(
+    "credentials", account.credentials, "Sign in (aws sso login), or set AWS_PROFILE or the AWS_ variables of a key."
+)
 CHECKS: Final = (
-    *account.CHECKS,
-    *delivery.CHECKS,
-    *encryption.CHECKS,
-    account.PUT_EVENTS,
-    *function.CHECKS,
-    *dynamodb_tables.CHECKS,
-    *iceberg_table.CHECKS,
-    *alarms.CHECKS,
+    CREDENTIALS,
+    Check("stack", account.stack, f"Check --stage, the region (AWS_REGION) and --stack-name. {DEPLOY_AGAIN}"),
+    Check("event rule", delivery.rule),
+    Check("rule target", delivery.target),
+    Check("buffer queue", delivery.buffer_queue),
+    Check("dead-letter queue", delivery.dead_letter_queue),
+    Check("queue to function", delivery.mapping),
+    Check("encryption", encryption.encryption, f"{encryption.EFFECT}Restore the key, or deploy the stack again."),
+    Check("put events", account.put_events, "Name an existing principal: --producer ARN."),
+    Check("function", function.configuration),
+    Check("environment", function.environment),
+    Check("look-up of every sale", function.sale_look_up),
+    Check("guard table", dynamodb_tables.guard, dynamodb_tables.MISSING_TABLE),
+    Check("projection table", dynamodb_tables.projection, dynamodb_tables.MISSING_TABLE),
+    Check("projection recovery", dynamodb_tables.recovery, dynamodb_tables.MISSING_TABLE),
+    Check("table bucket", iceberg_table.bucket),
+    Check("namespace", iceberg_table.namespace, iceberg_table.CREATE),
+    Check("Iceberg table", iceberg_table.schema, iceberg_table.CREATE),
+    Check("maintenance", iceberg_table.maintenance, iceberg_table.CREATE),
+    Check("table metadata", iceberg_table.metadata, iceberg_table.CREATE),
+    Check("last commit", iceberg_table.last_commit, iceberg_table.CREATE),
+    Check("dead letters", alarms.dead_letters),
+    Check("alarms", alarms.alarms),
 )
 
-_MISSING_CODES: Final = frozenset(
-    {
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "NoSuchBucket",
-        "NoSuchEntity",
-        "NoSuchKey",
-        "NotFoundException",
-        "QueueDoesNotExist",
-        "ResourceNotFoundException",
-        "404",
-    }
-)
-_BAD_CREDENTIALS_CODES: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
+# Parts of error codes.
+_MISSING: Final = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist", "404")
+_BAD_CREDENTIALS: Final = ("ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClient")
+_DENIED: Final = ("AccessDenied", "Unauthorized", "AuthorizationError", "403")
 # Several checks need the response of these operations. If one fails, only the check named here reports the error.
 _OWNERS: Final = {
     "GetCallerIdentity": "credentials",
@@ -68,21 +68,21 @@ def run_checks(stage: Stage, started: Callable[[Check], None] = lambda _: None) 
     stopped = False
     for check in CHECKS:
         started(check)
-        finding = _depends_on(account.CREDENTIALS.name) if stopped else run_check(check, stage)
-        stopped = stopped or (check is account.CREDENTIALS and finding.status is Status.FAILURE)
+        finding = _depends_on(CREDENTIALS.name) if stopped else run_check(check, stage)
+        stopped = stopped or (check is CREDENTIALS and finding.status is Status.FAILURE)
         yield check, finding
 
 
 def run_check(check: Check, stage: Stage) -> Finding:
     """Run one check. A check that cannot be carried out is NOT_CHECKED, with the reason."""
     finding = _run(check, stage)
-    remedy = finding.remedy.replace("{stage}", stage.target.stage).replace("{options}", options_of(stage.target))
+    remedy = finding.remedy.replace("{stage}", stage.target.stage).replace("{options}", stage.target.flags)
     return replace(finding, remedy=remedy)
 
 
 def _run(check: Check, stage: Stage) -> Finding:
     try:
-        return check.run(stage)
+        return finding_of(check.run(stage))
     except (ResourceMissing, NoSuchTableError, NoSuchNamespaceError) as error:
         return Finding(Status.FAILURE, str(error), check.if_missing)
     except Inconclusive as error:
@@ -90,16 +90,12 @@ def _run(check: Check, stage: Stage) -> Finding:
     except ClientError as error:
         return _of_client_error(check, error)
     except BotoCoreError as error:
-        return _of_sdk_error(check, error)
+        # A request without a response: there are no credentials, or AWS was not reached.
+        unreachable = isinstance(error, ConnectionFailed | HTTPClientError)
+        network = "Check the network, the proxy (HTTPS_PROXY) and the region (AWS_REGION)."
+        return Finding(_credentials_status(check), str(error), network if unreachable else CREDENTIALS.if_missing)
     except (CarouselSyncError, *CATALOG_FAILURES) as error:
         return Finding(Status.NOT_CHECKED, f"{type(error).__name__}: {error}")
-
-
-def _of_sdk_error(check: Check, error: BotoCoreError) -> Finding:
-    """Return a finding for a request without a response: there are no credentials, or AWS was not reached."""
-    unreachable = isinstance(error, ConnectionFailed | HTTPClientError)
-    network = "Check the network, the proxy (HTTPS_PROXY) and the region (AWS_REGION)."
-    return Finding(_credentials_status(check), str(error), network if unreachable else account.CREDENTIALS.if_missing)
 
 
 def _of_client_error(check: Check, error: ClientError) -> Finding:
@@ -108,17 +104,14 @@ def _of_client_error(check: Check, error: ClientError) -> Finding:
     owner = _OWNERS.get(error.operation_name, check.name)
     if owner != check.name:
         return _depends_on(owner, f": {message}")
-    if code in _MISSING_CODES or (code == "ValidationError" and "does not exist" in message):
+    if any(part in code for part in _MISSING) or (code == "ValidationError" and "does not exist" in message):
         return Finding(Status.FAILURE, f"it does not exist: {message}", check.if_missing)
-    if code in _BAD_CREDENTIALS_CODES:
+    if any(part in code for part in _BAD_CREDENTIALS):
         seen = f"AWS rejects the credentials: {message}"
-        return Finding(_credentials_status(check), seen, account.CREDENTIALS.if_missing)
-    if "AccessDenied" in code or "Unauthorized" in code or code in {"AuthorizationError", "403"}:
-        return Finding(
-            Status.NOT_CHECKED,
-            f"these credentials may not {error.operation_name}: {message}",
-            "Allow it, or use a role that may read everything in the stage.",
-        )
+        return Finding(_credentials_status(check), seen, CREDENTIALS.if_missing)
+    if any(part in code for part in _DENIED):
+        seen = f"these credentials may not {error.operation_name}: {message}"
+        return Finding(Status.NOT_CHECKED, seen, "Allow it, or use a role that may read everything in the stage.")
     return Finding(Status.NOT_CHECKED, f"{error.operation_name} failed with {code}: {message}")
 
 
@@ -127,4 +120,4 @@ def _depends_on(check_name: str, reason: str = "") -> Finding:
 
 
 def _credentials_status(check: Check) -> Status:
-    return Status.FAILURE if check is account.CREDENTIALS else Status.NOT_CHECKED
+    return Status.FAILURE if check is CREDENTIALS else Status.NOT_CHECKED

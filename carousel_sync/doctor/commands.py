@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
@@ -10,16 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    progress_bar,
-    readable_errors,
-    stdout,
-)
+from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.doctor.checks import CHECKS, run_checks
 from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
@@ -29,25 +21,25 @@ _STYLES: Final = {Status.OK: "green", Status.NOT_CHECKED: "cyan", Status.WARNING
 
 
 def doctor(
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
     stack_name: Annotated[
         str | None, typer.Option("--stack-name", help="CloudFormation stack. Default: carousel-sync-STAGE.")
     ] = None,
     producer: Annotated[
         str | None, typer.Option("--producer", metavar="ARN", help="User or role that puts the events on the bus.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Check a deployed stage, and name a remedy for every fault. Changes nothing.
 
     Exit code 0: everything is in order; 1: there are warnings, or a check could not be carried out; 2: there are
     failures.
     """
-    with readable_errors():
+    with console.readable_errors():
         target = resolve(stage, local)
         findings: list[tuple[Check, Finding]] = []
-        with progress_bar() as progress:
+        with console.progress_bar() as progress:
             task = progress.add_task("Checking", total=len(CHECKS))
 
             def started(check: Check) -> None:
@@ -59,22 +51,11 @@ def doctor(
             progress.update(task, description="Checked everything")
     code = exit_code(finding for _, finding in findings)
     if as_json:
-        print_json(_as_document(target, findings, code))
+        checks = [{"check": check.name, **asdict(finding)} for check, finding in findings]
+        console.print_json({"stage": target.stage, "target": str(target), "exit_code": code, "checks": checks})
     else:
         _show(target, findings)
     raise typer.Exit(code)
-
-
-def _as_document(target: Target, findings: list[tuple[Check, Finding]], code: int) -> dict[str, object]:
-    return {
-        "stage": target.stage,
-        "target": str(target),
-        "exit_code": code,
-        "checks": [
-            {"check": check.name, "status": finding.status.value, "seen": finding.seen, "remedy": finding.remedy}
-            for check, finding in findings
-        ],
-    }
 
 
 def _show(target: Target, findings: list[tuple[Check, Finding]]) -> None:
@@ -87,7 +68,7 @@ def _show(target: Target, findings: list[tuple[Check, Finding]]) -> None:
         if finding.remedy:
             text.append(f"\n→ {finding.remedy}", style="bold")
         table.add_row(check.name, Text(finding.status.value, style=_STYLES[finding.status]), text)
-    stdout.print(table, highlight=False)
+    console.stdout.print(table, highlight=False)
     counts = {status: sum(finding.status is status for _, finding in findings) for status in Status}
     summary = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
-    stdout.print(f"Stage {target.stage} at {target}: {summary}", highlight=False)
+    console.stdout.print(f"Stage {target.stage} at {target}: {summary}", highlight=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from carousel_sync.aws.target import FUNCTION_ALIAS
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, finding_of
+from carousel_sync.doctor.finding import Fault, Result
 from carousel_sync.doctor.policies import allowed_actions
 from carousel_sync.doctor.stage import Stage
 from lambda_fn.event import EVENT_SOURCE
@@ -21,47 +21,41 @@ DEAD_LETTER_RETENTION_SECONDS: Final = 14 * 24 * 3600
 _ENABLED: Final = frozenset({"ENABLED", "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"})
 
 
-def rule(stage: Stage) -> Finding:
+def rule(stage: Stage) -> Result:
     """Check that the rule is enabled and matches sales only."""
     found = stage.event_rule
-
-    def faults() -> Iterator[Fault]:
-        if found["State"] not in _ENABLED:
-            enable = f"aws events enable-rule --name {stage.rule} --event-bus-name {stage.bus}"
-            yield Fault(
-                f"rule {stage.rule} is {found['State']}: sales that arrive now are lost", f"Enable it: {enable}"
-            )
-        if not _matches(stage, _sample(stage)):
-            pattern = found.get("EventPattern")
-            yield Fault(f"the pattern of rule {stage.rule} does not match a sale: {pattern}")
-        if _matches(stage, _sample(stage) | {"detail-type": "carousel.product.listed"}):
-            yield Fault(f"the pattern of rule {stage.rule} also matches events that are not sales")
-
-    return finding_of(faults(), f"rule {stage.rule} on bus {stage.bus} is enabled and matches a sample sale")
+    if found["State"] not in _ENABLED:
+        enable = f"aws events enable-rule --name {stage.rule} --event-bus-name {stage.bus}"
+        yield Fault(f"rule {stage.rule} is {found['State']}: sales that arrive now are lost", f"Enable it: {enable}")
+    if not _matches(stage, _sample(stage)):
+        pattern = found.get("EventPattern")
+        yield Fault(f"the pattern of rule {stage.rule} does not match a sale: {pattern}")
+    if _matches(stage, _sample(stage) | {"detail-type": "carousel.product.listed"}):
+        yield Fault(f"the pattern of rule {stage.rule} also matches events that are not sales")
+    yield f"rule {stage.rule} on bus {stage.bus} is enabled and matches a sample sale"
 
 
-def target(stage: Stage) -> Finding:
+def target(stage: Stage) -> Result:
     """Check that the rule delivers to the right target, and that undeliverable events are kept."""
     targets = stage.client("events").list_targets_by_rule(Rule=stage.rule, EventBusName=stage.bus)["Targets"]
     wanted = stage.alias_arn if stage.direct else stage.queue(stage.buffer_queue)["QueueArn"]
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
-
-    def faults() -> Iterator[Fault]:
-        ours = [target for target in targets if target["Arn"] == wanted]
-        if not ours:
-            yield Fault(f"rule {stage.rule} has no target {wanted}: sales are not delivered")
-        if any(target.get("DeadLetterConfig", {}).get("Arn") != dead for target in ours):
-            yield Fault("the rule's target does not keep undeliverable events in the dead-letter queue")
-        if stage.direct and not _may_invoke(stage):
+    ours = [target for target in targets if target["Arn"] == wanted]
+    if not ours:
+        yield Fault(f"rule {stage.rule} has no target {wanted}: sales are not delivered")
+    if any(target.get("DeadLetterConfig", {}).get("Arn") != dead for target in ours):
+        yield Fault("the rule's target does not keep undeliverable events in the dead-letter queue")
+    if stage.direct:
+        if not allowed_actions(_of_alias(stage, "get_policy").get("Policy"), EVENTS):
             yield Fault(f"rule {stage.rule} may not invoke the function")
-        if stage.direct and _failure_destination(stage) != dead:
+        config = _of_alias(stage, "get_function_event_invoke_config").get("DestinationConfig", {})
+        if config.get("OnFailure", {}).get("Destination") != dead:
             yield Fault("events on which the function gives up are lost (no on-failure destination)")
-
     name = "the function" if stage.direct else stage.buffer_queue
-    return finding_of(faults(), f"{name} is the target, undeliverable events are kept")
+    yield f"{name} is the target, undeliverable events are kept"
 
 
-def buffer_queue(stage: Stage) -> Finding:
+def buffer_queue(stage: Stage) -> Result:
     """Check that the rule may send to the queue, and the queue's visibility time-out and redrive policy."""
     queue = stage.queue(stage.buffer_queue)
     dead = stage.queue(stage.dead_letter_queue)["QueueArn"]
@@ -69,56 +63,44 @@ def buffer_queue(stage: Stage) -> Finding:
     window = max((mapping.get("MaximumBatchingWindowInSeconds", 0) for mapping in _mappings(stage)), default=0)
     least = VISIBILITY_TIMES * stage.configuration["Timeout"] + window
     redrive = json.loads(queue.get("RedrivePolicy") or "{}")
-
-    def faults() -> Iterator[Fault]:
-        yield from _sending_faults(stage, stage.buffer_queue)
-        if redrive.get("deadLetterTargetArn") != dead:
-            yield Fault(
-                f"{stage.buffer_queue} loses messages that fail too often (no redrive policy to the dead-letter queue)"
-            )
-        if visibility < least:
-            yield Fault(
-                f"the visibility time-out of {stage.buffer_queue} is {visibility} s, which is less than {least} s: "
-                "messages are delivered again while they are being processed"
-            )
-
+    yield from _sending_faults(stage, stage.buffer_queue)
+    if redrive.get("deadLetterTargetArn") != dead:
+        yield Fault(
+            f"{stage.buffer_queue} loses messages that fail too often (no redrive policy to the dead-letter queue)"
+        )
+    if visibility < least:
+        yield Fault(
+            f"the visibility time-out of {stage.buffer_queue} is {visibility} s, which is less than {least} s: "
+            "messages are delivered again while they are being processed"
+        )
     deliveries = redrive.get("maxReceiveCount")
-    seen = f"{stage.buffer_queue}: the rule may send; after {deliveries} failed deliveries, to the dead-letter queue"
-    return finding_of(faults(), seen)
+    yield f"{stage.buffer_queue}: the rule may send; after {deliveries} failed deliveries, to the dead-letter queue"
 
 
-def dead_letter_queue(stage: Stage) -> Finding:
+def dead_letter_queue(stage: Stage) -> Result:
     """Check that the rule may send to the dead-letter queue, and that the queue keeps messages long enough."""
     name = stage.dead_letter_queue
     seconds = int(stage.queue(name)["MessageRetentionPeriod"])
-
-    def faults() -> Iterator[Fault]:
-        yield from _sending_faults(stage, name)
-        if seconds < DEAD_LETTER_RETENTION_SECONDS:
-            yield Fault(f"{name} keeps messages for {seconds / 86400:.1f} days instead of 14")
-
-    return finding_of(faults(), f"{name}: the rule may send, messages are kept for 14 days")
+    yield from _sending_faults(stage, name)
+    if seconds < DEAD_LETTER_RETENTION_SECONDS:
+        yield Fault(f"{name} keeps messages for {seconds / 86400:.1f} days instead of 14")
+    yield f"{name}: the rule may send, messages are kept for 14 days"
 
 
-def mapping(stage: Stage) -> Finding:
+def mapping(stage: Stage) -> Result:
     """Check that the queue's messages reach the function, and that only failed ones are delivered again."""
     found = _mappings(stage)
-
-    def faults() -> Iterator[Fault]:
-        if not found:
-            yield Fault(f"no event source mapping delivers {stage.buffer_queue} to the function")
-        for mapping in found:
-            if mapping["State"] != "Enabled":
-                enable = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
-                yield Fault(
-                    f"the event source mapping is {mapping['State']}: sales wait in the queue", f"Enable it: {enable}"
-                )
-            if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
-                yield Fault("the event source mapping ignores partial batch responses: failed sales would be lost")
-
-    return finding_of(
-        faults(), f"{stage.buffer_queue} to {stage.function}: enabled, only failed messages are delivered again"
-    )
+    if not found:
+        yield Fault(f"no event source mapping delivers {stage.buffer_queue} to the function")
+    for mapping in found:
+        if mapping["State"] != "Enabled":
+            enable = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
+            yield Fault(
+                f"the event source mapping is {mapping['State']}: sales wait in the queue", f"Enable it: {enable}"
+            )
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            yield Fault("the event source mapping ignores partial batch responses: failed sales would be lost")
+    yield f"{stage.buffer_queue} to {stage.function}: enabled, only failed messages are delivered again"
 
 
 def _mappings(stage: Stage) -> list[Mapping[str, Any]]:
@@ -152,34 +134,14 @@ def _matches(stage: Stage, event: Mapping[str, Any]) -> bool:
 
 
 def _sending_faults(stage: Stage, name: str) -> Iterator[Fault]:
-    policy = stage.queue(name).get("Policy")
-    if "sqs:SendMessage" not in allowed_actions(policy, EVENTS, stage.event_rule["Arn"]):
+    if "sqs:SendMessage" not in allowed_actions(stage.queue(name).get("Policy"), EVENTS, stage.event_rule["Arn"]):
         yield Fault(f"the policy of {name} does not allow rule {stage.rule} to send to it")
 
 
-def _may_invoke(stage: Stage) -> bool:
+def _of_alias(stage: Stage, operation: str) -> Mapping[str, Any]:
+    """Return Lambda's response to an operation on the alias; empty if nothing is configured."""
     client = stage.client("lambda")
     try:
-        policy = client.get_policy(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)["Policy"]
+        return dict(getattr(client, operation)(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS))
     except client.exceptions.ResourceNotFoundException:
-        return False
-    return bool(allowed_actions(policy, EVENTS))
-
-
-def _failure_destination(stage: Stage) -> str | None:
-    client = stage.client("lambda")
-    try:
-        answer = client.get_function_event_invoke_config(FunctionName=stage.function, Qualifier=FUNCTION_ALIAS)
-    except client.exceptions.ResourceNotFoundException:
-        return None
-    destination: str | None = answer.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-    return destination
-
-
-CHECKS: Final = (
-    Check("event rule", rule, DEPLOY_AGAIN),
-    Check("rule target", target, DEPLOY_AGAIN),
-    Check("buffer queue", buffer_queue, DEPLOY_AGAIN),
-    Check("dead-letter queue", dead_letter_queue, DEPLOY_AGAIN),
-    Check("queue to function", mapping, DEPLOY_AGAIN),
-)
+        return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from carousel_sync.doctor.finding import Check, Fault, Finding, Status, finding_of
+from carousel_sync.doctor.finding import Fault, Result, Status
 from carousel_sync.doctor.stage import Stage
 
 TTL_ATTRIBUTE: Final = "ttl"
@@ -16,37 +16,34 @@ MISSING_TABLE: Final = (
 )
 
 
-def guard(stage: Stage) -> Finding:
+def guard(stage: Stage) -> Result:
     """Check that the guard table is usable."""
-    return finding_of(_faults(stage, stage.guard_table), f"{stage.guard_table} is active, TTL is on")
+    yield from _faults(stage, stage.guard_table)
+    yield f"{stage.guard_table} is active, TTL is on"
 
 
-def projection(stage: Stage) -> Finding:
+def projection(stage: Stage) -> Result:
     """Check that the projection table and its two indexes are usable."""
     name = stage.projection_table
     indexes = stage.client("dynamodb").describe_table(TableName=name)["Table"].get("GlobalSecondaryIndexes", [])
     status = {index["IndexName"]: index.get("IndexStatus", "ACTIVE") for index in indexes}
-
-    def faults() -> Iterator[Fault]:
-        yield from _faults(stage, name)
-        for index in INDEXES:
-            if status.get(index) != "ACTIVE":
-                yield Fault(f"index {index} of {name} is {status.get(index, 'missing')}")
-
-    return finding_of(faults(), f"{name} is active, TTL is on, with indexes {' and '.join(INDEXES)}")
+    yield from _faults(stage, name)
+    for index in INDEXES:
+        if status.get(index) != "ACTIVE":
+            yield Fault(f"index {index} of {name} is {status.get(index, 'missing')}")
+    yield f"{name} is active, TTL is on, with indexes {' and '.join(INDEXES)}"
 
 
-def recovery(stage: Stage) -> Finding:
+def recovery(stage: Stage) -> Result:
     """Check that the projection table can be restored to a point in time."""
     name = stage.projection_table
     answer = stage.client("dynamodb").describe_continuous_backups(TableName=name)
     status = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
-    enable = (
-        f"Enable it: aws dynamodb update-continuous-backups --table-name {name} "
-        "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
-    )
-    faults = [] if status == "ENABLED" else [Fault(f"point-in-time recovery of {name} is {status}", enable)]
-    return finding_of(faults, f"point-in-time recovery of {name} is on", Status.WARNING)
+    if status != "ENABLED":
+        command = f"aws dynamodb update-continuous-backups --table-name {name}"
+        enable = f"Enable it: {command} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+        yield Fault(f"point-in-time recovery of {name} is {status}", enable, Status.WARNING)
+    yield f"point-in-time recovery of {name} is on"
 
 
 def _faults(stage: Stage, name: str) -> Iterator[Fault]:
@@ -63,10 +60,3 @@ def _faults(stage: Stage, name: str) -> Iterator[Fault]:
         )
     elif ttl.get("AttributeName", TTL_ATTRIBUTE) != TTL_ATTRIBUTE:
         yield Fault(f"TTL of {name} uses attribute {ttl['AttributeName']!r} instead of {TTL_ATTRIBUTE!r}")
-
-
-CHECKS: Final = (
-    Check("guard table", guard, MISSING_TABLE),
-    Check("projection table", projection, MISSING_TABLE),
-    Check("projection recovery", recovery, MISSING_TABLE),
-)

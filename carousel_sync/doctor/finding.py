@@ -30,6 +30,11 @@ class Fault(NamedTuple):
 
     problem: str
     remedy: str = DEPLOY_AGAIN
+    status: Status = Status.FAILURE
+
+
+Result = Iterable[Fault | str]
+"""The faults that a check finds, and a text that describes what it saw if there are none."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,19 @@ class Check:
     """
 
     name: str
-    run: Callable[[Stage], Finding]
-    if_missing: str
+    run: Callable[[Stage], Result]
+    if_missing: str = DEPLOY_AGAIN
 
 
-def ok(seen: str) -> Finding:
-    """Return a finding without faults."""
-    return Finding(Status.OK, seen)
-
-
-def finding_of(faults: Iterable[Fault], ok_seen: str, status: Status = Status.FAILURE) -> Finding:
-    """Return one finding for all faults, with this status; OK with ``ok_seen`` if there are none."""
-    found = list(faults)
-    if not found:
-        return ok(ok_seen)
-    remedies = dict.fromkeys(fault.remedy for fault in found)
-    return Finding(status, "; ".join(fault.problem for fault in found), " ".join(remedies))
+def finding_of(result: Result) -> Finding:
+    """Return one finding for all faults, with the worst status; OK if there are none."""
+    seen = list(result)
+    faults = [item for item in seen if isinstance(item, Fault)]
+    if not faults:
+        return Finding(Status.OK, "; ".join(map(str, seen)))
+    status = max((fault.status for fault in faults), key=_EXIT_CODES.__getitem__)
+    remedies = dict.fromkeys(fault.remedy for fault in faults)
+    return Finding(status, "; ".join(fault.problem for fault in faults), " ".join(remedies))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

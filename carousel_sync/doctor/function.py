@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, Status, finding_of
+from carousel_sync.doctor.finding import DEPLOY_AGAIN, Fault, Result, Status
 from carousel_sync.doctor.stage import Stage
 from carousel_sync.doctor.template import differences
 from lambda_fn.errors import ConfigurationError
@@ -16,11 +16,11 @@ CHANGED_BY_HAND: Final = f"Somebody changed it by hand. {DEPLOY_AGAIN}"
 _COMPARED: Final = ("Runtime", "Handler", "MemorySize", "Timeout", "Architectures", "TracingConfig")
 
 
-def configuration(stage: Stage) -> Finding:
+def configuration(stage: Stage) -> Result:
     """Check that the version that receives events matches the template, and is the newest version."""
     live, newest = stage.configuration, stage.newest
     if newest.get("State") == "Pending" or newest.get("LastUpdateStatus") == "InProgress":
-        return Finding(Status.WARNING, "the function is being updated", "Check again in a minute.")
+        return [Fault("the function is being updated", "Check again in a minute.", Status.WARNING)]
     wanted = {name: value for name, value in stage.template.properties(LOGICAL_ID).items() if name in _COMPARED}
     problems = differences(wanted, live) + _concurrency_problems(stage)
     if live.get("State", "Active") not in ("Active", "Inactive"):
@@ -29,17 +29,18 @@ def configuration(stage: Stage) -> Finding:
         problems.append(f"its last update failed: {newest.get('LastUpdateStatusReason', 'no reason given')}")
     if not problems and (live["CodeSha256"] != newest["CodeSha256"] or differences(wanted, newest)):
         seen = f"events are delivered to version {live['Version']}, which is not the newest code or configuration"
-        return Finding(Status.WARNING, seen, f"This is intended after a roll-back. To end it: {DEPLOY_AGAIN}")
+        remedy = f"This is intended after a roll-back. To end it: {DEPLOY_AGAIN}"
+        return [Fault(seen, remedy, Status.WARNING)]
     seen = f"version {live['Version']}: {live.get('Runtime')}, {live['MemorySize']} MB, {live['Timeout']} s"
     return _matches_template(problems, seen)
 
 
-def environment(stage: Stage) -> Finding:
+def environment(stage: Stage) -> Result:
     """Check that the function can read its settings from its environment, and that these are the template's."""
     try:
         settings = stage.settings
     except ConfigurationError as error:
-        return Finding(Status.FAILURE, str(error), f"Every event stays in the queue until then. {DEPLOY_AGAIN}")
+        return [Fault(str(error), f"Every event stays in the queue until then. {DEPLOY_AGAIN}")]
     wanted: Mapping[str, Any] = stage.template.properties(LOGICAL_ID).get("Environment", {}).get("Variables", {})
     found: Mapping[str, str] = stage.configuration.get("Environment", {}).get("Variables", {})
     problems = differences(wanted, found)
@@ -47,6 +48,20 @@ def environment(stage: Stage) -> Finding:
     if warehouse.startswith("arn:") and f":{settings.region}:" not in warehouse:
         problems.append(f"the table bucket {warehouse} is not in region {settings.region}")
     return _matches_template(problems, f"all {len(found)} variables are set")
+
+
+def sale_look_up(stage: Stage) -> Result:
+    """Check that the function does not look every sale up in the table. That is for the repair of a lost store."""
+    if not stage.settings.look_up_every_sale:
+        return ["off: the guard and the projection vouch for the sales"]
+    remedy = "Once carousel-sync verify finds the stores consistent: make deploy STAGE={stage} "
+    return [
+        Fault(
+            "on: every sale is looked up in the Iceberg table before it is written",
+            f"{remedy}PARAMETERS=LookUpEverySale=false (docs/repair.md).",
+            Status.WARNING,
+        )
+    ]
 
 
 def _concurrency_problems(stage: Stage) -> list[str]:
@@ -59,11 +74,5 @@ def _concurrency_problems(stage: Stage) -> list[str]:
     return [] if reserved is None else [f"its concurrency is limited to {reserved}, the template sets no limit"]
 
 
-def _matches_template(problems: list[str], seen: str) -> Finding:
-    return finding_of((Fault(problem, CHANGED_BY_HAND) for problem in problems), f"{seen}, as the template says")
-
-
-CHECKS: Final = (
-    Check("function", configuration, DEPLOY_AGAIN),
-    Check("environment", environment, DEPLOY_AGAIN),
-)
+def _matches_template(problems: list[str], seen: str) -> Result:
+    return [*(Fault(problem, CHANGED_BY_HAND) for problem in problems), f"{seen}, as the template says"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
-from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Fault, Finding, Status, finding_of, ok
+from carousel_sync.doctor.finding import Fault, Result, Status
 from carousel_sync.doctor.stage import Inconclusive, Stage
 from catalog_config.config import CatalogKind
 from catalog_config.drift import describe, find_drift
@@ -33,48 +32,43 @@ METADATA_FAILURE_BYTES: Final = 40_000_000
 QUIET: Final = timedelta(hours=24)
 
 
-def bucket(stage: Stage) -> Finding:
+def bucket(stage: Stage) -> Result:
     """Check that the table bucket exists and is the one that the function writes to."""
     _require_s3_tables(stage)
     warehouse = stage.settings.catalog.warehouse
     if warehouse != stage.bucket_arn:
-        return Finding(
-            Status.FAILURE, f"the function writes to {warehouse} instead of {stage.bucket_arn}", DEPLOY_AGAIN
-        )
-    return ok(f"table bucket {stage.table_bucket}")
+        return [Fault(f"the function writes to {warehouse} instead of {stage.bucket_arn}")]
+    return [f"table bucket {stage.table_bucket}"]
 
 
-def namespace(stage: Stage) -> Finding:
+def namespace(stage: Stage) -> Result:
     """Check that the namespace exists."""
     _require_s3_tables(stage)
     name = stage.settings.namespace
     stage.client("s3tables").get_namespace(tableBucketARN=stage.bucket_arn, namespace=name)
-    return ok(f"namespace {name}")
+    return [f"namespace {name}"]
 
 
-def schema(stage: Stage) -> Finding:
+def schema(stage: Stage) -> Result:
     """Check that the table is at the code's version, or ahead of it, and that this code can write to it."""
     table, code_version = stage.table, len(load_migrations())
     try:
         version = position_of(definition_of(table.metadata)).version
     except MigrationError as error:
-        return Finding(Status.FAILURE, str(error), f"Then bring it up to date: {APPLY}")
-
-    def faults() -> Iterator[Fault]:
-        if version > code_version:
-            return  # A later version of this project changed it. Columns that this code does not know are null.
-        if version < code_version:
-            pending = _pending_operations(table)
-            yield Fault(f"its schema has version {version}, the code needs {code_version}; pending: {pending}", UPDATE)
+        yield Fault(str(error), f"Then bring it up to date: {APPLY}")
+        return
+    if version < code_version:
+        pending = _pending_operations(table)
+        yield Fault(f"its schema has version {version}, the code needs {code_version}; pending: {pending}", UPDATE)
+    # If a later version of this project changed the table, columns that this code does not know are null.
+    if version <= code_version:
         for difference in find_drift(table.metadata):
             if difference.prevents_writes:
                 yield Fault(describe(difference), REPAIR)
-
-    seen = f"{'.'.join(table.name())}, schema version {version}, {len(table.schema().fields)} columns"
-    return finding_of(faults(), seen)
+    yield f"{'.'.join(table.name())}, schema version {version}, {len(table.schema().fields)} columns"
 
 
-def maintenance(stage: Stage) -> Finding:
+def maintenance(stage: Stage) -> Result:
     """Check that S3 Tables compacts the table and removes its old snapshots."""
     _require_s3_tables(stage)
     settings = stage.settings
@@ -82,40 +76,39 @@ def maintenance(stage: Stage) -> Finding:
         tableBucketARN=stage.bucket_arn, namespace=settings.namespace, name=settings.table
     )
     found: dict[str, Any] = answer["configuration"]
+    faults: list[Fault] = []
     age = found.get(SNAPSHOT_MANAGEMENT, {}).get("settings", {}).get(SNAPSHOT_MANAGEMENT, {}).get("maxSnapshotAgeHours")
-
-    def faults() -> Iterator[Fault]:
-        for type_, effect in ((COMPACTION, "small files pile up"), (SNAPSHOT_MANAGEMENT, "the metadata keeps growing")):
-            status = found.get(type_, {}).get("status", "not set")
-            if status != "enabled":
-                yield Fault(f"{type_} is {status}: {effect}", f"Enable it: {APPLY}")
-        disabling = [name for name in stage.table.properties if name.startswith(SNAPSHOT_EXPIRY_PREFIX)]
-        if disabling:
-            yield Fault(
-                f"table property {', '.join(disabling)} switches off the snapshot management",
-                "Remove it (Spark: ALTER TABLE ... UNSET TBLPROPERTIES).",
-            )
-
-    finding = finding_of(faults(), f"compaction and snapshot management are on, snapshots are kept for {age} h")
-    if finding.status is Status.OK and age == DEFAULT_SNAPSHOT_SETTINGS["maxSnapshotAgeHours"]:
-        seen = f"snapshots are kept for {age} h, the default of S3 Tables: too long for a commit per second"
-        return Finding(Status.WARNING, seen, f"Set it: {APPLY}")
-    return finding
+    for type_, effect in ((COMPACTION, "small files pile up"), (SNAPSHOT_MANAGEMENT, "the metadata keeps growing")):
+        status = found.get(type_, {}).get("status", "not set")
+        if status != "enabled":
+            faults.append(Fault(f"{type_} is {status}: {effect}", f"Enable it: {APPLY}"))
+    disabling = [name for name in stage.table.properties if name.startswith(SNAPSHOT_EXPIRY_PREFIX)]
+    if disabling:
+        problem = f"table property {', '.join(disabling)} switches off the snapshot management"
+        faults.append(Fault(problem, "Remove it (Spark: ALTER TABLE ... UNSET TBLPROPERTIES)."))
+    if not faults and age == DEFAULT_SNAPSHOT_SETTINGS["maxSnapshotAgeHours"]:
+        problem = f"snapshots are kept for {age} h, the default of S3 Tables: too long for a commit per second"
+        faults.append(Fault(problem, f"Set it: {APPLY}", Status.WARNING))
+    return [*faults, f"compaction and snapshot management are on, snapshots are kept for {age} h"]
 
 
-def metadata(stage: Stage) -> Finding:
+def metadata(stage: Stage) -> Result:
     """Check how close the metadata is to the size that S3 Tables rejects, and count the snapshots."""
     table = stage.table
-    size = _metadata_bytes(stage, table)
+    location = urlsplit(table.metadata_location)
+    if location.scheme != "s3":
+        raise Inconclusive(f"the metadata is not in S3: {table.metadata_location}")
+    answer = stage.client("s3").head_object(Bucket=location.netloc, Key=location.path.lstrip("/"))
+    size: int = answer["ContentLength"]
     seen = f"{len(table.metadata.snapshots):,} snapshots, {size / 1e6:.1f} MB of metadata (S3 Tables rejects 50 MB)"
     if size < METADATA_WARNING_BYTES:
-        return ok(seen)
+        return [seen]
     status = Status.FAILURE if size >= METADATA_FAILURE_BYTES else Status.WARNING
     remedy = "Lower maxSnapshotAgeHours of the snapshot management (docs/runbook.md, MetadataSize)."
-    return Finding(status, seen, remedy)
+    return [Fault(seen, remedy, status)]
 
 
-def last_commit(stage: Stage) -> Finding:
+def last_commit(stage: Stage) -> Result:
     """Check when sales were last committed, and whether messages wait although none are being committed."""
     times = [
         snapshot.timestamp_ms
@@ -131,10 +124,10 @@ def last_commit(stage: Stage) -> Finding:
     follow = "follow docs/runbook.md, Event not processed."
     if quiet and waiting:
         seen = f"{seen}, and messages wait in {stage.buffer_queue}: {waiting:,}"
-        return Finding(Status.WARNING, seen, f"Check again in five minutes. If nothing has changed, {follow}")
+        return [Fault(seen, f"Check again in five minutes. If nothing has changed, {follow}", Status.WARNING)]
     if quiet and times:
-        return Finding(Status.WARNING, seen, f"If products were sold since then, {follow}")
-    return ok(seen)
+        return [Fault(seen, f"If products were sold since then, {follow}", Status.WARNING)]
+    return [seen]
 
 
 def _pending_operations(table: Table) -> str:
@@ -142,14 +135,6 @@ def _pending_operations(table: Table) -> str:
         return ", ".join(step.description for step in plan(definition_of(table.metadata)))
     except OperationRefused as error:
         return str(error)
-
-
-def _metadata_bytes(stage: Stage, table: Table) -> int:
-    location = urlsplit(table.metadata_location)
-    if location.scheme != "s3":
-        raise Inconclusive(f"the metadata is not in S3: {table.metadata_location}")
-    answer: dict[str, Any] = stage.client("s3").head_object(Bucket=location.netloc, Key=location.path.lstrip("/"))
-    return int(answer["ContentLength"])
 
 
 def _require_s3_tables(stage: Stage) -> None:
@@ -162,13 +147,3 @@ def _in_words(age: timedelta) -> str:
     if minutes < 2 * 60:
         return f"{minutes} minutes"
     return f"{minutes // 60} hours" if minutes < 2 * 24 * 60 else f"{minutes // (24 * 60)} days"
-
-
-CHECKS: Final = (
-    Check("table bucket", bucket, DEPLOY_AGAIN),
-    Check("namespace", namespace, CREATE),
-    Check("Iceberg table", schema, CREATE),
-    Check("maintenance", maintenance, CREATE),
-    Check("table metadata", metadata, CREATE),
-    Check("last commit", last_commit, CREATE),
-)

@@ -38,6 +38,7 @@ class Stage:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.target = target
+        self.client = target.client
         self.stack_name = stack_name or STACK_NAME.format(stage=target.stage)
         self.producer = producer
         self.now = now
@@ -48,10 +49,6 @@ class Stage:
         self.projection_table = f"bg-remover-{target.stage}-sales-intelligence"
         self.table_bucket = f"carousel-{target.stage}-analytics"
         self._queues: dict[str, Mapping[str, str]] = {}
-
-    def client(self, service: str) -> Any:
-        """Return the target's client of a service."""
-        return self.target.client(service)
 
     @cached_property
     def identity(self) -> Mapping[str, str]:
@@ -82,9 +79,7 @@ class Stage:
         body = answer["TemplateBody"]
         if not isinstance(body, Mapping):
             raise Inconclusive("CloudFormation does not return the processed template as JSON")
-        physical = {
-            resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "") for resource in self.resources
-        }
+        physical = {item["LogicalResourceId"]: item.get("PhysicalResourceId", "") for item in self.resources}
         return Template(body, self.parameters, physical)
 
     @property

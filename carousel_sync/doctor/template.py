@@ -9,15 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-
-class _Unknown:
-    """A value that only CloudFormation knows, such as an ARN."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN: Final = _Unknown()
+UNKNOWN: Final = object()
+"""A value that only CloudFormation knows, such as an ARN."""
 _NO_VALUE: Final = object()
 _PLACEHOLDER: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 

@@ -8,20 +8,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from carousel_sync.aws.event_bus import EventBus, batches, bus_of
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    progress_bar,
-    readable_errors,
-    stderr,
-    stdout,
-)
+from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.events.event_file import read_event
 from carousel_sync.events.generate import Recipe, Role
@@ -32,67 +22,64 @@ SEEDS: Final = 2**31
 TENANTS_SHOWN: Final = 5
 
 BusOption = Annotated[
-    str | None, typer.Option("--bus", help="Name of the event bus. Default: the bus that the stage receives from.")
+    str | None, typer.Option(help="Name of the event bus. Default: the bus that the stage receives from.")
 ]
 
 
 def send(
     event: Annotated[Path, typer.Argument(help="A file with one EventBridge event: an envelope with its detail.")],
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
     bus: BusOption = None,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Put one event from a file on the event bus, and print its event id.
 
     The bus creates a new envelope and keeps the source, detail-type, detail and time of the file's. The detail is sent
     exactly as it is written, even if it breaks the contract.
     """
-    with readable_errors():
+    with console.readable_errors():
         bus_event = read_event(event)
         target = resolve(stage, local)
         bus = bus or bus_of(target)
         (batch,) = batches([bus_event], lambda event: event.size_bytes)
         (event_id,) = EventBus(target.client("events"), bus).put(batch)
     if as_json:
-        print_json({"eventId": event_id, "bus": bus, "source": bus_event.source, "detailType": bus_event.detail_type})
-    else:
-        stdout.print(
-            f"Sent {event} to event bus {bus} at {target}: event id {event_id}.", highlight=False, soft_wrap=True
+        console.print_json(
+            {"eventId": event_id, "bus": bus, "source": bus_event.source, "detailType": bus_event.detail_type}
         )
+    else:
+        console.stdout.print(f"Sent {event} to event bus {bus} at {target}: event id {event_id}.", soft_wrap=True)
 
 
 def simulate(
-    count: Annotated[
-        int, typer.Option("--count", help="Number of events, duplicates and invalid ones included.")
-    ] = 100,
-    tenants: Annotated[int, typer.Option("--tenants", help="Number of tenants; the first has the most sales.")] = 3,
-    duplicates: Annotated[float, typer.Option("--duplicates", help="Share of events that repeat a sale.")] = 0.1,
-    invalid: Annotated[float, typer.Option("--invalid", help="Share of events that must be rejected.")] = 0.02,
-    embedding: Annotated[int, typer.Option("--embedding", help="Values in each embedding; 0 for none.")] = 1024,
-    seed: Annotated[int | None, typer.Option("--seed", help="Makes the sales reproducible. Default: random.")] = None,
+    count: Annotated[int, typer.Option(help="Number of events, duplicates and invalid ones included.")] = 100,
+    tenants: Annotated[int, typer.Option(help="Number of tenants; the first has the most sales.")] = 3,
+    duplicates: Annotated[float, typer.Option(help="Share of events that repeat a sale.")] = 0.1,
+    invalid: Annotated[float, typer.Option(help="Share of events that must be rejected.")] = 0.02,
+    embedding: Annotated[int, typer.Option(help="Values in each embedding; 0 for none.")] = 1024,
+    seed: Annotated[int | None, typer.Option(help="Makes the sales reproducible. Default: random.")] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--until", formats=["%Y-%m-%d"], help="All sales are before this day. Default: today (UTC)."),
+        typer.Option(formats=["%Y-%m-%d"], help="All sales are before this day. Default: today (UTC)."),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=0.01, help="Average number of events per second. Default: as fast as possible."),
+        typer.Option(min=0.01, help="Average number of events per second. Default: as fast as possible."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write the events to this file, one per line, instead of sending them."),
+        Path | None, typer.Option(help="Write the events to this file, one per line, instead of sending them.")
     ] = None,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
     bus: BusOption = None,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Put generated sales on the event bus, and print how many were sent.
 
     The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates.
     """
-    with readable_errors():
+    with console.readable_errors():
         recipe = Recipe(
             count=count,
             seed=secrets.randbelow(SEEDS) if seed is None else seed,
@@ -111,22 +98,22 @@ def simulate(
             counts = _write(recipe, out)
             result = f"written to {out}"
     if as_json:
-        print_json(counts.as_json(recipe))
+        console.print_json(counts.as_json(recipe))
     else:
-        stdout.print(f"{counts.events} events {result}", highlight=False, soft_wrap=True)
+        console.stdout.print(f"{counts.events} events {result}", soft_wrap=True)
         _show(counts, recipe)
 
 
 def _send(recipe: Recipe, bus: EventBus, rate: float | None) -> Counts:
     counts = Counts()
     try:
-        with progress_bar() as progress:
+        with console.progress_bar() as progress:
             task = progress.add_task("Sending events", total=recipe.count)
             for batch in send_all(recipe, bus, rate):
                 counts.add(*batch)
                 progress.advance(task, len(batch))
     except KeyboardInterrupt:
-        stderr.print(_how_to_resume(recipe, counts), highlight=False, soft_wrap=True)
+        console.stderr.print(_how_to_resume(recipe, counts), soft_wrap=True)
         raise
     except CarouselSyncError as error:
         raise StoreUnavailable(f"{error} {_how_to_resume(recipe, counts)}") from error
@@ -135,7 +122,7 @@ def _send(recipe: Recipe, bus: EventBus, rate: float | None) -> Counts:
 
 def _write(recipe: Recipe, path: Path) -> Counts:
     counts = Counts()
-    with progress_bar() as progress:
+    with console.progress_bar() as progress:
         for event in progress.track(write_all(recipe, path), total=recipe.count, description="Writing events"):
             counts.add(event)
     return counts
@@ -149,18 +136,14 @@ def _how_to_resume(recipe: Recipe, counts: Counts) -> str:
 
 
 def _show(counts: Counts, recipe: Recipe) -> None:
-    table = Table()
-    table.add_column("Events")
-    table.add_column("Number", justify="right")
+    table = Table("Events", Column("Number", justify="right"))
     table.add_row("Distinct valid sales", str(counts.roles[Role.SALE]), style="bold")
     table.add_row("Duplicates of them", str(counts.roles[Role.DUPLICATE]))
     table.add_row("Invalid", str(counts.roles[Role.INVALID]))
     for defect, number in counts.defects.most_common():
         table.add_row(f"  {defect}", str(number), style="dim")
-    stdout.print(table)
+    console.stdout.print(table)
     tenants = ", ".join(f"{name} {number}" for name, number in counts.tenants.most_common(TENANTS_SHOWN))
     more = " ..." if len(counts.tenants) > TENANTS_SHOWN else ""
-    stdout.print(f"Sales by tenant: {tenants}{more}", highlight=False)
-    stdout.print(
-        f"To generate the same sales again: --seed {recipe.seed} --until {recipe.until}", highlight=False, style="dim"
-    )
+    console.stdout.print(f"Sales by tenant: {tenants}{more}")
+    console.stdout.print(f"To generate the same sales again: --seed {recipe.seed} --until {recipe.until}", style="dim")

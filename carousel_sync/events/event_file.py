@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from carousel_sync.aws.event_bus import BusEvent, instant_of
+from carousel_sync.aws.event_bus import BusEvent
 from carousel_sync.events.json_text import member_as_written
 from lambda_fn.errors import ConfigurationError
 
@@ -33,12 +33,7 @@ def read_event(path: Path) -> BusEvent:
     detail = member_as_written(text, "detail")
     if detail is None or not isinstance(envelope["detail"], dict):
         raise _unusable(path, "'detail' is missing or not an object; event buses accept nothing else")
-    return BusEvent(
-        source=envelope["source"],
-        detail_type=envelope["detail-type"],
-        detail=detail,
-        time=instant_of(envelope.get("time")),
-    )
+    return BusEvent.of(envelope, detail)
 
 
 def _unusable(path: Path, problem: str) -> ConfigurationError:

@@ -12,20 +12,26 @@ import random
 import uuid
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
-from carousel_sync.events import product_catalogue as catalogue
-from carousel_sync.events.invalid_sales import DEFECTS, Defect
+import orjson
+
+from carousel_sync.events.invalid_sales import DEFECTS, Defect, Detail
+from carousel_sync.events.product_catalogue import CATALOGUE
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.event import EMBEDDING_LIMIT, EVENT_SOURCE
 from lambda_fn.sale import EVENT_TYPE
 
 ACCOUNT: Final = "000000000000"
 SHARE_WITH_SALE_ID: Final = 0.7
+COUNT_LIMIT: Final = 10_000_000
+"""The order of the events is kept in memory."""
+TENANTS_LIMIT: Final = 10_000
+"""Each sale chooses among all tenants."""
 OLDEST_SALE_DAYS: Final = 150
 TYPICAL_SALE_DAYS: Final = 35
 MILLISECONDS: Final = 1000
@@ -37,7 +43,6 @@ RESALE_OF_EARLIER: Final = 12
 # contradicted. So exactly one of two contradicting events is rejected, whichever of them is processed first.
 CONTRADICTED_EVERY: Final = 5
 
-Detail = dict[str, Any]
 Envelope = dict[str, Any]
 
 
@@ -69,6 +74,16 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.count < 1 or self.tenants < 1:
             raise ConfigurationError("--count and --tenants must be at least 1. Nothing was generated.")
+        if self.count > COUNT_LIMIT:
+            raise ConfigurationError(
+                f"--count is at most {COUNT_LIMIT:,}, because the order of the events is kept in memory. For more, run "
+                "the command several times with different seeds. Nothing was generated."
+            )
+        if self.tenants > TENANTS_LIMIT:
+            raise ConfigurationError(
+                f"--tenants is at most {TENANTS_LIMIT:,}, because each sale chooses among all of them. Nothing was "
+                "generated."
+            )
         if min(self.duplicates, self.invalid) < 0 or self.duplicates + self.invalid > 1 or self.sales < 1:
             raise ConfigurationError(
                 "--duplicates and --invalid are shares of --count (0.1 is a tenth), and must leave at least one valid "
@@ -80,19 +95,9 @@ class Recipe:
             )
 
     @property
-    def duplicate_events(self) -> int:
-        """The number of events that repeat an earlier sale."""
-        return round(self.count * self.duplicates)
-
-    @property
-    def invalid_events(self) -> int:
-        """The number of events that must be rejected."""
-        return round(self.count * self.invalid)
-
-    @property
     def sales(self) -> int:
         """The number of distinct valid sales, and so of rows in the table in the end."""
-        return self.count - self.duplicate_events - self.invalid_events
+        return self.count - round(self.count * self.duplicates) - round(self.count * self.invalid)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,12 @@ def generate(recipe: Recipe) -> Iterator[GeneratedEvent]:
             yield _invalid(recipe, number, defect, sales_so_far)
 
 
+def event_bytes(recipe: Recipe) -> int:
+    """Return the size of a typical event as JSON text, in bytes."""
+    (event,) = generate(replace(recipe, count=1, duplicates=0.0, invalid=0.0))
+    return len(orjson.dumps(event.envelope))
+
+
 def sale(recipe: Recipe, number: int) -> tuple[Detail, datetime]:
     """Return the detail of the sale with this number, and the time of the sale."""
     resale = number % RESALE_EVERY == RESALE_EVERY - 1
@@ -142,27 +153,28 @@ def sale(recipe: Recipe, number: int) -> tuple[Detail, datetime]:
     if recipe.embedding:
         detail["embeddingId"] = f"emb-{detail['productId'].removeprefix('PROD-').lower()}"
         detail["embedding"] = _embedding(rng, detail["category"], detail["brand"], recipe.embedding)
-    return {name: value for name, value in detail.items() if value is not None}, sold_at
+    return _without_nulls(detail), sold_at
 
 
 def _product(recipe: Recipe, number: int) -> tuple[Detail, float]:
     rng = _random(recipe, f"product {number}")
-    tenants = catalogue.tenant_names(recipe.tenants)
+    numbered = (f"tenant-{index + 1:03}" for index in itertools.count(len(CATALOGUE.tenants)))
+    tenants = list(itertools.islice(itertools.chain(CATALOGUE.tenants, numbered), recipe.tenants))
     tenant = rng.choices(tenants, [1 / (rank + 1) for rank in range(len(tenants))])[0]
-    category = rng.choice(catalogue.CATEGORIES)
+    category = rng.choice(CATALOGUE.categories)
     brand = rng.choice(category.brands)
     initials = "".join(word[0] for word in brand.upper().split() if word[0].isalpha())
     product_id = f"PROD-{initials}-{number:07}{rng.getrandbits(20):05x}"
     # Log-uniform: many cheap products, few expensive ones.
-    price = math.exp(rng.uniform(math.log(category.lowest_price), math.log(category.highest_price)))
+    price = math.exp(rng.uniform(*map(math.log, category.prices)))
     listed_price = _amount(round(price, -1) if _happens(rng, 0.8) else price)
-    model, colour = rng.choice(category.models), rng.choice(catalogue.COLOURS)
+    model, colour = rng.choice(category.models), rng.choice(CATALOGUE.colours)
     detail: Detail = {
         "productId": product_id,
         "tenantId": tenant,
         "category": category.name,
         "brand": brand,
-        "condition": rng.choices(catalogue.CONDITIONS, (1, 4, 5, 3, 1))[0],
+        "condition": rng.choices([*CATALOGUE.conditions], [*CATALOGUE.conditions.values()])[0],
         "description": f"{brand} {model} in {colour}" if _happens(rng, 0.9) else None,
         "listedPrice": listed_price,
         "imageS3Key": f"s3://carousel-images/products/{product_id}.jpg",
@@ -232,9 +244,8 @@ def _envelope(recipe: Recipe, number: int, detail: Detail, sold_at: datetime) ->
 
 
 def _roles(recipe: Recipe, rng: random.Random) -> list[Role]:
-    roles = [Role.SALE] * recipe.sales
-    roles += [Role.DUPLICATE] * recipe.duplicate_events
-    roles += [Role.INVALID] * recipe.invalid_events
+    roles = [Role.SALE] * recipe.sales + [Role.DUPLICATE] * round(recipe.count * recipe.duplicates)
+    roles += [Role.INVALID] * (recipe.count - len(roles))
     rng.shuffle(roles)
     # The first event must be a sale: a duplicate needs an earlier one.
     first_sale = roles.index(Role.SALE)
@@ -256,7 +267,12 @@ def _invalid(recipe: Recipe, number: int, defect: Defect, sales_so_far: int) -> 
         rng = _random(recipe, f"contradiction {number}")
         sale_number = rng.randrange(CONTRADICTED_EVERY - 1, sales_so_far, CONTRADICTED_EVERY)
     detail, sold_at = sale(recipe, sale_number)
-    return GeneratedEvent(Role.INVALID, _envelope(recipe, number, defect.apply(detail, number), sold_at), defect.name)
+    changed = _without_nulls(detail | defect.changes(detail, number))
+    return GeneratedEvent(Role.INVALID, _envelope(recipe, number, changed, sold_at), defect.name)
+
+
+def _without_nulls(detail: Detail) -> Detail:
+    return {name: value for name, value in detail.items() if value is not None}
 
 
 def _happens(rng: random.Random, probability: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from carousel_sync.aws.event_bus import BusEvent, EventBus, batches, instant_of
-from carousel_sync.events.generate import GeneratedEvent, Recipe, Role, generate
+from carousel_sync.aws.event_bus import BusEvent, EventBus, batches
+from carousel_sync.events.generate import GeneratedEvent, Recipe, Role, event_bytes, generate
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.runtime.retry import Clock, SystemClock
 
@@ -62,7 +63,10 @@ def send_all(
     """
     clock = clock or SystemClock()
     started, sent = clock.monotonic(), 0
-    events = ((event, _bus_event(event)) for event in generate(recipe))
+    events = (
+        (event, BusEvent.of(event.envelope, orjson.dumps(event.envelope["detail"]).decode()))
+        for event in generate(recipe)
+    )
     for batch in batches(events, lambda pair: pair[1].size_bytes):
         bus.put([bus_event for _, bus_event in batch])
         yield [event for event, _ in batch]
@@ -74,10 +78,17 @@ def send_all(
 def write_all(recipe: Recipe, path: Path) -> Iterator[GeneratedEvent]:
     """Write the events to a file as JSON Lines, and yield each one once it is written.
 
-    Raises ConfigurationError when the file can't be written; it may hold a part of the events then.
+    Raises ConfigurationError when the disk is too small for the events, and leaves the file as it is. Also raises it
+    when the file can't be written, which may then hold a part of the events.
     """
     written = 0
     try:
+        needed, free = recipe.count * event_bytes(recipe), shutil.disk_usage(path.parent).free
+        if needed > free and (path.is_file() or not path.exists()):
+            raise ConfigurationError(
+                f"{path} needs about {needed:,} bytes, and its disk has {free:,} free. Give a smaller --count or "
+                "--embedding. Nothing was written."
+            )
         with path.open("wb") as file:
             for event in generate(recipe):
                 file.write(orjson.dumps(event.envelope, option=orjson.OPT_APPEND_NEWLINE))
@@ -88,13 +99,3 @@ def write_all(recipe: Recipe, path: Path) -> Iterator[GeneratedEvent]:
             f"{path} can't be written: {error.strerror}. It holds up to {written} of {recipe.count} events; delete it, "
             "or run the command again to overwrite it."
         ) from error
-
-
-def _bus_event(event: GeneratedEvent) -> BusEvent:
-    envelope = event.envelope
-    return BusEvent(
-        source=envelope["source"],
-        detail_type=envelope["detail-type"],
-        detail=orjson.dumps(envelope["detail"]).decode(),
-        time=instant_of(envelope["time"]),
-    )

@@ -9,17 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
@@ -47,9 +37,9 @@ _COLUMNS: Final = {
 
 def query(
     sql: Annotated[str, typer.Argument(help=f"SQL in DuckDB's dialect. The table's name is {VIEW}.")],
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header.")] = False,
 ) -> None:
     """Run SQL over the current version of the Iceberg table.
@@ -58,42 +48,40 @@ def query(
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    with readable_errors():
+    with console.readable_errors():
         target = resolve(stage, local)
-        with working_on(f"Opening the Iceberg table at {target}"):
+        with console.working_on(f"Opening the Iceberg table at {target}"):
             connection = open_sales(target)
         with connection:
-            with working_on("Running the query"):
+            with console.working_on("Running the query"):
                 result = run(connection, sql)
             if as_json:
                 write_json(result)
             elif as_csv:
                 write_csv(result)
             else:
-                show(result, stdout)
+                show(result, console.stdout)
 
 
 def sales(
-    tenant: Annotated[str, typer.Option("--tenant", help="The tenant whose sales to print.")],
-    product: Annotated[str | None, typer.Option("--product", help="Print all sales of this product.")] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant whose sales to print.")],
+    product: Annotated[str | None, typer.Option(help="Print all sales of this product.")] = None,
     days: Annotated[
         int | None,
         typer.Option(
-            "--days", min=1, help=f"Print the sales of the last DAYS days. Default: {DEFAULT_DAYS}.", show_default=False
+            min=1, help=f"Print the sales of the last DAYS days. Default: {DEFAULT_DAYS}.", show_default=False
         ),
     ] = None,
     shard: Annotated[
         int | None,
-        typer.Option(
-            "--shard", min=0, max=EMBEDDING_SHARDS - 1, help="With --date: print the sales in this embedding shard."
-        ),
+        typer.Option(min=0, max=EMBEDDING_SHARDS - 1, help="With --date: print the sales in this embedding shard."),
     ] = None,
     sold_on: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="With --shard: the day of the sale.")
     ] = None,
-    stage: StageOption = DEFAULT_STAGE,
-    local: LocalOption = False,
-    as_json: JsonOption = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Print sales from the projection: by tenant, by product, or by embedding shard.
 
@@ -102,12 +90,12 @@ def sales(
     can't be read.
     """
     pattern = _access_pattern(tenant, product, days, shard, sold_on)
-    with readable_errors():
+    with console.readable_errors():
         target = resolve(stage, local)
-        with working_on(f"Reading the projection at {target}"):
+        with console.working_on(f"Reading the projection at {target}"):
             items = list(read(target, pattern))
     if as_json:
-        print_json([as_document(item) for item in items])
+        console.print_json([as_document(item) for item in items])
     else:
         _show(items)
 
@@ -129,14 +117,14 @@ def _access_pattern(
 
 def _show(items: Sequence[Item]) -> None:
     if not items:
-        stdout.print("No sales.")
+        console.stdout.print("No sales.")
         return
     numeric = {name: any("N" in item.get(attribute, {}) for item in items) for name, attribute in _COLUMNS.items()}
     texts = [[_readable(item.get(attribute)) for attribute in _COLUMNS.values()] for item in items[:SALES_SHOWN]]
-    show_table(numeric, texts, stdout)
-    stdout.print(f"{len(items):,} sales" if len(items) != 1 else "1 sale", highlight=False)
+    show_table(numeric, texts, console.stdout)
+    console.stdout.print(f"{len(items):,} sales" if len(items) != 1 else "1 sale")
     if len(items) > SALES_SHOWN:
-        stderr.print(f"Only the newest {SALES_SHOWN} are shown. For all of them, use --json.")
+        console.stderr.print(f"Only the newest {SALES_SHOWN} are shown. For all of them, use --json.")
 
 
 def _readable(value: Mapping[str, str] | None) -> str:

@@ -84,13 +84,7 @@ def _s3_access(target: Target) -> S3Access:
             "AWS_PROFILE, or use --local for the embedded stack."
         )
     frozen = credentials.get_frozen_credentials()
-    return S3Access(
-        region=target.region,
-        access_key_id=frozen.access_key or "",
-        secret_access_key=frozen.secret_key or "",
-        session_token=frozen.token,
-        endpoint_url=target.endpoint_url,
-    )
+    return S3Access(target.region, frozen.access_key or "", frozen.secret_key or "", frozen.token, target.endpoint_url)
 
 
 def _secret(s3: S3Access) -> str:
@@ -99,11 +93,7 @@ def _secret(s3: S3Access) -> str:
         options["SESSION_TOKEN"] = s3.session_token
     if s3.endpoint_url:
         parts = urlsplit(s3.endpoint_url)
-        options |= {
-            "ENDPOINT": parts.netloc,
-            "USE_SSL": "true" if parts.scheme == "https" else "false",
-            "URL_STYLE": "path",
-        }
+        options |= {"ENDPOINT": parts.netloc, "USE_SSL": str(parts.scheme == "https").lower(), "URL_STYLE": "path"}
     listed = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items())
     return f"CREATE SECRET (TYPE s3, {listed})"
 

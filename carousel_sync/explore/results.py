@@ -37,7 +37,7 @@ def show(result: Result, console: Console) -> None:
         for position, name in enumerate(result.columns)
     ]
     if not texts:
-        console.print(f"No rows. Columns: {', '.join(result.columns)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"No rows. Columns: {', '.join(result.columns)}", markup=False, soft_wrap=True)
     elif sum(widths) + COLUMN_GAP * len(widths) > console.width:
         _show_records(result.columns, texts, console)
     else:
@@ -54,7 +54,7 @@ def show_table(columns: Mapping[str, bool], texts: Iterable[Sequence[str]], cons
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in texts:
         table.add_row(*row)
-    console.print(table, markup=False, highlight=False)
+    console.print(table, markup=False)
 
 
 def _show_records(columns: Sequence[str], texts: Sequence[Sequence[str]], console: Console) -> None:
@@ -62,7 +62,7 @@ def _show_records(columns: Sequence[str], texts: Sequence[Sequence[str]], consol
     for number, row in enumerate(texts, start=1):
         console.print(f"row {number}", style="bold")
         for name, text in zip(columns, row, strict=True):
-            console.print(f"  {name:<{width}}  {text}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {name:<{width}}  {text}", markup=False, soft_wrap=True)
 
 
 def write_json(result: Result) -> None:

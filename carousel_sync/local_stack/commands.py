@@ -9,16 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    EXIT_FAILED,
-    JsonOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack, StackStatus, UpOutcome
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 
@@ -26,11 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Run the whole system on this machi
 
 StateDirOption = Annotated[
     Path | None,
-    typer.Option(
-        "--state-dir",
-        envvar=STATE_DIR_VARIABLE,
-        help="Folder of the stack's state and data. Each one has its own stack.",
-    ),
+    typer.Option(envvar=STATE_DIR_VARIABLE, help="Folder of the stack's state and data. Each one has its own stack."),
 ]
 
 
@@ -46,76 +33,73 @@ def up(
             min=1, max=65535, help="Port. Default: 4566, or another free port if it is taken.", show_default=False
         ),
     ] = None,
-    stage: StageOption = DEFAULT_STAGE,
+    stage: console.StageOption = console.DEFAULT_STAGE,
     state_dir: StateDirOption = None,
-    as_json: JsonOption = False,
+    as_json: console.JsonOption = False,
 ) -> None:
     """Start the emulator, deploy template.yaml to it, and create the Iceberg table.
 
     Run it again after a change of the template or the code to deploy the change.
     """
-    with readable_errors():
+    with console.readable_errors():
         stack = LocalStack(state_dir, stage)
-        with working_on("Starting the emulator and deploying template.yaml"):
+        with console.working_on("Starting the emulator and deploying template.yaml"):
             outcome = stack.up(delivery_mode, port)
         status = stack.status()
     if as_json:
-        print_json({"outcome": outcome.value, **asdict(status)})
+        console.print_json({"outcome": outcome.value, **asdict(status)})
         return
     messages = {
         UpOutcome.STARTED: "The embedded stack is running",
         UpOutcome.UPDATED: "The embedded stack is running; template and code were deployed again",
         UpOutcome.UNCHANGED: "The embedded stack is already running, and nothing has changed",
     }
-    stdout.print(f"{messages[outcome]}: stage {status.stage}, {status.delivery_mode} delivery, {status.endpoint}")
+    console.stdout.print(
+        f"{messages[outcome]}: stage {status.stage}, {status.delivery_mode} delivery, {status.endpoint}"
+    )
 
 
 @app.command()
-def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+def down(state_dir: StateDirOption = None, as_json: console.JsonOption = False) -> None:
     """Stop the stack and delete its data. No process keeps running."""
-    with readable_errors(), working_on("Stopping the embedded stack"):
+    with console.readable_errors(), console.working_on("Stopping the embedded stack"):
         stopped = LocalStack(state_dir).down()
     if as_json:
-        print_json({"stopped": stopped})
+        console.print_json({"stopped": stopped})
     else:
-        stdout.print("The embedded stack is stopped." if stopped else "The embedded stack was not running.")
+        console.stdout.print("The embedded stack is stopped." if stopped else "The embedded stack was not running.")
 
 
 @app.command()
-def status(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+def status(state_dir: StateDirOption = None, as_json: console.JsonOption = False) -> None:
     """Show the endpoint, the queues and the table of the stack. Exit code 1 when it is not running."""
-    with readable_errors():
+    with console.readable_errors():
         stack = LocalStack(state_dir)
         found = stack.status()
     if as_json:
-        print_json(asdict(found))
+        console.print_json(asdict(found))
     elif found.up:
-        stdout.print(_as_table(found))
+        console.stdout.print(_as_table(found))
     else:
-        stdout.print(f"The embedded stack is not running. Start it: {stack.start_command}", soft_wrap=True)
+        console.stdout.print(f"The embedded stack is not running. Start it: {stack.start_command}", soft_wrap=True)
     if not found.up:
-        raise typer.Exit(EXIT_FAILED)
+        raise typer.Exit(console.EXIT_FAILED)
 
 
 @app.command()
-def env(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+def env(state_dir: StateDirOption = None, as_json: console.JsonOption = False) -> None:
     """Print the deployed function's environment as shell exports: eval "$(carousel-sync local env)".
 
     In this environment any Python process can call lambda_fn.handler.handler.
     """
-    with readable_errors():
+    with console.readable_errors():
         environment = dict(sorted(LocalStack(state_dir).target().environment.items()))
     if as_json:
-        print_json(environment)
+        console.print_json(environment)
         return
     for name, value in environment.items():
-        typer.echo(f"export {name}={_quoted(value)}")
-
-
-def _quoted(value: str) -> str:
-    """Quote for a shell, always in single quotes."""
-    escaped = value.replace("'", "'\"'\"'")
-    return f"'{escaped}'"
+        escaped = value.replace("'", "'\"'\"'")
+        typer.echo(f"export {name}='{escaped}'")
 
 
 def _as_table(found: StackStatus) -> Table:

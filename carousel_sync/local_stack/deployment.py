@@ -86,7 +86,5 @@ def _reasons(target: Target) -> str:
     name = STACK_NAME.format(stage=target.stage)
     events = target.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     failed = [event for event in events if "FAILED" in event.get("ResourceStatus", "")]
-    lines = [
-        f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}" for event in failed
-    ]
-    return "\n".join(lines) or "  no reason given"
+    reasons = [(event["LogicalResourceId"], event.get("ResourceStatusReason", "no reason given")) for event in failed]
+    return "\n".join(f"  {resource}: {reason}" for resource, reason in reasons) or "  no reason given"

@@ -27,17 +27,7 @@ _TERMINATION_SECONDS: Final = ((signal.SIGTERM, 1.0), (signal.SIGKILL, 10.0))
 _POLL_SECONDS: Final = 0.05
 _LOG_TAIL_LINES: Final = 15
 # Nothing else is inherited: the shell's proxy, AWS profile or PYTHONPATH must not reach the deployed function.
-_INHERITED: Final = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "SYSTEMROOT",
-)
+_INHERITED: Final = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 # The emulator is on this machine: the shell's proxy does not apply.
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -61,15 +51,13 @@ def choose_port(port: int | None) -> int:
 
     Raises ConfigurationError when the given port is taken.
     """
-    if port is not None:
-        if not _is_free(port):
-            raise ConfigurationError(f"Port {port} is taken. Nothing was started. Omit --port to use any free port.")
-        return port
-    if _is_free(DEFAULT_PORT):
-        return DEFAULT_PORT
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
+    for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            # Otherwise a port with recently closed connections would seem taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_HOST, candidate))
+            return int(probe.getsockname()[1])
+    raise ConfigurationError(f"Port {port} is taken. Nothing was started. Omit --port to use any free port.")
 
 
 def start(directory: Path, port: int, token: str, *, enforce_rights: bool = False) -> int:
@@ -126,9 +114,7 @@ def wait_until_healthy(directory: Path, pid: int, port: int, token: str) -> None
             log = log_tail(directory)
             if "already in use" in log:
                 raise PortTaken(str(port))
-            raise ConfigurationError(
-                f"The emulator stopped during its start. The end of {directory / LOG_FILE}:\n{log}"
-            )
+            raise ConfigurationError(f"The emulator stopped at its start. The end of {directory / LOG_FILE}:\n{log}")
         time.sleep(_POLL_SECONDS)
     raise ConfigurationError(
         f"The emulator did not respond on port {port} within {_START_SECONDS:.0f} s, and was stopped. The end of "
@@ -207,14 +193,3 @@ def _group_exists(group: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # Otherwise a port with recently closed connections would seem taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return False
-        return True

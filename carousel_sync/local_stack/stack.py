@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from carousel_sync.aws import cloudformation
-from carousel_sync.aws.buffer_queue import QueueDepth, depth
+from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.local_stack import deployment, emulator, state
-from carousel_sync.local_stack.connection import not_running, target_of
 from carousel_sync.local_stack.state import StackState
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.table.apply import apply_to
@@ -94,7 +92,7 @@ class LocalStack:
             parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
-                self._deploy(target_of(running), wanted)
+                self._deploy(running.target(), wanted)
                 state.save(self.directory, replace(running, delivery_mode=mode.value, deployed_digest=wanted.digest))
                 outcome = outcome if outcome is UpOutcome.STARTED else UpOutcome.UPDATED
             return outcome
@@ -114,39 +112,41 @@ class LocalStack:
         """Return the stack as a target for commands. Raises ConfigurationError when it is not running."""
         running = self._running()
         if running is None:
-            raise not_running(self.directory, self.start_command)
-        return target_of(running)
+            raise state.not_running(self.directory, self.start_command)
+        return running.target()
 
     def status(self) -> StackStatus:
         """Return the status of the stack. A part that does not exist is None, not an error."""
         running = self._running()
         if running is None:
             return StackStatus(up=False)
-        target = target_of(running)
+        target = running.target()
         description = cloudformation.describe(target)
         outputs = cloudformation.outputs(description)
-        buffer = _depth(target, outputs.get("BufferQueueUrl"))
-        dead = _depth(target, outputs.get("DeadLetterQueueUrl"))
-        return StackStatus(
+        status = StackStatus(
             up=True,
             endpoint=running.endpoint_url,
             pid=running.pid,
             stage=running.stage,
-            delivery_mode=outputs.get("DeliveryMode"),
             stack_status=description["StackStatus"] if description else None,
-            queue_waiting=buffer.waiting if buffer else None,
-            queue_in_flight=buffer.in_flight if buffer else None,
-            dead_letters=dead.waiting if dead else None,
-            table=outputs.get("IcebergTable"),
-            table_rows=_rows(target) if outputs else None,
+        )
+        if not outputs:
+            return status
+        buffer = depth(target, outputs["BufferQueueUrl"])
+        return replace(
+            status,
+            delivery_mode=outputs["DeliveryMode"],
+            queue_waiting=buffer.waiting,
+            queue_in_flight=buffer.in_flight,
+            dead_letters=depth(target, outputs["DeadLetterQueueUrl"]).waiting,
+            table=outputs["IcebergTable"],
+            table_rows=_rows(target),
         )
 
     def __enter__(self) -> LocalStack:
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.down()
 
     @property
@@ -185,12 +185,11 @@ class LocalStack:
             try:
                 return self._start_once(emulator.choose_port(port))
             except emulator.PortTaken as taken:
-                if attempt == _PORT_ATTEMPTS:
-                    raise ConfigurationError(
-                        f"The emulator found no free port in {attempt} attempts (the last one was {taken}). Nothing is "
-                        f"running. Name a free port: {self.start_command} --port PORT"
-                    ) from taken
-        raise AssertionError("unreachable")
+                failure = ConfigurationError(
+                    f"The emulator found no free port in {attempt} attempts (the last one was {taken}). Nothing is "
+                    f"running. Name a free port: {self.start_command} --port PORT"
+                )
+        raise failure
 
     def _start_once(self, port: int) -> StackState:
         token = f"carousel-{secrets.token_hex(8)}"
@@ -215,15 +214,9 @@ class LocalStack:
             yield
 
 
-def _depth(target: Target, url: str | None) -> QueueDepth | None:
-    return depth(target, url) if url else None
-
-
 def _rows(target: Target) -> int | None:
     try:
         snapshot = target.load_table().current_snapshot()
     except TableMissing:
         return None
-    if snapshot is None or snapshot.summary is None:
-        return 0
-    return int(snapshot.summary["total-records"] or 0)
+    return int(snapshot.summary["total-records"] or 0) if snapshot and snapshot.summary else 0

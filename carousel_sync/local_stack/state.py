@@ -1,4 +1,4 @@
-"""The state file of a running embedded stack, through which other commands find it."""
+"""The state file of a running embedded stack, through which other commands reach it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import boto3
+
+from carousel_sync.aws.target import Target
 from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.errors import ConfigurationError
 
@@ -40,10 +43,15 @@ class StackState:
         """The endpoint of all AWS services of the stack."""
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def credentials(self) -> dict[str, str]:
-        """The dummy credentials, as environment variables."""
-        return {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
+    def target(self) -> Target:
+        """Return the stack, which must be running, as a target for commands. Opens no connection."""
+        return Target(
+            stage=self.stage,
+            region=self.region,
+            session=boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY, region_name=self.region),
+            endpoint_url=self.endpoint_url,
+            credentials={"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY},
+        )
 
 
 def state_directory(explicit: Path | None = None) -> Path:
@@ -97,3 +105,28 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def running_target(stage: str, state_dir: Path | None = None) -> Target:
+    """Return the embedded stack whose state is in ``state_dir`` (default: see ``state_directory``) as a target.
+
+    Opens no connection. Raises ConfigurationError when the stack is not running, or runs another stage.
+    """
+    directory = state_directory(state_dir)
+    running = load(directory)
+    if running is None or not is_alive(running.pid):
+        raise not_running(directory, f"carousel-sync local up --stage {stage}")
+    if running.stage != stage:
+        raise ConfigurationError(
+            f"The embedded stack runs stage {running.stage!r}, not {stage!r}. Nothing was changed. Use "
+            f"--stage {running.stage}, or replace the stack, which deletes its data: carousel-sync local down, then "
+            f"carousel-sync local up --stage {stage}"
+        )
+    return running.target()
+
+
+def not_running(directory: Path, start_command: str) -> ConfigurationError:
+    """Return the error to raise when no stack runs from this state folder."""
+    return ConfigurationError(
+        f"The embedded stack is not running (its state folder is {directory}). Start it: {start_command}"
+    )

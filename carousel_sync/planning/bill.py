@@ -24,8 +24,8 @@ CHUNK_BYTES: Final = 64 * 1024
 DAYS_OF_A_MONTH: Final = 30
 # Amazon SQS API Reference: a request carries at most ten messages.
 MESSAGES_OF_A_REQUEST: Final = 10
-# AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": five pollers to begin with, long polls of 20 s.
 POLLERS: Final = 5
+"""AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": five pollers to begin with, long polls of 20 s."""
 POLLS_A_MINUTE: Final = 3
 # "Item sizes" and the pricing page: each item, and each entry of an index, is stored with 100 bytes on top.
 STORED_OVERHEAD_BYTES: Final = 100
@@ -43,7 +43,7 @@ GETS_PER_COMMIT: Final = 1.0
 files."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
-ALARMS: Final = 11
+ALARMS: Final = 12
 """The alarms of template.yaml, each on one metric."""
 MONTHS: Final = (1, PROJECTION_MONTHS)
 """The months that are billed: the first, and the one from which on the projection deletes as much as it stores."""
@@ -92,6 +92,11 @@ class Line:
         """The amount in US dollars."""
         return self.price.of(self.quantity)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the line for a JSON document."""
+        numbers = {"quantity": round(self.quantity, 6), "price": self.price.name, "usd": round(self.usd, 6)}
+        return {"service": self.service, "what": self.what, **numbers}
+
 
 @dataclass(frozen=True)
 class Bill:
@@ -118,39 +123,18 @@ class Bill:
 
     def as_json(self) -> dict[str, Any]:
         """Return the bill for a JSON document."""
-        return {
-            "usd": round(self.usd, 4),
-            "by_service": {service: round(usd, 4) for service, usd in self.by_service.items()},
-            "lines": [
-                {
-                    "service": line.service,
-                    "what": line.what,
-                    "quantity": round(line.quantity, 6),
-                    "price": line.price.name,
-                    "usd": round(line.usd, 6),
-                }
-                for line in self.lines
-            ],
-        }
+        by_service = {service: round(usd, 4) for service, usd in self.by_service.items()}
+        return {"usd": round(self.usd, 4), "by_service": by_service, "lines": [line.as_json() for line in self.lines]}
 
 
 def bill(workload: Workload, prices: Prices) -> Bill:
     """Return a month's bill."""
-    usage_of_services = {
-        "EventBridge": _eventbridge,
-        "SQS": _sqs,
-        "Lambda": _lambda,
-        "DynamoDB": _dynamodb,
-        "S3 Tables": _s3_tables,
-        "CloudWatch": _cloudwatch,
-    }
-    return Bill(
-        [
-            Line(service, what, quantity, prices[price])
-            for service, usage in usage_of_services.items()
-            for what, quantity, price in usage(workload)
-        ]
+    lines = (
+        Line(service, what, quantity, prices[price])
+        for service, usage in _USAGE_OF_SERVICES.items()
+        for what, quantity, price in usage(workload)
     )
+    return Bill(list(lines))
 
 
 def monthly_bills(workload: Workload, prices: Prices) -> list[Bill]:
@@ -242,3 +226,13 @@ def _cloudwatch(workload: Workload) -> Iterator[Usage]:
     yield "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage"
     yield "custom metrics", CUSTOM_METRICS, "metric"
     yield "alarms", ALARMS, "alarm"
+
+
+_USAGE_OF_SERVICES: Final = {
+    "EventBridge": _eventbridge,
+    "SQS": _sqs,
+    "Lambda": _lambda,
+    "DynamoDB": _dynamodb,
+    "S3 Tables": _s3_tables,
+    "CloudWatch": _cloudwatch,
+}

@@ -26,8 +26,6 @@ WRITE_UNIT_BYTES: Final = 1024
 LEFT_OUT_OF_GSI1: Final = frozenset({"currency", "embedding", "ttl", "GSI2PK", "GSI2SK"})
 """The attributes that template.yaml does not include in the index by tenant and date."""
 _ID: Final = 2**63 - 1
-# "Item sizes", same guide: a list takes three bytes, and one more for each element.
-_LIST_OF_ONE_ID_BYTES: Final = 3 + 1 + 12
 _RECIPE: Final = Recipe(200, seed=1, until=date(2026, 1, 1), duplicates=0.0, invalid=0.0)
 
 
@@ -70,20 +68,20 @@ def measure(embedding: int) -> SaleSizes:
     gsi1 = [{name: value for name, value in item.items() if name not in LEFT_OUT_OF_GSI1} for item in items]
     gsi2 = [item if "GSI2PK" in item else {} for item in items]
     one_file, _ = parquet_file(arrow_table(sales, current_schema()))
-    claims = [_claim_bytes(sale) for sale in sales]
-    completions = [item_size_bytes(completed_item(Completion(sale.key, sale.payload_hash, _ID), 0.0)) for sale in sales]
+    claims = [claimed_item(sale.key, sale.facts, _ID, _ID, 0.0, 0.0) for sale in sales]
+    completions = [completed_item(Completion(sale.key, sale.facts, _ID), 0.0) for sale in sales]
     return SaleSizes(
         event_bytes=fmean(len(orjson.dumps(envelope)) for envelope in envelopes),
         row_bytes=len(one_file) / len(sales),
         item_bytes=fmean(map(item_size_bytes, items)),
         gsi1_bytes=fmean(map(item_size_bytes, gsi1)),
         gsi2_bytes=fmean(map(item_size_bytes, gsi2)),
-        guard_bytes=fmean(completions),
+        guard_bytes=fmean(map(item_size_bytes, completions)),
         item_units=_mean_units(items),
         gsi1_units=_mean_units(gsi1),
         gsi2_units=_mean_units(gsi2),
-        claim_units=fmean(map(write_units, claims)),
-        completion_units=fmean(map(write_units, completions)),
+        claim_units=_mean_units(claims),
+        completion_units=_mean_units(completions),
     )
 
 
@@ -97,12 +95,6 @@ def _sale(envelope: dict[str, Any]) -> Sale:
     if not isinstance(content, Sale):
         raise TypeError(f"a generated event is not a sale: {content}")
     return content
-
-
-def _claim_bytes(sale: Sale) -> int:
-    claim = claimed_item(sale.key, sale.payload_hash, _ID, _ID, 0.0, 0.0)
-    attempts = len("attempts") + _LIST_OF_ONE_ID_BYTES
-    return item_size_bytes({name: value for name, value in claim.items() if name != "attempts"}) + attempts
 
 
 def _mean_units(items: list[Item]) -> float:

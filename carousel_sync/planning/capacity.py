@@ -5,11 +5,12 @@ Pure arithmetic, explained in docs/performance.md. The limits of the services ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import Any, Final
+from typing import Final
 
-from carousel_sync.planning.bill import DAYS_OF_A_MONTH, Workload
+from carousel_sync.planning.bill import DAYS_OF_A_MONTH, POLLERS, Workload
 from carousel_sync.planning.bytes_per_sale import SaleSizes
 from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
 
@@ -19,8 +20,6 @@ BATCH_LIMIT: Final = 10_000
 WINDOW_LIMIT_SECONDS: Final = 300
 MIN_CONCURRENCY: Final = 2
 MAX_CONCURRENCY: Final = 1000
-POLLERS: Final = 5
-"""Lambda begins with five pollers, and each collects a batch of its own."""
 
 RECORD_OVERHEAD_BYTES: Final = 700
 """The bytes that an SQS record adds to its body, including the escapes of the body's quotation marks."""
@@ -77,10 +76,6 @@ class CapacityPlan:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan for a JSON document."""
-        return {**vars(self), "problems": list(self.problems), "notes": list(self.notes)}
-
 
 def plan_capacity(load: Load) -> CapacityPlan:
     """Return the settings for a load: the largest window that the delay allows, because commits are scarce."""
@@ -99,7 +94,7 @@ def plan_capacity(load: Load) -> CapacityPlan:
         sales_per_commit=sales,
         commits_per_second=commits,
         batch_seconds=seconds,
-        delay_seconds=min(window, sales * _collectors(concurrency) / load.events_per_second) + 2 * seconds,
+        delay_seconds=min(window, sales * min(POLLERS, concurrency) / load.events_per_second) + 2 * seconds,
         metadata_bytes=metadata_bytes(commits, retention),
     )
     return replace(plan, problems=tuple(_problems(load, plan)), notes=tuple(_notes(plan)))
@@ -122,9 +117,8 @@ def workload_of(load: Load, plan: CapacityPlan, sizes: SaleSizes, partitions: fl
 def largest_batch(event_bytes: float, embedding: int, memory_mb: int) -> int:
     """Return how many events an invocation can carry, and can settle within half of its time-out."""
     by_payload = floor(INVOCATION_LIMIT_BYTES / (event_bytes + RECORD_OVERHEAD_BYTES))
-    fixed = batch_seconds(0, embedding, memory_mb)
-    of_a_sale = batch_seconds(1, embedding, memory_mb) - fixed
-    by_time = floor((LONGEST_BATCH_SECONDS - fixed) / of_a_sale)
+    fixed, with_one_sale = (batch_seconds(sales, embedding, memory_mb) for sales in (0, 1))
+    by_time = floor((LONGEST_BATCH_SECONDS - fixed) / (with_one_sale - fixed))
     return max(1, min(BATCH_LIMIT, by_payload, by_time))
 
 
@@ -138,7 +132,7 @@ def commits_per_second(events_per_second: float, batch_size: int, window_seconds
 
     In the worst case each poller collects a batch of its own. There are never more batches than events.
     """
-    by_window = min(events_per_second, _collectors(concurrency) / window_seconds)
+    by_window = min(events_per_second, min(POLLERS, concurrency) / window_seconds)
     return max(events_per_second / batch_size, by_window)
 
 
@@ -168,39 +162,28 @@ def _concurrency(load: Load, batch_limit: int, window: int) -> int:
     return max(MIN_CONCURRENCY, ceil(HEADROOM * busy))
 
 
-def _collectors(concurrency: int) -> int:
-    return min(POLLERS, concurrency)
-
-
-def _problems(load: Load, plan: CapacityPlan) -> list[str]:
-    problems: list[str] = []
+def _problems(load: Load, plan: CapacityPlan) -> Iterator[str]:
     if plan.delay_seconds > load.delay_seconds:
-        problems.append(
+        yield (
             f"A sale may be visible only after {plan.delay_seconds:.1f} s: a window is at least a second, and a "
             f"batch of this load takes {plan.batch_seconds:.1f} s. More memory makes batches faster (--memory)."
         )
     if plan.commits_per_second > load.table_commits_per_second:
-        full = plan.sales_per_commit > plan.batch_size * 0.99
-        remedy = (
-            "Batches are full: remove the embedding from the events, or use a second table."
-            if full
-            else "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
-        )
-        problems.append(
+        remedy = "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
+        if plan.sales_per_commit > plan.batch_size * 0.99:
+            remedy = "Batches are full: remove the embedding from the events, or use a second table."
+        yield (
             f"{plan.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
             f"planned for one table. {remedy}"
         )
     if plan.concurrency > MAX_CONCURRENCY:
-        problems.append(f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY}).")
-    return problems
+        yield f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY})."
 
 
-def _notes(plan: CapacityPlan) -> list[str]:
-    if plan.retention_hours >= REDELIVERY_HOURS:
-        return []
-    note = (
-        f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "
-        f"{REDELIVERY_HOURS} h, and each delivery scans a partition when the history is shorter. Fewer commits allow a "
-        "longer history."
-    )
-    return [note]
+def _notes(plan: CapacityPlan) -> Iterator[str]:
+    if plan.retention_hours < REDELIVERY_HOURS:
+        yield (
+            f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "
+            f"{REDELIVERY_HOURS} h, and each delivery scans a partition when the history is shorter. Fewer commits "
+            "allow a longer history."
+        )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from carousel_sync.command_line.console import EXIT_FAILED, JsonOption, print_json, readable_errors, stdout
 from carousel_sync.planning import capacity
@@ -37,7 +38,6 @@ def cost(
             "--milliseconds-per-batch",
             min=0,
             help="The function's metric Duration. Default: estimated from CPU time measured on another machine.",
-            show_default=False,
         ),
     ] = None,
     retention_hours: Annotated[
@@ -83,12 +83,7 @@ def size(
     embedding: EmbeddingOption = 1024,
     event_bytes: Annotated[
         float | None,
-        typer.Option(
-            "--event-bytes",
-            min=100,
-            help="Size of an event as JSON. Default: measured on generated events.",
-            show_default=False,
-        ),
+        typer.Option("--event-bytes", min=100, help="Size of an event as JSON. Default: measured on generated events."),
     ] = None,
     memory: MemoryOption = 512,
     partitions: PartitionsOption = 3,
@@ -107,14 +102,11 @@ def size(
         workload = capacity.workload_of(load, plan, sizes, partitions)
         bills = monthly_bills(workload, LIST_PRICES)
     if as_json:
-        print_json({**plan.as_json(), "cost": cost_document(workload, bills, LIST_PRICES)})
+        print_json({**vars(plan), "cost": cost_document(workload, bills, LIST_PRICES)})
     else:
         _show_plan(load, plan, bills)
     if plan.problems:
         raise typer.Exit(EXIT_FAILED)
-
-
-# --- for people ------------------------------------------------------------------------------------------------------
 
 
 def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> None:
@@ -127,32 +119,34 @@ def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> Non
         f"{sizes.gsi2_units:.0f} in the index by embedding shard, which contains the embedding again.",
         highlight=False,
     )
-    stdout.print(_price_table(prices))
+    name, region, as_of = (Column(heading, no_wrap=True) for heading in ("Price", "Region", "As of"))
+    table = Table(name, Column("$", justify="right"), "for", "Source", region, as_of, title="List prices")
+    for price in prices.values():
+        units = f"{price.per:,} {price.unit}"
+        table.add_row(price.name, f"{price.usd:f}", units, price.source, price.region, price.as_of.isoformat())
+    stdout.print(table)
     _show_caveats(prices)
 
 
 def _lines_table(workload: Workload, bills: Sequence[Bill]) -> Table:
     title = f"{workload.events:,.0f} sales a month, {workload.sales_per_commit:,.0f} in a commit"
-    table = Table("", "What", title=title)
-    for heading in ("Quantity in month 1", *(f"Month {month}, $" for month in MONTHS)):
-        table.add_column(heading, justify="right")
-    service = ""
-    for of_months in zip(*(bill.lines for bill in bills), strict=True):
-        line = of_months[0]
-        if line.service != service:
-            table.add_section()
-        name = line.service if line.service != service else ""
-        service = line.service
-        quantity = f"{line.quantity:,.3g}" if line.quantity < 1 else f"{line.quantity:,.0f}"
-        table.add_row(name, line.what, quantity, *(f"{of_month.usd:,.2f}" for of_month in of_months))
+    numbers = ("Quantity in month 1", *(f"Month {month}, $" for month in MONTHS))
+    table = Table("", "What", *(Column(heading, justify="right") for heading in numbers), title=title)
+    lines_of_months = zip(*(bill.lines for bill in bills), strict=True)
+    for service, lines in groupby(lines_of_months, lambda of_months: of_months[0].service):
+        table.add_section()
+        for number, of_months in enumerate(lines):
+            line = of_months[0]
+            quantity = f"{line.quantity:,.3g}" if line.quantity < 1 else f"{line.quantity:,.0f}"
+            amounts = (f"{of_month.usd:,.2f}" for of_month in of_months)
+            table.add_row("" if number else service, line.what, quantity, *amounts)
     return table
 
 
 def _summary_table(workload: Workload, bills: Sequence[Bill]) -> Table:
     """Return the bills by service beside the first estimate."""
-    table = Table("A month, $")
-    for heading in (*(f"Month {month}" for month in MONTHS), "First estimate"):
-        table.add_column(heading, justify="right")
+    numbers = (*(f"Month {month}" for month in MONTHS), "First estimate")
+    table = Table("A month, $", *(Column(heading, justify="right") for heading in numbers))
     estimate = first_estimate(workload.events)
     for service in bills[0].by_service:
         estimated = f"{estimate[service]:,.2f}" if service in estimate else "-"
@@ -162,24 +156,9 @@ def _summary_table(workload: Workload, bills: Sequence[Bill]) -> Table:
     return table
 
 
-def _price_table(prices: Prices) -> Table:
-    table = Table(title="List prices")
-    table.add_column("Price", no_wrap=True)
-    table.add_column("$", justify="right")
-    table.add_column("for")
-    table.add_column("Source")
-    table.add_column("Region", no_wrap=True)
-    table.add_column("As of", no_wrap=True)
-    for price in prices.values():
-        units = f"{price.per:,} {price.unit}"
-        table.add_row(price.name, f"{price.usd:f}", units, price.source, price.region, price.as_of.isoformat())
-    return table
-
-
 def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bill]) -> None:
-    table = Table("", title=f"{load.events_per_second:g} events/s, visible within {load.delay_seconds:g} s")
-    table.add_column("Value", justify="right")
-    table.add_column("Parameter, or explanation")
+    title = f"{load.events_per_second:g} events/s, visible within {load.delay_seconds:g} s"
+    table = Table("", Column("Value", justify="right"), "Parameter, or explanation", title=title)
     metadata, limit = plan.metadata_bytes / 1e6, capacity.METADATA_LIMIT_BYTES / 1e6
     rows = (
         ("Batch size", f"{plan.batch_size:,}", "BatchSize: limited by 6 MB and by half of the time-out"),
@@ -191,20 +170,16 @@ def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bil
         ("Time of a batch", f"{plan.batch_seconds:.1f} s", f"estimated for {load.memory_mb} MB"),
         ("Visible after", f"{plan.delay_seconds:.1f} s", "at worst: window, batch, and the batch before it"),
         ("metadata.json", f"{metadata:.1f} MB", f"S3 Tables refuses more than {limit:.0f} MB"),
-        *((f"Month {month}", f"${bill.usd:,.2f}", _share(bill)) for month, bill in zip(MONTHS, bills, strict=True)),
     )
     for row in rows:
         table.add_row(*row)
+    for month, bill in zip(MONTHS, bills, strict=True):
+        table.add_row(f"Month {month}", f"${bill.usd:,.2f}", f"DynamoDB: {bill.share('DynamoDB'):.0%}")
     stdout.print(table, highlight=False)
-    for problem in plan.problems:
-        stdout.print(f"[bold red]Problem:[/] {problem}", highlight=False)
-    for note in plan.notes:
-        stdout.print(f"[yellow]Note:[/] {note}", highlight=False)
+    remarks = [f"[bold red]Problem:[/] {problem}" for problem in plan.problems]
+    for remark in [*remarks, *(f"[yellow]Note:[/] {note}" for note in plan.notes)]:
+        stdout.print(remark, highlight=False)
     _show_caveats(LIST_PRICES)
-
-
-def _share(bill: Bill) -> str:
-    return f"DynamoDB: {bill.share('DynamoDB'):.0%}"
 
 
 def _show_caveats(prices: Prices) -> None:

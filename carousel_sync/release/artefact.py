@@ -13,9 +13,9 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.contents import Removal, files_below, leave_out
@@ -51,14 +51,6 @@ class Artefact:
     kept: Mapping[str, int]
     removals: list[Removal]
     symbol_bytes: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the document that ``--json`` prints."""
-        removals = [
-            {"pattern": removal.line.pattern, "files": removal.files, "bytes": removal.bytes}
-            for removal in self.removals
-        ]
-        return {**asdict(self), "folder": str(self.folder), "archive": str(self.archive), "removals": removals}
 
 
 def build(platform: Platform, out: Path, *, bytecode: bool = False, root: Path = PROJECT_ROOT) -> Artefact:
@@ -136,7 +128,7 @@ def _check_size(sizes: Mapping[str, int]) -> None:
         largest = ", ".join(f"{name} {megabytes(size)}" for name, size in list(sizes.items())[:5])
         raise ConfigurationError(
             f"The artefact has {megabytes(total)} MB unzipped; the limit is {megabytes(LIMIT_BYTES)} MB ({largest}). "
-            "No artefact was built. carousel_sync/release/contents.py lists the files to leave out, with reasons."
+            "No artefact was built. carousel_sync/release/left_out.toml lists the files to leave out, with reasons."
         )
 
 
@@ -154,5 +146,5 @@ def _sha256(path: Path) -> str:
 
 def _contents_sha256(folder: Path) -> str:
     """Return a digest of all paths and contents. Unlike the zip's, it does not depend on how zlib compresses."""
-    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_below(folder)]
+    lines = (f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files_below(folder))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

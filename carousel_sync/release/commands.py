@@ -1,12 +1,13 @@
-"""``python -m carousel_sync.release build`` and ``python -m carousel_sync.release reasons``."""
+"""``python -m carousel_sync.release.commands build`` and ``... reasons``."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from carousel_sync.command_line.console import JsonOption, print_json, readable_errors, stdout
 from carousel_sync.project import PROJECT_ROOT
@@ -32,7 +33,7 @@ def build(
     with readable_errors():
         built = artefact.build(platform, out.absolute(), bytecode=bytecode)
     if as_json:
-        print_json(built.as_json())
+        print_json(asdict(built))
     else:
         _show(built)
 
@@ -44,9 +45,8 @@ def reasons() -> None:
 
 
 def _show(built: Artefact) -> None:
-    table = Table("Package", title=f"Artefact for {built.platform}")
-    for heading in ("MB installed", "MB in the artefact"):
-        table.add_column(heading, justify="right")
+    sizes = (Column(heading, justify="right") for heading in ("MB installed", "MB in the artefact"))
+    table = Table("Package", *sizes, title=f"Artefact for {built.platform}")
     for name in sorted(built.installed.keys() | built.kept.keys(), key=lambda name: -built.installed.get(name, 0)):
         table.add_row(name, megabytes(built.installed.get(name, 0)), megabytes(built.kept.get(name, 0)))
     table.add_section()
@@ -58,3 +58,7 @@ def _show(built: Artefact) -> None:
         f"Debugging symbols left out: {megabytes(built.symbol_bytes)} MB",
     ):
         stdout.print(line, soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,4 +1,4 @@
-"""Which files of its dependencies the function's artefact leaves out, and why.
+"""Leaves out the files of its dependencies that the function's artefact does not need: ``left_out.toml`` lists them.
 
 tests/engines/test_artefact_runs.py checks the list by running the artefact. tests/infrastructure/test_artefact.py fails
 for a line that no longer matches any file.
@@ -7,8 +7,10 @@ for a line that no longer matches any file.
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -19,71 +21,21 @@ class LeftOut:
 
     pattern: str
     reason: str
-    kept: frozenset[str] = field(default=frozenset())
+    kept: frozenset[str]
 
 
-LEFT_OUT: Final = (
-    # --- not used at run time ---
-    LeftOut("bin", "Command-line scripts, which name the interpreter of the machine that installed them"),
-    LeftOut(".lock", "Left behind by the installation"),
-    LeftOut(
-        "*.dist-info/*",
-        "Records of the installation. METADATA stays, because vulnerability scanners read it, and so do the licences",
-        kept=frozenset({"METADATA", "licenses"}),
-    ),
-    LeftOut("**/tests", "The packages' own tests"),
-    LeftOut("**/*.pyi", "Type stubs"),
-    LeftOut("**/py.typed", "Markers for type checkers"),
-    LeftOut("mmh3/*.[ch]", "C sources"),
-    # --- pyarrow ---
-    LeftOut("pyarrow/include", "C++ headers"),
-    LeftOut("pyarrow/includes", "Cython headers"),
-    LeftOut("pyarrow/src", "C++ sources"),
-    LeftOut("pyarrow/*.p[xy][xdi]", "Cython sources"),
-    LeftOut("pyarrow/libarrow_*.so", "Second copy of a library, for linkers; programs load .so.NUMBER"),
-    LeftOut("pyarrow/libarrow_*.so.*.*.*", "Third copy of a library, under its full version"),
-    LeftOut("pyarrow/*flight*", "Arrow Flight, a network protocol that is not used here"),
-    LeftOut("pyarrow/*_parquet_encryption*", "Parquet encryption; the table bucket encrypts at rest"),
-    LeftOut("pyarrow/*orc*", "ORC files; the table's files are Parquet"),
-    LeftOut("pyarrow/*feather*", "Feather files; the table's files are Parquet"),
-    LeftOut("pyarrow/_azurefs*", "Azure's file system"),
-    LeftOut("pyarrow/_gcsfs*", "Google's file system"),
-    LeftOut("pyarrow/_hdfs*", "Hadoop's file system"),
-    LeftOut("pyarrow/_pyarrow_cpp_tests*", "Test helpers"),
-    LeftOut("pyarrow/conftest.py", "Test configuration"),
-    # --- the AWS SDK ---
-    LeftOut(
-        "botocore/data/*",
-        "Models of AWS services that the function has no client of",
-        kept=frozenset(
-            {
-                *("dynamodb", "sqs", "s3", "s3tables", "glue", "sts"),
-                *("_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"),
-            }
-        ),
-    ),
-    LeftOut("boto3/data", "Models of boto3's resources; the function uses clients"),
-    LeftOut("boto3/examples", "Examples in boto3's documentation"),
-    # --- dependencies of unused parts ---
-    LeftOut("hive_metastore", "Hive's catalog"),
-    LeftOut("fb303", "Hive's catalog"),
-    LeftOut("fsspec*", "File access of pyiceberg through fsspec; ours is lambda_fn.aws.s3_file_io"),
-    LeftOut("pyiceberg/cli", "pyiceberg's command line"),
-    LeftOut("click*", "Only pyiceberg's command line imports it"),
-    LeftOut("rich*", "Tables on a terminal; pyiceberg imports it only to print a schema"),
-    LeftOut("markdown_it*", "Only rich imports it"),
-    LeftOut("mdurl*", "Only markdown_it imports it"),
-    LeftOut("pygments*", "Only rich imports it"),
-    LeftOut("zstandard/_cffi*", "Second implementation, for interpreters other than CPython"),
-    LeftOut("aws_lambda_powertools/event_handler", "Routing of HTTP requests"),
+_LISTED: Final = tomllib.loads((files(__package__) / "left_out.toml").read_text())
+LEFT_OUT: Final = tuple(
+    LeftOut(pattern, reason, frozenset(_LISTED["kept"].get(pattern, ())))
+    for pattern, reason in _LISTED["reasons"].items()
 )
 
 
 @dataclass(frozen=True)
 class Removal:
-    """The number and size of the files that one line left out."""
+    """The number and size of the files that one pattern left out."""
 
-    line: LeftOut
+    pattern: str
     files: int
     bytes: int
 
@@ -105,16 +57,15 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def _remove(folder: Path, line: LeftOut) -> Removal:
-    files = size = 0
+    sizes: list[int] = []
     # Sorted, so that a folder is removed before the matches inside it.
     for match in sorted(folder.glob(line.pattern)):
         if match.name in line.kept or not match.exists():
             continue
-        removed = list(files_below(match)) if match.is_dir() else [match]
-        files += len(removed)
-        size += sum(path.stat().st_size for path in removed)
         if match.is_dir():
+            sizes += (path.stat().st_size for path in files_below(match))
             shutil.rmtree(match)
         else:
+            sizes.append(match.stat().st_size)
             match.unlink()
-    return Removal(line, files, size)
+    return Removal(line.pattern, len(sizes), sum(sizes))

@@ -19,11 +19,7 @@ PYTHON_VERSION: Final = "3.13"
 
 _TIMEOUT_SECONDS: Final = 600
 # Amazon Linux 2023, on which python3.12 and later run, has glibc 2.34; pyarrow's wheels need 2.28.
-_UV_PLATFORMS: Final = {
-    "aarch64": "aarch64-manylinux_2_28",
-    "arm64": "aarch64-manylinux_2_28",
-    "x86_64": "x86_64-manylinux_2_28",
-}
+_WHEELS: Final = "manylinux_2_28"
 
 
 class Platform(StrEnum):
@@ -35,19 +31,19 @@ class Platform(StrEnum):
     @property
     def uv_name(self) -> str:
         """The name that uv has for it. Raises ConfigurationError if Lambda does not support this processor."""
-        machine = "arm64" if self is Platform.ARM64 else platform.machine()
-        if machine not in _UV_PLATFORMS:
+        machine = "aarch64" if self is Platform.ARM64 else platform.machine().replace("arm64", "aarch64")
+        if machine not in ("aarch64", "x86_64"):
             raise ConfigurationError(
                 f"Lambda does not support this machine's processor, {machine}. Nothing was built. Use --platform arm64."
             )
-        return _UV_PLATFORMS[machine]
+        return f"{machine}-{_WHEELS}"
 
 
 def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
     """Install the function's dependencies from ``uv.lock`` below ``root`` into ``target``, verified by their hashes.
 
-    Only wheels are installed, so nothing is compiled and no code of a package runs. Raises ConfigurationError, and may
-    leave ``target`` incomplete.
+    Only wheels are installed, so nothing is compiled and no code of a package runs. Leaves a list of the requirements
+    beside ``target``. Raises ConfigurationError, and may leave ``target`` incomplete.
     """
     uv = find_uv(root)
     locked = run(
@@ -58,19 +54,16 @@ def install_dependencies(root: Path, target: Path, wanted: Platform) -> None:
     )
     requirements = target.parent / f"{target.name}-requirements.txt"
     requirements.write_text(locked)
-    try:
-        run(
-            [
-                *(*uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)),
-                *("--python-platform", wanted.uv_name, "--python-version", PYTHON_VERSION),
-                *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
-                # The files are changed later; a link would change uv's cache as well.
-                *("--link-mode", "copy", "--no-compile-bytecode"),
-                *("--requirements", str(requirements)),
-            ]
-        )
-    finally:
-        requirements.unlink()
+    run(
+        [
+            *(*uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)),
+            *("--python-platform", wanted.uv_name, "--python-version", PYTHON_VERSION),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
+            # The files are changed later; a link would change uv's cache as well.
+            *("--link-mode", "copy", "--no-compile-bytecode"),
+            *("--requirements", str(requirements)),
+        ]
+    )
 
 
 def find_uv(root: Path) -> list[str]:
@@ -94,15 +87,17 @@ def find_python(root: Path) -> str:
     """
     if platform.python_version().startswith(f"{PYTHON_VERSION}."):
         return sys.executable
+    uv = find_uv(root)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [
         shutil.which(f"python{PYTHON_VERSION}"),
         *sorted(str(path) for path in pyenv.glob(f"{PYTHON_VERSION}*/bin/python{PYTHON_VERSION}")),
+        # Only the interpreters that uv installed: uv's own search of PATH gives up at a pyenv shim that fails.
+        _output([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]),
     ]
-    uv = find_uv(root)
-    candidates.append(_managed_by(uv))
     for candidate in filter(None, candidates):
-        if _has_wanted_version(candidate):
+        version = _output([candidate, "-c", "import platform; print(platform.python_version())"])
+        if version.startswith(f"{PYTHON_VERSION}."):
             return candidate
     raise ConfigurationError(
         f"Python {PYTHON_VERSION}, the function's version, was not found in PATH, in {pyenv} or by uv. Nothing was "
@@ -130,18 +125,9 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-def _managed_by(uv: list[str]) -> str | None:
+def _output(command: list[str]) -> str:
+    """Return what a program prints, or nothing if it fails: a pyenv shim exists also for a version that is disabled."""
     try:
-        # Only the interpreters that uv installed: PATH is searched above, and uv gives up at a pyenv shim that fails.
-        return run([*uv, "python", "find", "--managed-python", "--no-python-downloads", PYTHON_VERSION]).strip()
+        return run(command).strip()
     except ConfigurationError:
-        return None
-
-
-def _has_wanted_version(candidate: str) -> bool:
-    # A pyenv shim exists for versions that are not enabled, too, and then fails.
-    try:
-        version = run([candidate, "-c", "import platform; print(platform.python_version())"])
-    except ConfigurationError:
-        return False
-    return version.startswith(f"{PYTHON_VERSION}.")
+        return ""

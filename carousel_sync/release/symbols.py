@@ -31,11 +31,17 @@ def strip(library: Path) -> int:
         return 0
     try:
         (e_type,) = unpack_from("<H", content, 16)
-        end = _end_of_segments(content)
+        (e_phoff,) = unpack_from("<Q", content, 32)
+        e_phentsize, e_phnum = unpack_from("<HH", content, 54)
+        # The end of each segment: p_offset plus p_filesz.
+        ends: list[int] = [
+            sum(unpack_from("<8xQ16xQ", content, e_phoff + number * e_phentsize)) for number in range(e_phnum)
+        ]
     except struct.error as error:
         raise ValueError(f"{library} is damaged: {error}") from error
     if e_type != _SHARED_OBJECT:
         return 0
+    end = max(_HEADER_BYTES, *ends)
     if end > len(content):
         raise ValueError(f"{library} is damaged: it has {len(content)} bytes, but its segments need {end}.")
     stripped = bytearray(content[:end])
@@ -43,13 +49,3 @@ def strip(library: Path) -> int:
         stripped[section_headers] = bytes(section_headers.stop - section_headers.start)
     library.write_bytes(stripped)
     return len(content) - end
-
-
-def _end_of_segments(content: bytes) -> int:
-    (e_phoff,) = unpack_from("<Q", content, 32)
-    e_phentsize, e_phnum = unpack_from("<HH", content, 54)
-    ends = [_HEADER_BYTES]
-    for number in range(e_phnum):
-        _, _, p_offset, _, _, p_filesz = unpack_from("<IIQQQQ", content, e_phoff + number * e_phentsize)
-        ends.append(p_offset + p_filesz)
-    return max(ends)

@@ -11,20 +11,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from carousel_sync.aws.target import Target
-from carousel_sync.command_line.console import (
-    DEFAULT_STAGE,
-    JsonOption,
-    LocalOption,
-    StageOption,
-    print_json,
-    readable_errors,
-    stderr,
-    stdout,
-    working_on,
-)
+from carousel_sync.command_line import console
+from carousel_sync.command_line.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.table.apply import apply_to
-from carousel_sync.table.status import State, TableStatus, find_table, options_of, status_of
+from carousel_sync.table.status import State, TableStatus, find_table, status_of
 from catalog_config.drift import describe
 from catalog_config.provision import ProvisionResult
 from lambda_fn.errors import ConfigurationError
@@ -38,7 +29,6 @@ EXIT_AHEAD_OR_DRIFTED: Final = 4
 EXIT_REFUSED: Final = 5
 
 EXIT_CODES: Final = {State.UP_TO_DATE: 0, State.BEHIND: EXIT_PENDING, State.MISSING: EXIT_PENDING}
-
 app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and bring its schema up to date.")
 ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go to. Default: the newest.")]
 
@@ -51,13 +41,13 @@ def status(stage: StageOption = DEFAULT_STAGE, local: LocalOption = False, as_js
     """
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Reading the Iceberg table at {target}"):
+        with console.working_on(f"Reading the Iceberg table at {target}"):
             found = status_of(find_table(target))
             name = ".".join(target.settings.table_identifier)
     if as_json:
-        print_json({"table": name, **found.as_json()})
+        console.print_json({"table": name, **found.as_json()})
     else:
-        stdout.print(f"{name}: {_summary(found, target)}", highlight=False, soft_wrap=True)
+        _print(f"{name}: {_summary(found, target)}")
         for difference in found.drift:
             _print(f"  {describe(difference)}")
     raise typer.Exit(EXIT_CODES.get(found.state, EXIT_AHEAD_OR_DRIFTED))
@@ -76,12 +66,12 @@ def plan(
     """
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Reading the Iceberg table at {target}"):
+        with console.working_on(f"Reading the Iceberg table at {target}"):
             table = find_table(target)
             before = initial_definition(load_migrations()) if table is None else definition_of(table.metadata)
             steps = evolution.plan(before, to)
     if as_json:
-        print_json({"steps": [_step_json(step) for step in steps]})
+        console.print_json({"steps": [_step_json(step) for step in steps]})
     else:
         _show_plan(steps)
     raise typer.Exit(EXIT_PENDING if steps else 0)
@@ -102,12 +92,17 @@ def apply(
     """
     if dry_run:
         plan(to, stage, local, as_json)
+
+    def show(step: Step) -> None:
+        if not as_json:
+            _print(f"Version {step.migration.number}: {step.description}")
+
     with _evolving():
         target = resolve(stage, local)
-        with working_on(f"Bringing the Iceberg table at {target} up to date"):
-            result = apply_to(target, to, step_done=lambda step: None if as_json else _show_step(step))
+        with console.working_on(f"Bringing the Iceberg table at {target} up to date"):
+            result = apply_to(target, to, show)
     if as_json:
-        print_json({**asdict(result), "changed": result.changed})
+        console.print_json({**asdict(result), "changed": result.changed})
     else:
         _show_result(result)
 
@@ -115,19 +110,19 @@ def apply(
 @contextmanager
 def _evolving() -> Iterator[None]:
     """Print a refused operation or an invalid migration without a traceback, and exit."""
-    with readable_errors():
+    with console.readable_errors():
         try:
             yield
         except MigrationError as error:
             raise ConfigurationError(f"{error}. Nothing was changed.") from error
         except OperationRefused as error:
-            stderr.print("[bold red]Refused:[/]", end=" ")
-            stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
+            console.stderr.print("[bold red]Refused:[/]", end=" ")
+            console.stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
             raise SystemExit(EXIT_REFUSED) from error
 
 
 def _summary(found: TableStatus, target: Target) -> str:
-    apply_command = f"carousel-sync evolve apply {options_of(target)}"
+    apply_command = f"carousel-sync evolve apply {target.flags}"
     if found.position is None:
         return f"the table does not exist. Create it: {apply_command}"
     versions = f"version {found.position.version}, this code knows {found.code_version}"
@@ -141,12 +136,13 @@ def _summary(found: TableStatus, target: Target) -> str:
 
 def _show_plan(steps: list[Step]) -> None:
     if not steps:
-        stdout.print("Nothing to do.")
+        _print("Nothing to do.")
     shown = 0
     for step in steps:
         if step.migration.number != shown:
             shown = step.migration.number
-            stdout.print(f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}", highlight=False)
+            head = f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}"
+            console.stdout.print(head, highlight=False)
         _print(f"  {step.description}")
         _print(f"    Readers: {step.operation.readers}")
         for update in _updates_json(step):
@@ -176,21 +172,17 @@ def _one_line(update: dict[str, Any]) -> str:
     return f"{update['action']} {json.dumps(values)}"
 
 
-def _show_step(step: Step) -> None:
-    _print(f"Version {step.migration.number}: {step.description}")
-
-
 def _show_result(result: ProvisionResult) -> None:
     if result.namespace_created:
-        stdout.print(f"Created the namespace of {result.table}")
+        _print(f"Created the namespace of {result.table}")
     if result.table_created:
-        stdout.print(f"Created the table {result.table} at {result.location}")
+        _print(f"Created the table {result.table} at {result.location}")
     if result.properties_set:
-        stdout.print(f"Set {len(result.properties_set)} table properties")
+        _print(f"Set {len(result.properties_set)} table properties")
     if not result.changed:
-        stdout.print(f"The table {result.table} is up to date; nothing was changed")
-    stdout.print(f"The table is at version {result.version}", highlight=False)
+        _print(f"The table {result.table} is up to date; nothing was changed")
+    _print(f"The table is at version {result.version}")
 
 
 def _print(line: str, style: str | None = None) -> None:
-    stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
+    console.stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)

@@ -83,8 +83,3 @@ def status_of(table: Table | None) -> TableStatus:
     else:
         state = State.BEHIND if position.version < code_version else State.UP_TO_DATE
     return TableStatus(state, code_version, position, drift, columns)
-
-
-def options_of(target: Target) -> str:
-    """Return the options with which a command reaches the target, for messages."""
-    return f"--stage {target.stage}{' --local' if target.is_local else ''}"

@@ -29,6 +29,9 @@ Item = dict[str, Any]
 GET_LIMIT: Final = 100
 WRITE_LIMIT: Final = 25
 STATEMENT_LIMIT: Final = 25
+_GET_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_LARGEST_ITEM_BYTES: Final = 400 * 1024
+"""Amazon DynamoDB Developer Guide, "Quotas"."""
 
 REQUEST_SECONDS: Final = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
 """The longest time that one request can take."""
@@ -209,8 +212,10 @@ class Batches:
         if "Responses" not in answer:
             return [], list(keys)
         unprocessed = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys", [])
-        self._note_throttled(len(unprocessed))
         items: list[Item] = list(answer["Responses"].get(name, []))
+        # If one more item might not have fitted, the answer's size is why DynamoDB left items out.
+        if unprocessed and sum(map(_approximate_bytes, items)) <= _GET_LIMIT_BYTES - _LARGEST_ITEM_BYTES:
+            self._note_throttled(len(unprocessed))
         return items, [self._table.key_of(key) for key in unprocessed]
 
     def _put_once(self, items: Sequence[Item], deadline: Deadline) -> list[ItemKey]:
@@ -258,6 +263,23 @@ class Batches:
         """Count what DynamoDB did not process. It gives no reason for single items; throttling is the usual one."""
         if requests:
             self._throttled(requests)
+
+
+def unreadable(table: KeyedTable, item: Item) -> str:
+    """Return the cause for a sale whose item can't be parsed."""
+    return (
+        f"DynamoDB table {table.name}: the item with key {table.key_of(item)} can't be read; something other than the "
+        "function has changed it. The affected sale stays in the queue. See: carousel-sync verify --repair"
+    )
+
+
+def _approximate_bytes(value: Any) -> int:
+    """Return the size of an item or of a part of it. Type names and digits are counted like text."""
+    if isinstance(value, dict):
+        return sum(len(name.encode()) + _approximate_bytes(part) for name, part in value.items())
+    if isinstance(value, list):
+        return sum(map(_approximate_bytes, value))
+    return len(str(value).encode())
 
 
 def refused(table: str, action: str, error: object) -> StoreUnavailable:

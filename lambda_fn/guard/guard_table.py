@@ -14,15 +14,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lambda_fn.aws.batch_requests import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused
+from lambda_fn.aws.batch_requests import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused, unreadable
 from lambda_fn.errors import OutOfTime
 from lambda_fn.guard.items import (
     GuardItem,
     Status,
     claimed_item,
     completed_item,
+    facts_attributes,
     guard_key,
-    in_progress_ttl,
     lease_until,
     read_item,
 )
@@ -56,11 +56,11 @@ _INSERT_FIELDS: Final = (
     "eventId",
     "status",
     "payloadHash",
+    "factHashes",
     "owner",
     "leaseUntil",
     "baseSnapshotId",
     "attempts",
-    "ttl",
 )
 
 
@@ -91,12 +91,13 @@ class DynamoDBGuard:
         fields = ", ".join(f"'{field}': ?" for field in _INSERT_FIELDS)
         self._insert = f'INSERT INTO "{name}" VALUE {{{fields}}}'
         self._take_over = (
-            f'UPDATE "{name}" SET "owner" = ? SET "leaseUntil" = ? SET "attempts" = ? SET "ttl" = ? '  # noqa: S608
-            'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "owner" = ?'
+            f'UPDATE "{name}" SET "owner" = ? SET "leaseUntil" = ? SET "attempts" = ? SET "payloadHash" = ? '  # noqa: S608
+            'SET "factHashes" = ? REMOVE "ttl" WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "owner" = ?'
         )
         self._replace_expired = (
-            f'UPDATE "{name}" SET "status" = ? SET "payloadHash" = ? SET "owner" = ? SET "leaseUntil" = ? '  # noqa: S608
-            'SET "baseSnapshotId" = ? SET "attempts" = ? SET "ttl" = ? REMOVE "processedAt" REMOVE "snapshotId" '
+            f'UPDATE "{name}" SET "status" = ? SET "payloadHash" = ? SET "factHashes" = ? SET "owner" = ? '  # noqa: S608
+            'SET "leaseUntil" = ? SET "baseSnapshotId" = ? SET "attempts" = ? '
+            'REMOVE "ttl" REMOVE "processedAt" REMOVE "snapshotId" '
             'WHERE "pk" = ? AND "sk" = ? AND "status" = ? AND "ttl" = ?'
         )
 
@@ -130,13 +131,7 @@ class DynamoDBGuard:
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
         """Return the state of the sales without changing it. The result omits sales without an item."""
         items = self._batches.get([guard_key(key) for key in keys], deadline)
-        found = {key: read_item(items[guard_key(key)]) for key in keys if guard_key(key) in items}
-        return {
-            key: AlreadyCompleted(item.payload_hash)
-            if item.status is Status.COMPLETED
-            else HeldByAnother(item.payload_hash, item.lease_until)
-            for key, item in found.items()
-        }
+        return {key: self._state(items[guard_key(key)]) for key in keys if guard_key(key) in items}
 
     def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
         """Mark sales as COMPLETED, and return those that are known to be.
@@ -147,6 +142,20 @@ class DynamoDBGuard:
         items = [completed_item(completion, now) for completion in completions]
         stored = self._batches.put(items, deadline)
         return {completion.key for completion in completions if guard_key(completion.key) in stored}
+
+    def _state(self, raw: Item) -> ClaimResult:
+        item = self._read(raw)
+        if isinstance(item, NotClaimed):
+            return item
+        if item.status is Status.COMPLETED:
+            return AlreadyCompleted(item.facts)
+        return HeldByAnother(item.facts, item.lease_until)
+
+    def _read(self, raw: Item) -> GuardItem | NotClaimed:
+        try:
+            return read_item(raw)
+        except (KeyError, ValueError):
+            return NotClaimed(unreadable(self._batches.table, raw))
 
     def _share_of(self, deadline: Deadline) -> Deadline:
         left = deadline.remaining_seconds()
@@ -180,17 +189,19 @@ class DynamoDBGuard:
             raw = items.get(guard_key(key))
             if raw is None:
                 continue
-            item = read_item(raw)
-            verdict = _verdict(item, sale, attempt)
-            if verdict is not None:
+            item = self._read(raw)
+            if isinstance(item, NotClaimed):
+                results[key] = item
+            elif (verdict := _verdict(item, sale, attempt)) is not None:
                 results[key] = verdict
-                del open_sales[key]
             elif item.status is Status.COMPLETED:
                 parameters = _replace_parameters(sale, item, attempt)
                 updates[key] = (self._replace_expired, parameters, Claimed(sale, base=attempt.pin))
             else:
                 claimed = Claimed(sale, base=item.base, earlier_attempts=item.attempts)
                 updates[key] = (self._take_over, _take_over_parameters(sale, item, attempt), claimed)
+            if key in results:
+                del open_sales[key]
         statements = [(text, parameters) for text, parameters, _ in updates.values()]
         for key, won in self._run(list(updates), statements, deadline):
             if won:
@@ -216,22 +227,20 @@ def _verdict(item: GuardItem, sale: Sale, attempt: _Attempt) -> ClaimResult | No
     """Decide a sale by its item alone. None means that it may be claimed, on condition of the item as read."""
     if item.status is Status.COMPLETED:
         # DynamoDB may delete expired items days late: the item's own expiry decides, not its existence.
-        return AlreadyCompleted(item.payload_hash) if item.ttl > attempt.now else None
+        return AlreadyCompleted(item.facts) if item.ttl > attempt.now else None
     if item.owner == attempt.attempt_id:
         earlier = tuple(other for other in item.attempts if other != attempt.attempt_id)
         return Claimed(sale, base=item.base, earlier_attempts=earlier)
     # An attempt that was taken over while it waited is fenced. If it could own the sale again, "owner" alone would no
     # longer distinguish the item that was read from the stored one, and a take-over could lose an attempt's id.
     was_taken_over = attempt.attempt_id in item.attempts
-    if was_taken_over or item.payload_hash != sale.payload_hash or item.lease_until > attempt.now:
-        return HeldByAnother(item.payload_hash, item.lease_until)
+    if was_taken_over or item.facts.conflicts_with(sale.facts) or item.lease_until > attempt.now:
+        return HeldByAnother(item.facts, item.lease_until)
     return None
 
 
 def _insert_parameters(sale: Sale, attempt: _Attempt) -> list[Item]:
-    item = claimed_item(
-        sale.key, sale.payload_hash, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds
-    )
+    item = claimed_item(sale.key, sale.facts, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds)
     return [item[field] for field in _INSERT_FIELDS]
 
 
@@ -240,12 +249,14 @@ def _take_over_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> lis
     attempts = {"L": [*({"N": str(earlier)} for earlier in item.attempts), owner]}
     condition = [{"S": Status.IN_PROGRESS.value}, {"N": str(item.owner)}]
     lease = lease_until(attempt.now, attempt.lease_seconds)
-    return [owner, lease, attempts, in_progress_ttl(attempt.now), *_key_parameters(sale), *condition]
+    # The owner may know facts that the claim does not cover, or the claim may cover facts that the owner does not know.
+    facts = facts_attributes(sale.facts.merged_with(item.facts))
+    return [owner, lease, attempts, *facts.values(), *_key_parameters(sale), *condition]
 
 
 def _replace_parameters(sale: Sale, item: GuardItem, attempt: _Attempt) -> list[Item]:
-    new = claimed_item(sale.key, sale.payload_hash, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds)
-    fields = ("status", "payloadHash", "owner", "leaseUntil", "baseSnapshotId", "attempts", "ttl")
+    new = claimed_item(sale.key, sale.facts, attempt.attempt_id, attempt.pin, attempt.now, attempt.lease_seconds)
+    fields = ("status", "payloadHash", "factHashes", "owner", "leaseUntil", "baseSnapshotId", "attempts")
     condition = [{"S": Status.COMPLETED.value}, {"N": str(item.ttl)}]
     return [*(new[field] for field in fields), *_key_parameters(sale), *condition]
 

@@ -9,14 +9,11 @@ from typing import Final
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
 from lambda_fn.ports import Completion
-from lambda_fn.sale import EVENT_TYPE, SaleKey
+from lambda_fn.sale import EVENT_TYPE, FactsDigest, SaleKey
 
 SORT_KEY: Final = "VERSION"
 
 COMPLETED_TTL_SECONDS: Final = 24 * 3600
-# A claim must still exist when a message returns from the buffer queue (4 days by default) or is redriven from the
-# dead-letter queue (14 days): the maximum retention of both queues (14 days each), plus a margin.
-IN_PROGRESS_TTL_SECONDS: Final = 30 * 24 * 3600
 
 
 class Status(StrEnum):
@@ -28,10 +25,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class GuardItem:
-    """An item as it was read. The last four fields belong to a claim, and are empty once the sale is COMPLETED."""
+    """An item as it was read. ``ttl`` belongs to a completion, and is 0 in a claim, which never expires.
+
+    The last four fields belong to a claim, and are empty once the sale is COMPLETED.
+    """
 
     status: Status
-    payload_hash: str
+    facts: FactsDigest
     ttl: int
     owner: int
     lease_until: float
@@ -45,11 +45,13 @@ def guard_key(key: SaleKey) -> ItemKey:
 
 
 def read_item(item: Item) -> GuardItem:
-    """Parse an item in DynamoDB's notation."""
+    """Parse an item in DynamoDB's notation. Raises KeyError or ValueError if something else has changed it."""
+    status = Status(item["status"]["S"])
+    groups = {name: digest["S"] for name, digest in item.get("factHashes", {"M": {}})["M"].items()}
     return GuardItem(
-        status=Status(item["status"]["S"]),
-        payload_hash=item["payloadHash"]["S"],
-        ttl=int(item["ttl"]["N"]),
+        status=status,
+        facts=FactsDigest(item["payloadHash"]["S"], groups),
+        ttl=int(item["ttl"]["N"]) if status is Status.COMPLETED else 0,
         owner=int(item.get("owner", {"N": "0"})["N"]),
         lease_until=float(item.get("leaseUntil", {"N": "0"})["N"]),
         base=int(item.get("baseSnapshotId", {"N": "0"})["N"]),
@@ -62,7 +64,7 @@ def completed_item(completion: Completion, now: float) -> Item:
     item: Item = {
         **_identity(completion.key),
         "status": {"S": Status.COMPLETED.value},
-        "payloadHash": {"S": completion.payload_hash},
+        **facts_attributes(completion.facts),
         "processedAt": {"S": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")},
         "ttl": {"N": str(int(now) + COMPLETED_TTL_SECONDS)},
     }
@@ -71,28 +73,32 @@ def completed_item(completion: Completion, now: float) -> Item:
     return item
 
 
-def claimed_item(key: SaleKey, payload_hash: str, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
-    """Return the item of a sale's first attempt."""
+def claimed_item(key: SaleKey, facts: FactsDigest, attempt_id: int, pin: int, now: float, lease_seconds: float) -> Item:
+    """Return the item of a sale's first attempt.
+
+    It has no ``ttl``: if a claim could expire, a repeat of a sale whose writer died between the commit and the
+    projection item would find no trace of the sale, and land it again.
+    """
     return {
         **_identity(key),
         "status": {"S": Status.IN_PROGRESS.value},
-        "payloadHash": {"S": payload_hash},
+        **facts_attributes(facts),
         "owner": {"N": str(attempt_id)},
         "leaseUntil": lease_until(now, lease_seconds),
         "baseSnapshotId": {"N": str(pin)},
         "attempts": {"L": [{"N": str(attempt_id)}]},
-        "ttl": in_progress_ttl(now),
     }
+
+
+def facts_attributes(facts: FactsDigest) -> Item:
+    """Return the digest of a sale's facts as attributes."""
+    groups = {name: {"S": digest} for name, digest in facts.groups.items()}
+    return {"payloadHash": {"S": facts.payload_hash}, "factHashes": {"M": groups}}
 
 
 def lease_until(now: float, lease_seconds: float) -> Item:
     """Return the end of a lease as an attribute, in epoch seconds with milliseconds."""
     return {"N": f"{now + lease_seconds:.3f}"}
-
-
-def in_progress_ttl(now: float) -> Item:
-    """Return the expiry of an open claim as an attribute, in epoch seconds."""
-    return {"N": str(int(now) + IN_PROGRESS_TTL_SECONDS)}
 
 
 def _identity(key: SaleKey) -> Item:

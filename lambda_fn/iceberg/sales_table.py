@@ -115,7 +115,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         return _facts_without_column(sales, self._judged)
 
     def resolve(
-        self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
+        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
         """Reload the head, and return which of the sales have landed as of it.
 
@@ -128,7 +128,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         if not since_pin.complete:
             return GiveUp.HISTORY_EXPIRED
         self._judged = state
-        undecided = list(past_retention)
+        undecided = list(unvouched)
         landed_in: dict[SaleKey, int] = {}
         for claim in taken_over:
             since_base = ancestors_since(state.head, claim.base, state.snapshots)

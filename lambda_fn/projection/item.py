@@ -20,6 +20,8 @@ ITEM_LIMIT_BYTES: Final = 400 * 1024
 
 _CSV_OPTIONS: Final = csv.WriteOptions(include_header=False)
 _LINE_END: Final = "\n"
+# A list or a map takes this, and one byte for each of its elements.
+_COLLECTION_BYTES: Final = 3
 
 
 def projection_key(sale: Sale) -> ItemKey:
@@ -55,7 +57,7 @@ def item_of(sale: Sale) -> Item:
 
 
 def sale_of(item: Item) -> Sale:
-    """Return the sale that an item holds. Raises KeyError when the item has no value for a required field."""
+    """Return the sale that an item holds. Raises KeyError, ValueError or ArithmeticError if it can't be read."""
     return Sale(
         **{
             attribute: read(item[name][data_type])
@@ -73,6 +75,10 @@ def item_size_bytes(item: Item) -> int:
 def _value_size_bytes(value: Item) -> int:
     if "S" in value:
         return len(value["S"].encode())
+    if "M" in value:
+        return _COLLECTION_BYTES + len(value["M"]) + item_size_bytes(value["M"])
+    if "L" in value:
+        return _COLLECTION_BYTES + len(value["L"]) + sum(map(_value_size_bytes, value["L"]))
     digits = len(Decimal(value["N"]).normalize().as_tuple().digits)
     return (digits + 1) // 2 + 2
 

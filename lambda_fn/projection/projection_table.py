@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-from lambda_fn.aws.batch_requests import Batches, KeyedTable
+from lambda_fn.aws.batch_requests import Batches, Item, KeyedTable, unreadable
 from lambda_fn.fields import FACTS
-from lambda_fn.ports import Reason, Rejection
+from lambda_fn.ports import Reason, Rejection, Unreadable
 from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes, projection_key, sale_of
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
@@ -37,14 +38,20 @@ class DynamoDBProjection:
             return None
         return Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
 
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         """Return those of the sales that are stored, read with strong consistency.
 
         Raises StoreUnavailable if not all of them could be read before the deadline.
         """
         items = self._batches.get([projection_key(sale) for sale in sales], deadline)
-        found = (sale_of(item) for item in items.values())
-        return {sale.key: sale for sale in found}
+        return {sale.key: self._read(items[key], sale) for sale in sales if (key := projection_key(sale)) in items}
+
+    def _read(self, item: Item, sought: Sale) -> Sale | Unreadable:
+        with suppress(KeyError, ValueError, ArithmeticError):
+            sale = sale_of(item)
+            if sale.key == sought.key:
+                return sale
+        return Unreadable(unreadable(self._batches.table, item))
 
     def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
         """Store the sales, and return those that are known to be stored.

@@ -37,12 +37,12 @@ def plan(table: TableDefinition, to: int | None = None, migrations: Sequence[Mig
     known = max(newest, version)
     target = known if to is None else to
     if not 1 <= target <= known:
-        raise OperationRefused(f"Version {to}", f"this code knows the versions 1 to {newest}", "choose one of them")
+        raise OperationRefused(f"this code knows the versions 1 to {newest}", "choose one of them", f"Version {to}")
     if target < version:
         raise OperationRefused(
-            f"Going back from version {version} to {target}",
             "rows written since then would lose values, and running writers rely on the schema",
             "write a new migration that undoes the step",
+            f"Going back from version {version} to {target}",
         )
     return list(steps(table, migrations, target))
 

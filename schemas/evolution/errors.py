@@ -6,10 +6,14 @@ from __future__ import annotations
 class OperationRefused(Exception):
     """The operation is unsafe for Iceberg, or for readers or writers of this table. Nothing was changed."""
 
-    def __init__(self, action: str, reason: str, alternative: str) -> None:
-        super().__init__(f"{action} is refused: {reason}. Instead: {alternative}.")
+    def __init__(self, reason: str, alternative: str, action: str = "The operation") -> None:
+        super().__init__(reason, alternative)
         self.reason = reason
         self.alternative = alternative
+        self.action = action
+
+    def __str__(self) -> str:
+        return f"{self.action} is refused: {self.reason}. Instead: {self.alternative}."
 
 
 class MigrationError(Exception):

@@ -12,13 +12,11 @@ from typing import Final
 from pyiceberg.schema import Schema
 
 from schemas import migrations as migration_files
-from schemas.evolution.column_operations import ColumnOperation
 from schemas.evolution.errors import MigrationError
+from schemas.evolution.operation import Operation
 from schemas.evolution.table_definition import TableDefinition, new_table
-from schemas.evolution.table_operations import SCHEMA_STEP, SCHEMA_VERSION, CreateTable, TableOperation
+from schemas.evolution.table_operations import SCHEMA_STEP, SCHEMA_VERSION, CreateTable
 from schemas.evolution.table_updates import Change, change_between
-
-Operation = ColumnOperation | TableOperation
 
 FIRST_VERSION: Final = 1
 _STEP: Final = re.compile(r"(?P<number>[0-9]+)\.(?P<done>[0-9]+)")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionSpec
+from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
@@ -37,9 +37,14 @@ class TableDefinition:
         return max(self.last_column_id, *(schema.highest_field_id for schema in (self.schema, *self.schemas)))
 
     @property
+    def partition_fields(self) -> list[PartitionField]:
+        """The fields of all partition specs, for new and for existing data."""
+        return [field for spec in (self.spec, *self.specs) for field in spec.fields]
+
+    @property
     def highest_partition_id(self) -> int:
         """The highest partition field id that the table ever assigned."""
-        assigned = (field.field_id for spec in (self.spec, *self.specs) for field in spec.fields)
+        assigned = (field.field_id for field in self.partition_fields)
         return max(self.last_partition_id or 0, PARTITION_FIELD_ID_START - 1, *assigned)
 
     def name_of(self, field_id: int) -> str | None:

@@ -1,7 +1,4 @@
-"""The operations on a table other than on its columns: creation, partition fields, sort order and properties.
-
-They follow the same rules as :mod:`.column_operations`.
-"""
+"""The operations on a table other than on its columns: creation, partition fields, sort order and properties."""
 
 from __future__ import annotations
 
@@ -15,7 +12,9 @@ from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrd
 from pyiceberg.transforms import IdentityTransform, Transform
 from pyiceberg.types import PrimitiveType
 
+from schemas.evolution.columns import name_or_id
 from schemas.evolution.errors import OperationRefused
+from schemas.evolution.operation import Operation
 from schemas.evolution.table_definition import TableDefinition
 
 SCHEMA_VERSION: Final = "carousel.schema-version"
@@ -30,63 +29,51 @@ Source: Amazon S3 User Guide, "Considerations and limitations for maintenance jo
 
 
 @dataclass(frozen=True)
-class CreateTable:
+class CreateTable(Operation):
     """Create the table. Only the first migration contains it."""
 
     schema: Schema
     spec: PartitionSpec
-
     readers: ClassVar[str] = "There is nothing to read yet."
 
-    def describe(self, _: TableDefinition) -> str:
-        """Return the operation in words."""
+    def _words(self, _: TableDefinition) -> str:
         return f"create the table with {len(self.schema.fields)} columns"
 
-    def apply(self, table: TableDefinition) -> TableDefinition:
-        """Return the table unchanged: a definition only exists once the table is created."""
+    def _applied(self, table: TableDefinition) -> TableDefinition:
         return table
 
 
 @dataclass(frozen=True)
-class AddPartitionField:
+class AddPartitionField(Operation):
     """Also partition new data by a transform of the column with the id ``source``."""
 
     source: int
     transform: Transform[Any, Any]
     name: str
-
     readers: ClassVar[str] = (
         "Existing files keep their partitions, which readers still use to prune. Only new files are split further. "
         "Compaction may rewrite existing files."
     )
 
-    def describe(self, table: TableDefinition) -> str:
-        """Return the operation in words."""
-        return f"also partition new data by {self.name} = {self.transform}({table.name_of(self.source)})"
+    def _words(self, table: TableDefinition) -> str:
+        return f"also partition new data by {self.name} = {self.transform}({name_or_id(table, self.source)})"
 
-    def apply(self, table: TableDefinition) -> TableDefinition:
-        """Return the table with the field. Raises OperationRefused.
-
-        A field that equals one of an earlier spec gets that field's id (Iceberg specification, "Partition Evolution").
-        """
-        action = f"Partitioning by {self.name}"
-        source_type = _type_of_source(table, self.source, action)
+    def _applied(self, table: TableDefinition) -> TableDefinition:
+        source_type = _type_of_source(table, self.source)
         if not self.transform.can_transform(source_type):
-            raise OperationRefused(
-                action, f"{self.transform} does not apply to {source_type}", "choose a transform that does"
-            )
+            raise OperationRefused(f"{self.transform} does not apply to {source_type}", "choose a transform that does")
         if any((field.source_id, field.transform) == (self.source, self.transform) for field in table.spec.fields):
             return table
         if any(field.name == self.name for field in table.spec.fields):
-            raise OperationRefused(action, "there is a partition field of that name already", "choose another name")
+            raise OperationRefused("there is a partition field of that name already", "choose another name")
         if self.name in table.schema.column_names and not (
             isinstance(self.transform, IdentityTransform) and table.name_of(self.source) == self.name
         ):
-            raise OperationRefused(action, "a column has that name", "choose another name")
+            raise OperationRefused("a column has that name", "choose another name")
+        # A field that equals one of an earlier spec gets its id (Iceberg specification, "Partition Evolution").
         earlier_ids = (
             field.field_id
-            for spec in table.specs
-            for field in spec.fields
+            for field in table.partition_fields
             if (field.source_id, field.transform, field.name) == (self.source, self.transform, self.name)
         )
         field_id = next(earlier_ids, table.highest_partition_id + 1)
@@ -95,33 +82,26 @@ class AddPartitionField:
 
 
 @dataclass(frozen=True)
-class RemovePartitionField:
+class RemovePartitionField(Operation):
     """Stop partitioning new data by a field."""
 
     name: str
-
     readers: ClassVar[str] = (
         "Existing files keep the partition, which readers still use to prune. A new file may hold any of its values, "
         "so queries that filter by it read more."
     )
 
-    def describe(self, _: TableDefinition) -> str:
-        """Return the operation in words."""
+    def _words(self, _: TableDefinition) -> str:
         return f"no longer partition new data by {self.name}"
 
-    def apply(self, table: TableDefinition) -> TableDefinition:
-        """Return the table without the field. Raises OperationRefused."""
-        action = f"No longer partitioning by {self.name}"
+    def _applied(self, table: TableDefinition) -> TableDefinition:
         remaining = [field for field in table.spec.fields if field.name != self.name]
         if len(remaining) == len(table.spec.fields):
-            if any(field.name == self.name for spec in table.specs for field in spec.fields):
+            if any(field.name == self.name for field in table.partition_fields):
                 return table
-            raise OperationRefused(
-                action, "there is no such partition field", "look it up: carousel-sync evolve status"
-            )
+            raise OperationRefused("there is no such partition field", "look it up: carousel-sync evolve status")
         if not remaining:
             raise OperationRefused(
-                action,
                 "it is the last partition field, and every query would plan over the whole table",
                 "add the partition field that replaces it first",
             )
@@ -129,22 +109,19 @@ class RemovePartitionField:
 
 
 @dataclass(frozen=True)
-class SetSortOrder:
+class SetSortOrder(Operation):
     """Set the order in which writers and compaction sort rows. Each field is (column id, ``asc`` or ``desc``)."""
 
     fields: Sequence[tuple[int, str]]
-
     readers: ClassVar[str] = "Only speed changes. Existing files stay as they are until compaction rewrites them."
 
-    def describe(self, table: TableDefinition) -> str:
-        """Return the operation in words."""
-        fields = ", ".join(f"{table.name_of(column)} {direction}" for column, direction in self.fields)
+    def _words(self, table: TableDefinition) -> str:
+        fields = ", ".join(f"{name_or_id(table, column)} {direction}" for column, direction in self.fields)
         return f"sort rows within a file by {fields}"
 
-    def apply(self, table: TableDefinition) -> TableDefinition:
-        """Return the table with the sort order. Raises OperationRefused."""
+    def _applied(self, table: TableDefinition) -> TableDefinition:
         for column, _ in self.fields:
-            _type_of_source(table, column, "Setting the sort order")
+            _type_of_source(table, column)
         order = [
             SortField(column, IdentityTransform(), SortDirection(direction), NullOrder.NULLS_LAST)
             for column, direction in self.fields
@@ -153,32 +130,26 @@ class SetSortOrder:
 
 
 @dataclass(frozen=True)
-class SetProperty:
+class SetProperty(Operation):
     """Set a table property, or remove it (``value`` None)."""
 
     name: str
     value: str | None
-
     readers: ClassVar[str] = "Nothing changes for existing data."
 
-    def describe(self, _: TableDefinition) -> str:
-        """Return the operation in words."""
+    def _words(self, _: TableDefinition) -> str:
         return f"remove the property {self.name}" if self.value is None else f"set {self.name} to {self.value}"
 
-    def apply(self, table: TableDefinition) -> TableDefinition:
-        """Return the table with the property set or removed. Raises OperationRefused."""
-        action = f"Setting the property {self.name}"
+    def _applied(self, table: TableDefinition) -> TableDefinition:
         if self.name.startswith(SNAPSHOT_EXPIRY_PREFIX):
             raise OperationRefused(
-                action,
                 "it switches off the snapshot management of S3 Tables (Amazon S3 User Guide, maintenance jobs)",
                 "set the retention in the bucket's maintenance configuration",
             )
         if self.name in (SCHEMA_VERSION, SCHEMA_STEP):
-            raise OperationRefused(action, "evolve apply sets it", "leave it out")
+            raise OperationRefused("evolve apply sets it", "leave it out")
         if self.name == "format-version":
             raise OperationRefused(
-                action,
                 "the writers, readers and checks of this project are made for format version 2",
                 "create a table of the other version, and send the archived events to it",
             )
@@ -186,17 +157,9 @@ class SetProperty:
         return replace(table, properties=properties if self.value is None else {**properties, self.name: self.value})
 
 
-TableOperation = CreateTable | AddPartitionField | RemovePartitionField | SetSortOrder | SetProperty
-
-
-def _type_of_source(table: TableDefinition, column: int, action: str) -> PrimitiveType:
-    if table.name_of(column) is None:
-        raise OperationRefused(action, f"the table has no column with the id {column}", "name an existing column")
-    source_type = table.schema.find_field(column).field_type
-    if not isinstance(source_type, PrimitiveType) or all(field.field_id != column for field in table.schema.fields):
-        raise OperationRefused(
-            action,
-            f"{table.name_of(column)} is not a top-level column of a primitive type",
-            "name a column that is",
-        )
-    return source_type
+def _type_of_source(table: TableDefinition, column: int) -> PrimitiveType:
+    source = table.schema.as_struct().field(column)
+    if source is None or not isinstance(source.field_type, PrimitiveType):
+        reason = f"the column {name_or_id(table, column)} is not a top-level column of a primitive type"
+        raise OperationRefused(reason, "name a column that is")
+    return source.field_type

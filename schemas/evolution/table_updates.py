@@ -10,25 +10,8 @@ from typing import Final
 
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import update as iceberg
 from pyiceberg.table.sorting import SortOrder
-from pyiceberg.table.update import (
-    AddPartitionSpecUpdate,
-    AddSchemaUpdate,
-    AddSortOrderUpdate,
-    AssertCurrentSchemaId,
-    AssertDefaultSortOrderId,
-    AssertDefaultSpecId,
-    AssertLastAssignedFieldId,
-    AssertLastAssignedPartitionId,
-    AssertTableUUID,
-    RemovePropertiesUpdate,
-    SetCurrentSchemaUpdate,
-    SetDefaultSortOrderUpdate,
-    SetDefaultSpecUpdate,
-    SetPropertiesUpdate,
-    TableRequirement,
-    TableUpdate,
-)
 
 from schemas.evolution.table_definition import TableDefinition
 
@@ -40,23 +23,23 @@ _LAST_ADDED: Final = -1
 class Change:
     """The updates of one commit, and the definition that they produce, with the ids that they assign."""
 
-    updates: tuple[TableUpdate, ...]
+    updates: tuple[iceberg.TableUpdate, ...]
     after: TableDefinition
 
 
-def requirements(before: TableDefinition) -> tuple[TableRequirement, ...]:
+def requirements(before: TableDefinition) -> tuple[iceberg.TableRequirement, ...]:
     """Return the requirements that make a commit fail if anyone changed the definition in the meantime.
 
     The current snapshot is not among them: writers may append at the same time.
     """
-    tokens: tuple[TableRequirement, ...] = (
-        AssertCurrentSchemaId(current_schema_id=before.schema.schema_id),
-        AssertLastAssignedFieldId(last_assigned_field_id=before.last_column_id),
-        AssertDefaultSpecId(default_spec_id=before.spec.spec_id),
-        AssertLastAssignedPartitionId(last_assigned_partition_id=before.last_partition_id),
-        AssertDefaultSortOrderId(default_sort_order_id=before.sort_order.order_id),
+    tokens: tuple[iceberg.TableRequirement, ...] = (
+        iceberg.AssertCurrentSchemaId(current_schema_id=before.schema.schema_id),
+        iceberg.AssertLastAssignedFieldId(last_assigned_field_id=before.last_column_id),
+        iceberg.AssertDefaultSpecId(default_spec_id=before.spec.spec_id),
+        iceberg.AssertLastAssignedPartitionId(last_assigned_partition_id=before.last_partition_id),
+        iceberg.AssertDefaultSortOrderId(default_sort_order_id=before.sort_order.order_id),
     )
-    return tokens if before.uuid is None else (AssertTableUUID(uuid=before.uuid), *tokens)
+    return tokens if before.uuid is None else (iceberg.AssertTableUUID(uuid=before.uuid), *tokens)
 
 
 def change_between(before: TableDefinition, wanted: TableDefinition) -> Change:
@@ -65,7 +48,7 @@ def change_between(before: TableDefinition, wanted: TableDefinition) -> Change:
     A schema, spec or sort order that the table already had is selected by its id, not added again.
     """
     after = before
-    updates: list[TableUpdate] = []
+    updates: list[iceberg.TableUpdate] = []
     for part in (_schema, _spec, _sort_order, _properties):
         changed = part(after, wanted)
         updates.extend(changed.updates)
@@ -78,18 +61,15 @@ def _schema(before: TableDefinition, wanted: TableDefinition) -> Change:
         return Change((), before)
     known = next((schema for schema in before.schemas if schema == wanted.schema), None)
     if known is not None:
-        return Change((SetCurrentSchemaUpdate(schema_id=known.schema_id),), replace(before, schema=known))
+        return Change((iceberg.SetCurrentSchemaUpdate(schema_id=known.schema_id),), replace(before, schema=known))
     schema_id = max((schema.schema_id for schema in before.schemas), default=before.schema.schema_id) + 1
     added = Schema(
         *wanted.schema.fields, schema_id=schema_id, identifier_field_ids=list(wanted.schema.identifier_field_ids)
     )
-    after = replace(
-        before,
-        schema=added,
-        schemas=(*before.schemas, added),
-        last_column_id=max(before.last_column_id, added.highest_field_id),
-    )
-    return Change((AddSchemaUpdate(schema_=added), SetCurrentSchemaUpdate(schema_id=_LAST_ADDED)), after)
+    last_column_id = max(before.last_column_id, added.highest_field_id)
+    after = replace(before, schema=added, schemas=(*before.schemas, added), last_column_id=last_column_id)
+    selection = iceberg.SetCurrentSchemaUpdate(schema_id=_LAST_ADDED)
+    return Change((iceberg.AddSchemaUpdate(schema_=added), selection), after)
 
 
 def _spec(before: TableDefinition, wanted: TableDefinition) -> Change:
@@ -97,12 +77,13 @@ def _spec(before: TableDefinition, wanted: TableDefinition) -> Change:
         return Change((), before)
     known = next((spec for spec in before.specs if spec.fields == wanted.spec.fields), None)
     if known is not None:
-        return Change((SetDefaultSpecUpdate(spec_id=known.spec_id),), replace(before, spec=known))
+        return Change((iceberg.SetDefaultSpecUpdate(spec_id=known.spec_id),), replace(before, spec=known))
     spec_id = max((spec.spec_id for spec in before.specs), default=before.spec.spec_id) + 1
     added = PartitionSpec(*wanted.spec.fields, spec_id=spec_id)
     after = replace(before, spec=added, specs=(*before.specs, added))
     after = replace(after, last_partition_id=after.highest_partition_id)
-    return Change((AddPartitionSpecUpdate(spec=added), SetDefaultSpecUpdate(spec_id=_LAST_ADDED)), after)
+    selection = iceberg.SetDefaultSpecUpdate(spec_id=_LAST_ADDED)
+    return Change((iceberg.AddPartitionSpecUpdate(spec=added), selection), after)
 
 
 def _sort_order(before: TableDefinition, wanted: TableDefinition) -> Change:
@@ -110,19 +91,21 @@ def _sort_order(before: TableDefinition, wanted: TableDefinition) -> Change:
         return Change((), before)
     known = next((order for order in before.sort_orders if order.fields == wanted.sort_order.fields), None)
     if known is not None:
-        return Change((SetDefaultSortOrderUpdate(sort_order_id=known.order_id),), replace(before, sort_order=known))
+        selection = iceberg.SetDefaultSortOrderUpdate(sort_order_id=known.order_id)
+        return Change((selection,), replace(before, sort_order=known))
     order_id = max((order.order_id for order in before.sort_orders), default=0) + 1
     added = SortOrder(*wanted.sort_order.fields, order_id=order_id)
     after = replace(before, sort_order=added, sort_orders=(*before.sort_orders, added))
-    return Change((AddSortOrderUpdate(sort_order=added), SetDefaultSortOrderUpdate(sort_order_id=_LAST_ADDED)), after)
+    selection = iceberg.SetDefaultSortOrderUpdate(sort_order_id=_LAST_ADDED)
+    return Change((iceberg.AddSortOrderUpdate(sort_order=added), selection), after)
 
 
 def _properties(before: TableDefinition, wanted: TableDefinition) -> Change:
     changed = {name: value for name, value in wanted.properties.items() if before.properties.get(name) != value}
     removed = sorted(before.properties.keys() - wanted.properties.keys())
-    updates: list[TableUpdate] = []
+    updates: list[iceberg.TableUpdate] = []
     if changed:
-        updates.append(SetPropertiesUpdate(updates=changed))
+        updates.append(iceberg.SetPropertiesUpdate(updates=changed))
     if removed:
-        updates.append(RemovePropertiesUpdate(removals=removed))
+        updates.append(iceberg.RemovePropertiesUpdate(removals=removed))
     return Change(tuple(updates), replace(before, properties=dict(wanted.properties)))

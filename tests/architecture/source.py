@@ -11,7 +11,7 @@ from carousel_sync.project import PROJECT_ROOT
 
 INSTALLED = ["lambda_fn", "schemas", "catalog_config", "carousel_sync"]
 """The top-level packages that are installed."""
-PACKAGES = [*INSTALLED, "benchmarks", "tests"]
+PACKAGES = [*INSTALLED, "testbed", "benchmarks", "tests"]
 """All top-level packages."""
 
 

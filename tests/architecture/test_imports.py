@@ -22,7 +22,9 @@ from tests.architecture.source import (
 )
 
 CORE = ["event", "sale", "fields", "sync_sales", "ports", "process_deliveries", "runtime.retry"]
-INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_sqs", "mypy_boto3_dynamodb"}
+INFRASTRUCTURE = {"boto3", "botocore", "pyarrow", "pyiceberg", "mypy_boto3_dynamodb", "mypy_boto3_s3", "mypy_boto3_sqs"}
+# The function creates its clients in one module, and asks the SDK for the catalogs' addresses in another.
+MAY_IMPORT_BOTO3 = {"lambda_fn.aws.clients", "catalog_config.endpoints"}
 # The settings, and the composition root, which passes the environment to them.
 MAY_READ_THE_ENVIRONMENT = {"lambda_fn.settings", "lambda_fn.wiring"}
 SUBJECTS = sorted({".".join(name.split(".")[:2]) for name in modules() if name.startswith("carousel_sync.")})
@@ -83,13 +85,19 @@ def test_the_core_loads_no_infrastructure(name: str) -> None:
     assert run(script).strip() == ""
 
 
+def test_what_runs_in_lambda_imports_boto3_in_two_modules() -> None:
+    deployed = [name for package in ("lambda_fn", "schemas", "catalog_config") for name in modules_of(package)]
+    assert {name for name in deployed if "boto3" in imports_of(name)} == MAY_IMPORT_BOTO3
+
+
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("schemas", {"lambda_fn", "carousel_sync", "benchmarks", "tests"}),
-        ("catalog_config", {"lambda_fn", "carousel_sync", "benchmarks", "tests"}),
-        ("lambda_fn", {"carousel_sync", "benchmarks", "tests"}),
-        ("carousel_sync", {"benchmarks", "tests"}),
+        ("schemas", {"lambda_fn", "carousel_sync", "benchmarks", "testbed", "tests"}),
+        ("catalog_config", {"lambda_fn", "carousel_sync", "benchmarks", "testbed", "tests"}),
+        ("lambda_fn", {"carousel_sync", "benchmarks", "testbed", "tests"}),
+        ("carousel_sync", {"benchmarks", "testbed", "tests"}),
+        ("testbed", {"benchmarks", "tests"}),
         ("benchmarks", {"tests"}),
     ],
 )
@@ -102,13 +110,13 @@ def test_a_package_does_not_import_the_packages_that_build_on_it(package: str, f
     assert offenders == {}
 
 
-@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks"])
+@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks", "testbed"])
 def test_only_the_command_line_imports_typer(subject: str) -> None:
     importing = [name for name in modules_of(subject) if "typer" in {top(imported) for imported in imports_of(name)}]
     assert [name for name in importing if not may_import_typer(name)] == []
 
 
-@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks"])
+@pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks", "testbed"])
 def test_no_module_imports_a_command_module(subject: str) -> None:
     """``carousel_sync.cli`` names the command modules, and imports them when a command runs."""
     importing = {
@@ -132,7 +140,7 @@ def test_code_that_works_on_aws_does_not_import_the_local_stack(subject: str) ->
             )
 
 
-@pytest.mark.parametrize("module", modules_of("benchmarks"))
+@pytest.mark.parametrize("module", [*modules_of("benchmarks"), *modules_of("testbed")])
 def test_benchmarks_use_no_private_names_of_other_modules(module: str) -> None:
     assert private_names(module) == []
 

@@ -172,7 +172,7 @@ def test_verify_repairs_a_missing_item(run: Run, filled: LocalStack) -> None:
         client.delete_item(**address)
         found = run("verify", "--repair")
         assert found.returncode == 1
-        assert "carousel-sync verify --repair --yes --local" in found.stdout
+        assert "carousel-sync verify --repair --yes --stage dev --local" in found.stdout
         assert "Item" not in client.get_item(**address)
         done = json.loads(succeeded(run("verify", "--repair", "--yes", "--json")))
         assert done["repair"]["items_written"] == ["carousel-labs/SALE-1767052800000-8d874118"]
@@ -213,7 +213,7 @@ def test_verify_finds_an_open_claim(run: Run, filled: LocalStack) -> None:
     target = filled.target()
     client, table = target.client("dynamodb"), target.settings.guard_table
     sale = example_sale()
-    open_claim = claimed_item(sale.key, sale.payload_hash, 7, -1, 0.0, lease_seconds=60)
+    open_claim = claimed_item(sale.key, sale.facts, 7, -1, 0.0, lease_seconds=60)
     key = {name: open_claim[name] for name in ("pk", "sk")}
     before = client.get_item(TableName=table, Key=key)["Item"]
     client.put_item(TableName=table, Item=open_claim | {"ttl": before["ttl"]})

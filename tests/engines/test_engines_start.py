@@ -48,6 +48,8 @@ def test_the_iceberg_rest_server_creates_the_sales_table(
             warehouse=iceberg_rest_server.warehouse,
             uri=iceberg_rest_server.uri,
             endpoint_url=iceberg_rest_server.s3_endpoint,
+            # A Java server answers its first requests slowly on a busy machine.
+            read_timeout_seconds=60.0,
         )
     )
     namespace = f"{NAMESPACE}_smoke"

@@ -24,6 +24,8 @@ ITEM_LIMIT_BYTES: Final = 400 * 1024
 GET_LIMIT_BYTES: Final = 16 * 1024 * 1024
 PARTITION_KEY_LIMIT_BYTES: Final = 2048
 SORT_KEY_LIMIT_BYTES: Final = 1024
+# Developer Guide: "Using time to live (TTL) in DynamoDB".
+IGNORED_BY_TTL_SECONDS: Final = 5 * 365 * 24 * 3600
 
 Items = dict[ItemKey, Item]
 Snapshot = Mapping[str, Items]
@@ -75,13 +77,16 @@ class FakeDynamoDB:
                 self.tables[name].update(items)
 
     def delete_expired(self, now: float) -> int:
-        """Delete the items whose ``ttl`` has passed, as DynamoDB eventually does, and return their number."""
+        """Delete the items whose ``ttl`` has passed, as DynamoDB eventually does, and return their number.
+
+        DynamoDB ignores a ``ttl`` of more than five years ago.
+        """
         with self._lock:
             expired = [
                 (items, key)
                 for items in self.tables.values()
                 for key, item in items.items()
-                if "ttl" in item and int(item["ttl"]["N"]) < now
+                if "ttl" in item and now - IGNORED_BY_TTL_SECONDS <= int(item["ttl"]["N"]) < now
             ]
             for items, key in expired:
                 del items[key]

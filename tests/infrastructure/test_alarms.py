@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lambda_fn.redelivery import LONGEST_SECONDS
 from lambda_fn.telemetry import NAMESPACE
 from tests.infrastructure.conftest import Emitted
 
@@ -20,6 +21,7 @@ ALARMS = {
     "CommitConflicts",
     "DeadLetters",
     "OldestMessageAge",
+    "SalesGivenBack",
     "Takeovers",
     "MetadataSize",
     "WaitingForColumn",
@@ -72,6 +74,18 @@ def test_duration_alarm_fires_before_the_timeout(resources: dict[str, Any]) -> N
 def test_metadata_alarm_fires_before_the_limit(resources: dict[str, Any]) -> None:
     assert alarms_of(resources)["MetadataSize"]["Threshold"] == pytest.approx(50e6, rel=0.25)
     assert alarms_of(resources)["MetadataSize"]["Threshold"] < 50e6
+
+
+def test_given_back_alarm_sees_a_single_sale_throughout_an_outage(resources: dict[str, Any]) -> None:
+    """Towards the end of an outage, a sale is delivered once in the longest wait and the time of an invocation."""
+    alarm = alarms_of(resources)["SalesGivenBack"]
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 1)
+    interval = LONGEST_SECONDS + resources["SyncFunction"]["Properties"]["Timeout"]
+    period, evaluated = alarm["Period"], alarm["EvaluationPeriods"]
+    for offset in range(0, interval, 5):
+        given_back = {second // period for second in range(offset, offset + 100 * interval, interval)}
+        for last in range(evaluated, max(given_back)):
+            assert len(given_back & set(range(last - evaluated + 1, last + 1))) >= alarm["DatapointsToAlarm"]
 
 
 def named_by_alarms(resources: dict[str, Any]) -> set[Emitted]:

@@ -84,7 +84,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "carousel_sync.release",
+        "carousel_sync.release.commands",
         "build",
         "--json",
         "--out",
@@ -102,7 +102,7 @@ def build_elsewhere(folder: Path, *options: str) -> dict[str, Any]:
 def test_it_contains_only_the_functions_code_and_dependencies(built: Artefact) -> None:
     top = {path.partition("/")[0] for path in paths(built.folder)}
     assert set(PACKAGES) < top
-    assert not {"carousel_sync", "tests", "benchmarks", "pytest", "ministack", "duckdb", "sqlalchemy"} & top
+    assert not {"carousel_sync", "tests", "testbed", "benchmarks", "pytest", "ministack", "duckdb", "sqlalchemy"} & top
     assert not [path for path in paths(built.folder) if "__pycache__" in path or "/tests/" in path]
     for package in PACKAGES:
         sources = {path for path in paths(ROOT / package) if "__pycache__" not in path}
@@ -125,7 +125,7 @@ def test_every_library_is_for_the_functions_processor(built: Artefact) -> None:
 
 @pytest.mark.engine
 def test_every_line_of_the_list_matches_files(built: Artefact) -> None:
-    assert [removal.line.pattern for removal in built.removals if not removal.files] == []
+    assert [removal.pattern for removal in built.removals if not removal.files] == []
 
 
 @pytest.mark.engine
@@ -208,7 +208,7 @@ def test_each_line_is_unique_and_has_a_reason() -> None:
 
 def test_the_document_contains_the_list() -> None:
     assert as_markdown() in DOCUMENT.read_text(), (
-        "python -m carousel_sync.release reasons prints the table for the document"
+        "python -m carousel_sync.release.commands reasons prints the table for the document"
     )
 
 
@@ -221,11 +221,11 @@ def test_the_sdks_data_is_kept_for_every_client_of_the_code() -> None:
 
 
 def services(tree: ast.Module) -> Iterator[str]:
-    """Yield the services that a module creates a client or a resource of, or asks for the endpoint of a client."""
+    """Yield the services that a module creates a client or a resource of, or asks the SDK for the address of."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name.endswith(("client", "resource", "endpoint")):
+            if name.endswith(("client", "resource", "signed_properties")):
                 yield str(node.args[0].value)
 
 

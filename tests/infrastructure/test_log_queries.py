@@ -6,14 +6,26 @@ import io
 import json
 import logging
 import re
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.project import PROJECT_ROOT
-from lambda_fn.ports import LogKeys
-from lambda_fn.telemetry import SERVICE, PowertoolsTelemetry
+from lambda_fn.application import Application
+from lambda_fn.event import parse_message
+from lambda_fn.ports import NO_SNAPSHOT, LogKeys
+from lambda_fn.runtime.retry import Deadline
+from lambda_fn.sale import Sale
+from lambda_fn.telemetry import SERVICE
+from lambda_fn.wiring import build
+from tests.builders import event
+from tests.infrastructure.conftest import batch
+
+NOTHING_BACK: dict[str, list[Any]] = {"batchItemFailures": []}
 
 QUERIES = sorted((PROJECT_ROOT / "queries/logs").glob("*.cwli"))
 # Fields that CloudWatch Logs discovers in every line and in Lambda's own lines (CloudWatch Logs User Guide, "Supported
@@ -45,19 +57,40 @@ def fields_of(query: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def logged() -> set[str]:
-    """Every key that a log line may contain."""
-    telemetry = PowertoolsTelemetry("dev")
-    telemetry.start("request-1")
+def logged(stack: LocalStack) -> set[str]:
+    """Every key of the lines that the function logs for new, repeated, invalid, contested and unstorable sales."""
+    target = stack.target()
+    letters = target.client("sqs").create_queue(QueueName=f"letters-{uuid.uuid4().hex}")["QueueUrl"]
+    settings = replace(target.settings, catalog=target.catalog_config, dead_letter_queue_url=letters)
+    tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+    good, bad = event(tenantId=tenant, shade="red"), event(tenantId=tenant, saleId="bad", salePrice="much")
+    given = batch(json.dumps(good), json.dumps(good), json.dumps(bad))
+    abandoned = event(tenantId=tenant, saleId="abandoned")
+    application = build(settings)
     (handler,) = logging.getLogger(SERVICE).handlers
     assert isinstance(handler, logging.StreamHandler)
     before, handler.stream = handler.stream, io.StringIO()
     try:
-        keys: Any = dict.fromkeys(LogKeys.__annotations__, 1)
-        telemetry.info("x", **keys)
-        return set(json.loads(handler.stream.getvalue()))
+        abandon_claim(application, sale_of(abandoned))
+        assert application.handle(batch(json.dumps(abandoned)), None) == NOTHING_BACK
+        assert application.handle(given, None) == NOTHING_BACK
+        assert build(replace(settings, table="missing")).handle(given, None)["batchItemFailures"]
+        return {key for line in handler.stream.getvalue().splitlines() for key in json.loads(line)}
     finally:
         handler.stream = before
+        target.client("sqs").delete_queue(QueueUrl=letters)
+
+
+def sale_of(envelope: dict[str, Any]) -> Sale:
+    content = parse_message("message", json.dumps(envelope), "").content
+    assert isinstance(content, Sale)
+    return content
+
+
+def abandon_claim(application: Application, sale: Sale) -> None:
+    """Claim a sale for an attempt whose lease is over at once, so that the next delivery takes it over."""
+    guard = application.process.sync_sales.guard
+    guard.claim([sale], 7, NO_SNAPSHOT, 0, Deadline.after(application.clock, 30))
 
 
 def test_queries_are_found() -> None:
@@ -93,3 +126,7 @@ def test_query_is_listed_in_the_index(path: Path) -> None:
 def test_field_that_is_not_logged_is_detected(logged: set[str]) -> None:
     wrong = 'fields @timestamp, sale_price | filter message = "x" | stats count(*) as lines by brand'
     assert fields_of(wrong) - logged - DISCOVERED == {"sale_price", "brand"}
+
+
+def test_every_declared_key_is_logged(logged: set[str]) -> None:
+    assert LogKeys.__annotations__.keys() <= logged

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,20 @@ from tests.infrastructure.conftest import TEMPLATE
 STORES = {"TableBucket", "Namespace", "GuardTable", "ProjectionTable", "BufferQueue", "DeadLetterQueue"}
 # Optional: the key, without which the stores cannot be read, and the archive of events.
 OPTIONAL = {"EncryptionKey", "SaleArchive"}
+
+# Written out: a reference to the rule would make CloudFormation create the rule before the permission.
+RULE_ARN = {
+    "Fn::Sub": [
+        "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/${Bus}carousel-sync-${Stage}",
+        {"Bus": {"Fn::If": ["DefaultEventBus", "", {"Fn::Sub": "${EventBusName}/"}]}},
+    ]
+}
+PERMISSIONS_OF_THE_RULE = {
+    "BufferQueuePolicy",
+    "DeadLetterQueuePolicy",
+    "DirectInvocationPermission",
+    "AsynchronousInvocation",
+}
 
 
 def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
@@ -74,6 +90,7 @@ def test_environment_matches_the_contract(resources: dict[str, Any]) -> None:
         "PROJECTION_TABLE",
         "DEAD_LETTER_QUEUE_URL",
         "POWERTOOLS_TRACE_DISABLED",
+        "LOOK_UP_EVERY_SALE",
     }
 
 
@@ -140,7 +157,6 @@ def test_rule_matches_only_sales(resources: dict[str, Any]) -> None:
 def test_delivery_mode_redirects_the_only_target(template: dict[str, Any], resources: dict[str, Any]) -> None:
     assert template["Parameters"]["DeliveryMode"]["Default"] == "queue"
     assert template["Conditions"]["QueueMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "queue"]}
-    assert template["Conditions"]["DirectMode"] == {"Fn::Equals": [{"Ref": "DeliveryMode"}, "direct"]}
     (target,) = properties(resources, "SaleRule")["Targets"]
     assert target["Arn"] == {
         "Fn::If": ["QueueMode", {"Fn::GetAtt": ["BufferQueue", "Arn"]}, {"Ref": "SyncFunction.Alias"}]
@@ -152,7 +168,6 @@ def test_direct_mode_has_both_failure_destinations(resources: dict[str, Any]) ->
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
     assert set(target["RetryPolicy"]) == {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"}
     invocation = resources["AsynchronousInvocation"]
-    assert invocation["Condition"] == resources["DirectInvocationPermission"]["Condition"] == "DirectMode"
     assert invocation["Properties"]["DestinationConfig"]["OnFailure"] == {
         "Destination": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     }
@@ -169,10 +184,47 @@ def test_queue_mapping_reports_partial_failures(resources: dict[str, Any]) -> No
 def test_only_the_rule_may_send_to_the_queues(resources: dict[str, Any]) -> None:
     for policy in ("BufferQueuePolicy", "DeadLetterQueuePolicy"):
         (statement,) = properties(resources, policy)["PolicyDocument"]["Statement"]
-        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["SaleRule", "Arn"]}}}
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": RULE_ARN}}
         assert statement["Action"] == "sqs:SendMessage"
 
 
 def test_every_parameter_and_output_is_described(template: dict[str, Any]) -> None:
     described = {**template["Parameters"], **template["Outputs"]}
     assert [name for name, entry in described.items() if not entry.get("Description")] == []
+
+
+def test_the_permissions_of_both_modes_exist_before_the_rule_sends_an_event(resources: dict[str, Any]) -> None:
+    assert prerequisites(resources, "SaleRule") >= PERMISSIONS_OF_THE_RULE
+    for name in PERMISSIONS_OF_THE_RULE:
+        assert "Condition" not in resources[name], name
+        assert "SaleRule" not in prerequisites(resources, name), name
+    assert properties(resources, "DirectInvocationPermission")["SourceArn"] == RULE_ARN
+
+
+def prerequisites(resources: dict[str, Any], name: str) -> set[str]:
+    """Return the resources that CloudFormation creates before this one: its dependencies, and theirs."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        resource = resources[pending.pop()]
+        explicit = resource.get("DependsOn", [])
+        names = {explicit} if isinstance(explicit, str) else set(explicit)
+        names |= {reference.partition(".")[0] for reference in references(resource)}
+        new = {one for one in names if one in resources} - found
+        found |= new
+        pending.extend(new)
+    return found
+
+
+def references(value: Any) -> Iterator[str]:
+    """Yield what a part of the template refers to with Ref, GetAtt and Sub."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                yield inner if isinstance(inner, str) else inner[0]
+            elif key == "Fn::Sub":
+                yield from re.findall(r"\$\{([^}]+)\}", inner if isinstance(inner, str) else inner[0])
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)

@@ -50,7 +50,7 @@ class Stores:
         found = projection.find([sale], deadline)[sale.key]
         assert found == sale
         assert found.payload_hash == sale.payload_hash
-        completion = Completion(sale.key, sale.payload_hash, ATTEMPT)
+        completion = Completion(sale.key, sale.facts, ATTEMPT)
         assert set(guard.complete([completion], deadline)) == {sale.key}
 
     def _make_row(self, sale: Sale) -> None:

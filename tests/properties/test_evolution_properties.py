@@ -39,7 +39,7 @@ from schemas.evolution.column_operations import (
 )
 from schemas.evolution.columns import FIRST
 from schemas.evolution.errors import OperationRefused
-from schemas.evolution.migration import Operation
+from schemas.evolution.operation import Operation
 from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_operations import AddPartitionField, RemovePartitionField, SetProperty, SetSortOrder
 from schemas.evolution.table_updates import change_between

@@ -94,7 +94,7 @@ class GeneratedDynamoDB:
 
 
 def _claim(sale: Sale) -> dict[str, Any]:
-    claim = completed_item(Completion(sale.key, sale.payload_hash, None), 0.0)
+    claim = completed_item(Completion(sale.key, sale.facts, None), 0.0)
     return {name: claim[name] for name in ("tenantId", "eventId", "status")}
 
 

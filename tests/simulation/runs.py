@@ -22,12 +22,17 @@ Check = Callable[[World], list[str]]
 
 @dataclass(frozen=True)
 class Scenario:
-    """The batches of sales that each process is delivered, one after the other, and how much may go wrong."""
+    """The batches of sales that each process is delivered, one after the other, and how much may go wrong.
+
+    ``version_before`` names processes, or the first letters of processes.
+    """
 
     deliveries: Sequence[Sequence[Sequence[int]]]
     faults: int = 2
     maintenance: int = 2
     old: bool = False
+    losses: int = 0
+    version_before: frozenset[str] = frozenset()
 
     @property
     def sales(self) -> list[int]:
@@ -53,11 +58,15 @@ def run(
 ) -> Failure | None:
     """Run a scenario to its end, then redeliver everything without faults. Return the first violation, if any."""
     world = World({sale(number, old=scenario.old).key: sale(number, old=scenario.old) for number in scenario.sales})
-    processes = [
-        _process(world, f"P{number}", batches, writer_of, 1000 * number, scenario.old)
-        for number, batches in enumerate(scenario.deliveries, 1)
-    ]
-    scheduler = Scheduler(world, processes, Budget(scenario.faults, scenario.maintenance), check)
+
+    def deliver_all(prefix: str, first_attempt_id: int) -> list[Process]:
+        return [
+            _process(world, f"{prefix}{number}", batches, writer_of, first_attempt_id + 1000 * number, scenario)
+            for number, batches in enumerate(scenario.deliveries, 1)
+        ]
+
+    budget = Budget(scenario.faults, scenario.maintenance, scenario.losses)
+    scheduler = Scheduler(world, deliver_all("P", 0), budget, check, lambda: deliver_all("S", 50_000))
     faulty: int | None = None
     try:
         scheduler.start()
@@ -74,12 +83,20 @@ def run(
 
 
 def _process(
-    world: World, name: str, batches: Sequence[Sequence[int]], writer_of: WriterOf, first_attempt_id: int, old: bool
+    world: World,
+    name: str,
+    batches: Sequence[Sequence[int]],
+    writer_of: WriterOf,
+    first_attempt_id: int,
+    scenario: Scenario,
 ) -> Process:
+    before = name in scenario.version_before or name[0] in scenario.version_before
+
     def body(process: Process) -> None:
         writer: Writer = writer_of(world, process, first_attempt_id)
         for batch in batches:
-            world.acknowledged.update(writer.deliver([sale(number, old=old) for number in batch]))
+            sales = [sale(number, old=scenario.old, version_before=before) for number in batch]
+            world.acknowledged.update(writer.deliver(sales))
 
     return Process(name, body)
 
@@ -112,6 +129,11 @@ def _recover(scheduler: Scheduler, scenario: Scenario, writer_of: WriterOf) -> N
         scheduler.move("wire:0")
     world.let_a_day_pass()
     _deliver(scheduler, "REPLAY", scenario.sales, scenario, writer_of, 500_000)
+    world.without_item.clear()
+    if world.look_up_every_sale:
+        world.look_up_every_sale = False
+        world.let_a_day_pass()
+        _deliver(scheduler, "AGAIN", scenario.sales, scenario, writer_of, 600_000)
     for key in world.sales:
         item = world.dynamodb.tables[GUARD.name].get(guard_key(key))
         if world.rows[key] != 1 or item is None or read_item(item).status is not Status.COMPLETED:
@@ -121,8 +143,12 @@ def _recover(scheduler: Scheduler, scenario: Scenario, writer_of: WriterOf) -> N
 def _deliver(
     scheduler: Scheduler, name: str, numbers: list[int], scenario: Scenario, writer_of: WriterOf, first_id: int
 ) -> None:
-    scheduler.add(_process(scheduler.world, name, [numbers], writer_of, first_id, scenario.old))
+    scheduler.add(_process(scheduler.world, name, [numbers], writer_of, first_id, scenario))
     _until_at_rest(scheduler, lambda _, moves: moves[0])
+
+
+# R and S are the first letters of the processes that recover, and of those that start again after a loss.
+_MAY_RUN_THE_VERSION_BEFORE = ("P1", "P2", "P3", "P4", "R", "S", "REPLAY")
 
 
 # --- strategies ------------------------------------------------------------------------------------------------------
@@ -168,7 +194,14 @@ def random_scenario(seed: int) -> Scenario:
         [sorted(rng.sample(numbers, rng.randint(1, len(numbers)))) for _ in range(rng.choice((1, 1, 2)))]
         for _ in range(rng.randint(2, 4))
     ]
-    return Scenario(deliveries, faults=rng.randint(1, 5), maintenance=rng.randint(0, 3), old=rng.random() < 0.15)
+    return Scenario(
+        deliveries,
+        faults=rng.randint(1, 5),
+        maintenance=rng.randint(0, 3),
+        old=rng.random() < 0.15,
+        losses=int(rng.random() < 0.15),
+        version_before=frozenset(name for name in _MAY_RUN_THE_VERSION_BEFORE if rng.random() < 0.2),
+    )
 
 
 def run_seed(seed: int, writer_of: WriterOf = ProtocolWriter, check: Check = World.violations) -> Failure | None:

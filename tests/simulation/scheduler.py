@@ -18,10 +18,11 @@ class Violation(Exception):
 
 @dataclass
 class Budget:
-    """How many faults and maintenance events may still happen."""
+    """How many faults, maintenance events and losses of a store may still happen."""
 
     faults: int
     maintenance: int
+    losses: int = 0
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Scheduler:
     processes: list[Process]
     budget: Budget
     check: Callable[[World], list[str]]
+    restarted: Callable[[], list[Process]] = list
+    """Makes the processes that are delivered everything again once a store was lost."""
     in_flight: list[InFlight] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
@@ -75,6 +78,8 @@ class Scheduler:
             )
         if self.budget.maintenance > 0 and any(process.pending for process in self.processes):
             found.extend(f"world:{name}" for name in _WORLD)
+        if self.budget.losses > 0 and any(process.pending for process in self.processes):
+            found.extend(f"operator:{name}" for name in _LOSSES)
         return found
 
     def move(self, name: str) -> None:
@@ -85,6 +90,9 @@ class Scheduler:
             self.budget.maintenance -= 1
             _WORLD[what](self.world)
             self.story.append(f"{what.replace('_', ' ')}")
+        elif actor == "operator":
+            self.budget.losses -= 1
+            self._repair_a_loss(what)
         elif actor == "wire":
             late = self.in_flight.pop(int(what))
             late.request.take_effect()
@@ -93,6 +101,17 @@ class Scheduler:
             process = next(process for process in self.processes if process.name == actor and process.pending)
             self._let(process, None if what == GO else Fault[what])
         self._verify()
+
+    def _repair_a_loss(self, what: str) -> None:
+        """Do what docs/repair.md says: stop the traffic, wait, switch the look-up on, start the traffic."""
+        for process in self.processes:
+            process.kill()
+        while self.in_flight:
+            self.in_flight.pop(0).request.take_effect()
+        _LOSSES[what](self.world)
+        self.story.append(f"{what.replace('_', ' ')}, and the traffic starts again")
+        for process in self.restarted():
+            self.add(process)
 
     def _let(self, process: Process, fault: Fault | None) -> None:
         request = process.pending
@@ -139,6 +158,14 @@ _WORLD: dict[str, Callable[[World], None]] = {
     "snapshots_expire": World.expire_snapshots,
     "leases_lapse": World.let_leases_lapse,
     "a_day_passes": World.let_a_day_pass,
+    "a_month_passes": World.let_a_month_pass,
+}
+
+
+_LOSSES: dict[str, Callable[[World], None]] = {
+    "the_guard_is_lost": World.lose_the_guard,
+    "the_projection_is_lost": World.lose_the_projection,
+    "the_projection_goes_back": World.set_the_projection_back,
 }
 
 

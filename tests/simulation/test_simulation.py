@@ -49,6 +49,13 @@ def test_random_runs_have_no_violation(first: int) -> None:
         pytest.param(
             Scenario([[[1, 2]], [[2]]], faults=0, maintenance=1), id="overlapping-batches-one-maintenance-event"
         ),
+        pytest.param(
+            Scenario([[[1]], [[1]]], faults=1, maintenance=0, version_before=frozenset({"P1"})), id="upgrade-one-fault"
+        ),
+        pytest.param(
+            Scenario([[[1]], [[1]]], faults=1, maintenance=0, version_before=frozenset({"P2", "R"})),
+            id="rollback-one-fault",
+        ),
     ],
 )
 def test_no_run_of_a_small_configuration_has_a_violation(scenario: Scenario) -> None:
@@ -56,6 +63,23 @@ def test_no_run_of_a_small_configuration_has_a_violation(scenario: Scenario) -> 
     assert exploration.failure is None, str(exploration.failure)
     assert exploration.complete
     print(f"{exploration.runs} runs, {exploration.states} states")  # noqa: T201
+
+
+def test_a_claim_outlasts_31_days_between_a_commit_and_its_repetition() -> None:
+    scenario = Scenario([[[1]], [[1]]], faults=1, maintenance=1)
+    until_the_item = ["P1:go"] * 4
+    failure = run(scenario, replaying([*until_the_item, "P1:CRASH_BEFORE", "world:a_month_passes"]))
+    assert failure is None, str(failure)
+
+
+@pytest.mark.parametrize("loss", ["the_guard_is_lost", "the_projection_is_lost", "the_projection_goes_back"])
+def test_a_lost_store_doubles_no_sale_while_every_sale_is_looked_up(loss: str) -> None:
+    scenario = Scenario([[[1]], [[2], [1]], [[1, 2]]], faults=0, maintenance=0, losses=1)
+    for steps in range(24):
+        failure = run(
+            scenario, replaying([*(["P1:go"] * min(steps, 6)), *(["P2:go"] * (steps - 6)), f"operator:{loss}"])
+        )
+        assert failure is None, str(failure)
 
 
 def first_failure(writer_of: WriterOf, wanted: Callable[[Failure], bool] = lambda _: True) -> tuple[int, Failure]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.fields import LATER_FACTS
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.guard.items import Status, guard_key, read_item
 from lambda_fn.iceberg.history import SnapshotNode
@@ -20,8 +22,8 @@ from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.projection.item import projection_key
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.retry import Deadline
-from lambda_fn.sale import Sale, SaleKey
-from tests.fakes.dynamodb import FakeDynamoDB
+from lambda_fn.sale import FactsDigest, Sale, SaleKey, facts_digest
+from tests.fakes.dynamodb import IGNORED_BY_TTL_SECONDS, FakeDynamoDB
 from tests.simulation.process import Process, Request, TimedOut
 
 GUARD = guard_table("guard")
@@ -29,11 +31,24 @@ PROJECTION = projection_table("projection")
 START = datetime(2026, 9, 21, tzinfo=UTC).timestamp()
 LAPSE_SECONDS = 120.0
 DAY_SECONDS = 25 * 3600.0
+MONTH_SECONDS = 31 * 24 * 3600.0
 
 
-def sale(number: int, *, old: bool = False) -> Sale:
-    """Return the sale with this number. The projection item of an old one has expired from the start."""
-    return Sale(
+class SaleOfTheVersionBefore(Sale):
+    """A sale as the version of the code reads it that does not know the last fact yet."""
+
+    @cached_property
+    def facts(self) -> FactsDigest:
+        return facts_digest(self, LATER_FACTS[:-1])
+
+
+def sale(number: int, *, old: bool = False, version_before: bool = False) -> Sale:
+    """Return the sale with this number. The projection item of an old one has expired from the start.
+
+    The event has a currency, which the version before does not know and leaves out.
+    """
+    version = SaleOfTheVersionBefore if version_before else Sale
+    return version(
         tenant_id="t",
         product_id=f"p{number}",
         sale_id=str(number),
@@ -43,6 +58,7 @@ def sale(number: int, *, old: bool = False) -> Sale:
         sold_price=Decimal(1),
         sold_date=date(2010, 1, 1) if old else date(2026, 9, 1),
         recorded_at=datetime(2026, 9, 21, tzinfo=UTC),
+        currency=None if version_before else "EUR",
     )
 
 
@@ -84,6 +100,10 @@ class World:
     acknowledged: set[SaleKey] = field(default_factory=set)
     rows: Counter[SaleKey] = field(default_factory=Counter)
     maintenance: int = 0
+    rejected: set[SaleKey] = field(default_factory=set)
+    look_up_every_sale: bool = False
+    without_item: set[SaleKey] = field(default_factory=set)
+    """The sales that may have lost their item."""
 
     def state(self) -> State:
         """Return the table as the catalog shows it, without expired snapshots."""
@@ -117,8 +137,36 @@ class World:
 
     def let_a_day_pass(self) -> None:
         """Advance the wall clock until completed guards expire, and delete expired items as DynamoDB does."""
-        self.wall += DAY_SECONDS
+        self._let_pass(DAY_SECONDS)
+
+    def let_a_month_pass(self) -> None:
+        """Advance the wall clock by 31 days, and delete expired items as DynamoDB does."""
+        self._let_pass(MONTH_SECONDS)
+
+    def _let_pass(self, seconds: float) -> None:
+        self.wall += seconds
         self.dynamodb.delete_expired(self.wall)
+
+    def lose_the_guard(self) -> None:
+        """Delete every claim. The operator switches the look-up of every sale on."""
+        self.dynamodb.tables[GUARD.name].clear()
+        self.look_up_every_sale = True
+
+    def lose_the_projection(self) -> None:
+        """Delete every item. The operator switches the look-up of every sale on."""
+        self._keep_items(0)
+
+    def set_the_projection_back(self) -> None:
+        """Delete the items of the later half, as a restored backup does. The look-up of every sale is switched on."""
+        self._keep_items(len(self.dynamodb.tables[PROJECTION.name]) // 2)
+
+    def _keep_items(self, count: int) -> None:
+        items = self.dynamodb.tables[PROJECTION.name]
+        kept = dict(list(items.items())[:count])
+        items.clear()
+        items.update(kept)
+        self.without_item = set(self.sales)
+        self.look_up_every_sale = True
 
     def digest(self) -> int:
         """Return a digest of the stores. Two worlds with the same digest behave the same from here on."""
@@ -150,7 +198,16 @@ class World:
                 found.append(f"sale {key.sale_id} is LOST: COMPLETED, and no row")
             if has_item and not rows:
                 found.append(f"sale {key.sale_id} has an ITEM and no row")
-            if completed and not has_item and expected.projection_expires_at > self.wall:
+            if key in self.rejected:
+                found.append(f"sale {key.sale_id} is REJECTED, although no event contradicts another")
+            if has_item and expected.projection_expires_at < self.wall - IGNORED_BY_TTL_SECONDS:
+                found.append(f"sale {key.sale_id} has an ITEM that DynamoDB never deletes")
+            if (
+                completed
+                and not has_item
+                and key not in self.without_item
+                and expected.projection_expires_at > self.wall
+            ):
                 found.append(f"sale {key.sale_id} is COMPLETED and has NO ITEM")
         return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
@@ -14,12 +15,12 @@ from lambda_fn.guard.items import completed_item, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
 from lambda_fn.iceberg.store import CommitResult, Committed, Scan
-from lambda_fn.ports import AppendResult, Completion, Metric, Reason
+from lambda_fn.ports import AppendResult, Completion, Metric, Reason, Unreadable
 from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
 from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import FactsDigest, Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SyncSales
 from tests.simulation.process import Process
 from tests.simulation.world import (
@@ -82,7 +83,11 @@ class ProtocolWriter:
             retry=self.retry,
             parallel=InTurn(),
             new_attempt_id=self.new_attempt_id,
+            look_up_every_sale=self.look_up_every_sale(),
         )
+
+    def look_up_every_sale(self) -> bool:
+        return self.world.look_up_every_sale
 
     def new_attempt_id(self) -> int:
         self._next_attempt_id += 1
@@ -102,6 +107,9 @@ class ProtocolWriter:
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
         outcomes = self.sync_sales.sync(sales, Deadline.after(self.clock, INVOCATION_SECONDS))
+        for each in sales:
+            if (facts := outcomes[each.key].facts) is not None and facts.conflicts_with(each.facts):
+                self.world.rejected.add(each.key)
         return {key for key, outcome in outcomes.items() if isinstance(outcome, Completed)}
 
 
@@ -204,7 +212,7 @@ class NoScan(ProtocolWriter):
 
 
 class _FindsNoItem(DynamoDBProjection):
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         return {}
 
 
@@ -213,6 +221,28 @@ class NoProjectionLookUp(ProtocolWriter):
 
     def projection(self) -> DynamoDBProjection:
         return _FindsNoItem(Batches(self.client, PROJECTION, self.retry, InTurn(), 1.0))
+
+
+class NoLookUpAfterALoss(ProtocolWriter):
+    """After the guard or the projection was lost, traffic starts again as if nothing had happened."""
+
+    def look_up_every_sale(self) -> bool:
+        return False
+
+
+class _HashedAsAWhole(Sale):
+    @cached_property
+    def facts(self) -> FactsDigest:
+        return FactsDigest(super().facts.payload_hash)
+
+
+class FactsComparedAsAWhole(ProtocolWriter):
+    """Facts are compared by one hash, also if one of two versions does not know all of them."""
+
+    def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
+        return super().deliver(
+            [_HashedAsAWhole(**{f.name: getattr(each, f.name) for f in fields(each)}) for each in sales]
+        )
 
 
 class _PutsLater(DynamoDBProjection):
@@ -286,7 +316,7 @@ class CheckAndSetThenAppend:
         try:
             seen = self._guard.get(list(by_guard), deadline)
             new = [sale for key, sale in by_guard.items() if key not in seen]
-            marks = [completed_item(Completion(sale.key, sale.payload_hash, None), self._clock.now()) for sale in new]
+            marks = [completed_item(Completion(sale.key, sale.facts, None), self._clock.now()) for sale in new]
             self._guard.put(marks, deadline)
         except StoreUnavailable:
             return set()
@@ -328,5 +358,7 @@ WITHOUT_ONE_RULE: Final[Sequence[type[ProtocolWriter]]] = (
     NoGiveUpWhenHistoryHasExpired,
     NoScan,
     NoProjectionLookUp,
+    NoLookUpAfterALoss,
+    FactsComparedAsAWhole,
     CompletedBeforeProjection,
 )

@@ -83,7 +83,7 @@ class World:
 
     def complete(self, *sales: Sale, snapshot_id: int | None = 7) -> None:
         """Complete the sales, which any attempt may do."""
-        completions = [Completion(sale.key, sale.payload_hash, snapshot_id) for sale in sales]
+        completions = [Completion(sale.key, sale.facts, snapshot_id) for sale in sales]
         assert self.guard.complete(completions, self.deadline()) == {sale.key for sale in sales}
 
     def guard_item(self, sale: Sale) -> Item:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from lambda_fn.aws.batch_requests import GET_LIMIT, STATEMENT_LIMIT, WRITE_LIMIT
-from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, IN_PROGRESS_TTL_SECONDS, guard_key
-from lambda_fn.ports import NO_SNAPSHOT, AlreadyCompleted, Claimed, HeldByAnother
+from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, claimed_item, guard_key, read_item
+from lambda_fn.ports import NO_SNAPSHOT, AlreadyCompleted, Claimed, HeldByAnother, NotClaimed
 from lambda_fn.sale import SaleKey
 from tests.builders import sale
 from tests.contract.dynamodb.dynamodb_world import LEASE_SECONDS, World
+from tests.fakes.attribute_values import item_size_bytes
 from tests.fakes.faulty_dynamodb import EXECUTE, GET, WRITE
 
 LARGEST_ID = 2**63 - 1
@@ -42,7 +43,7 @@ def test_a_claims_item_matches_the_data_contract(world: World) -> None:
         "baseSnapshotId": {"N": "1000"},
         "attempts": {"L": [{"N": "11"}]},
         "payloadHash": {"S": fresh.payload_hash},
-        "ttl": {"N": str(now + IN_PROGRESS_TTL_SECONDS)},
+        "factHashes": {"M": {"base": {"S": fresh.payload_hash}, "currency": {"S": "absent"}}},
     }
 
 
@@ -60,6 +61,7 @@ def test_a_completed_sales_item_matches_the_data_contract(world: World, snapshot
         "eventId": {"S": "sale-1"},
         "status": {"S": "COMPLETED"},
         "payloadHash": {"S": done.payload_hash},
+        "factHashes": {"M": {"base": {"S": done.payload_hash}, "currency": {"S": "absent"}}},
         "processedAt": {"S": datetime.fromtimestamp(world.clock.now(), UTC).isoformat(timespec="milliseconds")},
         "ttl": {"N": str(int(world.clock.now()) + 24 * 3600)},
     }
@@ -75,7 +77,7 @@ def test_a_running_lease_excludes_other_attempts(world: World) -> None:
     stored = world.guard_item(held)
     lease_until = world.clock.now() + LEASE_SECONDS
     world.clock.advance(LEASE_SECONDS - 0.001)
-    assert world.claim(held, attempt_id=22) == HeldByAnother(held.payload_hash, lease_until)
+    assert world.claim(held, attempt_id=22) == HeldByAnother(held.facts, lease_until)
     assert world.guard_item(held) == stored
 
 
@@ -86,8 +88,45 @@ def test_an_event_with_other_facts_never_takes_a_sale_over(world: World, waited_
     world.claim(first, attempt_id=11)
     stored = world.guard_item(first)
     world.clock.advance(waited_seconds)
-    assert world.claim(other, attempt_id=22) == HeldByAnother(first.payload_hash, lease_until)
+    assert world.claim(other, attempt_id=22) == HeldByAnother(first.facts, lease_until)
     assert world.guard_item(first) == stored
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_event_with_a_fact_that_the_claim_does_not_cover_takes_it_over(world: World, recorded: bool) -> None:
+    older, newer = world.sale(), world.sale(currency="EUR")
+    world.claim(older, attempt_id=11, pin=1000)
+    item = world.guard_item(older) | {"factHashes": {"M": {"base": {"S": older.payload_hash}}}}
+    if not recorded:
+        del item["factHashes"]
+    world.guard_batches.put([item], world.deadline())
+    world.clock.advance(LEASE_SECONDS)
+    assert world.claim(newer, attempt_id=22) == Claimed(newer, base=1000, earlier_attempts=(11,))
+    assert read_item(world.guard_item(newer)).facts == newer.facts
+    world.clock.advance(LEASE_SECONDS)
+    assert isinstance(world.claim(world.sale(currency="USD"), attempt_id=33), HeldByAnother)
+
+
+def test_an_unreadable_item_holds_up_only_its_own_sale(world: World) -> None:
+    sale, *others = world.sales(3)
+    world.claim(sale, attempt_id=11)
+    broken = {name: value for name, value in world.guard_item(sale).items() if name != "payloadHash"}
+    world.guard_batches.put([broken], world.deadline())
+    world.clock.advance(LEASE_SECONDS)
+    result, *claimed = world.claim_all([sale, *others], attempt_id=22)
+    assert claimed == [Claimed(other, base=1000) for other in others]
+    assert isinstance(result, NotClaimed)
+    for part in (world.guard_batches.table.name, guard_key(sale.key).partition, "verify --repair"):
+        assert part in result.cause
+    looked = world.guard.look([sale.key, others[0].key], world.deadline())
+    assert looked[sale.key] == result
+    assert isinstance(looked[others[0].key], HeldByAnother)
+
+
+def test_an_item_of_an_ordinary_sale_takes_one_write_unit() -> None:
+    ordinary = sale(currency="EUR", tenant_id="t" * 40, sale_id="s" * 60)
+    item = claimed_item(ordinary.key, ordinary.facts, LARGEST_ID, LARGEST_ID, 1.0, 1.0)
+    assert item_size_bytes(item) <= 1024
 
 
 def test_three_takeovers_keep_the_base_and_every_attempt(world: World) -> None:
@@ -102,7 +141,7 @@ def test_three_takeovers_keep_the_base_and_every_attempt(world: World) -> None:
         assert item["baseSnapshotId"] == {"N": "1000"}
         assert item["owner"] == {"N": str(attempt_id)}
         assert item["leaseUntil"] == {"N": str(int(world.clock.now() + LEASE_SECONDS))}
-        assert item["ttl"] == {"N": str(int(world.clock.now()) + IN_PROGRESS_TTL_SECONDS)}
+        assert "ttl" not in item
 
 
 def test_an_attempt_that_was_taken_over_does_not_take_the_sale_back(world: World) -> None:
@@ -122,8 +161,8 @@ def test_a_completed_sale_is_a_duplicate(world: World) -> None:
     world.complete(sale)
     world.clock.advance(COMPLETED_TTL_SECONDS - 1)
     stored = world.guard_item(sale)
-    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
-    assert world.claim(other_facts, attempt_id=33) == AlreadyCompleted(sale.payload_hash)
+    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.facts)
+    assert world.claim(other_facts, attempt_id=33) == AlreadyCompleted(sale.facts)
     assert world.guard_item(sale) == stored
 
 
@@ -148,15 +187,25 @@ def test_an_expired_completion_that_still_exists_is_claimed_again(world: World, 
         "baseSnapshotId": {"N": "2000"},
         "attempts": {"L": [{"N": "22"}]},
         "payloadHash": {"S": anew.payload_hash},
-        "ttl": {"N": str(now + IN_PROGRESS_TTL_SECONDS)},
+        "factHashes": {"M": {"base": {"S": anew.payload_hash}, "currency": {"S": "absent"}}},
     }
 
 
 def test_an_open_claim_of_any_age_is_taken_over(world: World) -> None:
     sale = world.sale()
     world.claim(sale, attempt_id=11, pin=1000)
-    world.clock.advance(IN_PROGRESS_TTL_SECONDS + 1)
+    world.clock.advance(10 * 365 * 24 * 3600)
     assert world.claim(sale, attempt_id=22, pin=2000) == Claimed(sale, base=1000, earlier_attempts=(11,))
+
+
+def test_a_take_over_removes_the_expiry_that_an_older_version_gave_the_claim(world: World) -> None:
+    sale = world.sale()
+    world.claim(sale, attempt_id=11, pin=1000)
+    expiry = {"ttl": {"N": str(int(world.clock.now()) + 30 * 24 * 3600)}}
+    world.guard_batches.put([world.guard_item(sale) | expiry], world.deadline())
+    world.clock.advance(LEASE_SECONDS)
+    assert world.claim(sale, attempt_id=22) == Claimed(sale, base=1000, earlier_attempts=(11,))
+    assert "ttl" not in world.guard_item(sale)
 
 
 def test_a_completion_ends_all_claims(world: World) -> None:
@@ -165,7 +214,7 @@ def test_a_completion_ends_all_claims(world: World) -> None:
     world.clock.advance(LEASE_SECONDS)
     world.claim(sale, attempt_id=22)
     world.complete(sale)
-    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
+    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.facts)
 
 
 def test_large_ids_are_exact(world: World) -> None:
@@ -240,7 +289,7 @@ def test_500_new_sales_take_20_requests_to_claim_and_20_to_complete(world: World
     assert len(world.client.requests) - 20 == world.client.count(WRITE) == 500 / WRITE_LIMIT == 20
 
     looked = world.guard.look([sale.key for sale in sales], world.deadline())
-    assert looked == {sale.key: AlreadyCompleted(sale.payload_hash) for sale in sales}
+    assert looked == {sale.key: AlreadyCompleted(sale.facts) for sale in sales}
     assert len(world.client.requests) - 40 == world.client.count(GET) == 500 / GET_LIMIT == 5
 
 
@@ -249,7 +298,7 @@ def test_500_redelivered_sales_take_25_requests(world: World) -> None:
     world.claim_all(sales, attempt_id=11)
     world.complete(*sales)
     world.client.requests.clear()
-    assert world.claim_all(sales, attempt_id=22) == [AlreadyCompleted(sale.payload_hash) for sale in sales]
+    assert world.claim_all(sales, attempt_id=22) == [AlreadyCompleted(sale.facts) for sale in sales]
     assert (world.client.count(EXECUTE), world.client.count(GET), world.client.count(WRITE)) == (20, 5, 0)
 
 
@@ -267,8 +316,8 @@ def test_a_batch_of_sales_in_different_states(world: World) -> None:
 
     assert results == {
         **{sale.key: Claimed(sale, base=3) for sale in fresh},
-        **{sale.key: AlreadyCompleted(sale.payload_hash) for sale in completed},
-        **{sale.key: HeldByAnother(sale.payload_hash, lease_until) for sale in held},
+        **{sale.key: AlreadyCompleted(sale.facts) for sale in completed},
+        **{sale.key: HeldByAnother(sale.facts, lease_until) for sale in held},
         **{sale.key: Claimed(sale, base=1, earlier_attempts=(11,)) for sale in lapsed},
     }
 
@@ -281,8 +330,8 @@ def test_a_look_changes_nothing(world: World) -> None:
     lease_until = world.clock.now() + LEASE_SECONDS
     looked = world.guard.look([unknown.key, held.key, completed.key], world.deadline())
     assert looked == {
-        held.key: HeldByAnother(held.payload_hash, lease_until),
-        completed.key: AlreadyCompleted(completed.payload_hash),
+        held.key: HeldByAnother(held.facts, lease_until),
+        completed.key: AlreadyCompleted(completed.facts),
     }
     assert world.guard_item(held) == before
     assert world.guard_item(unknown) == {}

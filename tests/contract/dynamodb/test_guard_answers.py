@@ -190,7 +190,7 @@ def test_without_time_nothing_is_requested(world: World) -> None:
     assert isinstance(results[sale.key], NotClaimed)
     with pytest.raises(OutOfTime, match=rf"{world.store.guard_name}: 1 of 1 items could not be read in time"):
         world.guard.look([sale.key], world.deadline(1.0))
-    completion = Completion(sale.key, sale.payload_hash, 7)
+    completion = Completion(sale.key, sale.facts, 7)
     assert world.guard.complete([completion], world.deadline(1.0)) == set()
     assert world.client.requests == []
 
@@ -210,7 +210,7 @@ def test_a_throttled_request_is_retried(world: World, code: str, status: int) ->
         world.client.plan(action, refused(code, status), refused(code, status))
     assert world.claim(sale, attempt_id=11) == Claimed(sale, base=1000)
     world.complete(sale)
-    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
+    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.facts)
 
 
 @pytest.mark.parametrize(("code", "status"), REFUSED_WHOLE)
@@ -245,7 +245,7 @@ def test_completions_are_retried_until_all_are_stored(world: World, fault: Fault
     world.complete(*sales)
     world.client.plan(GET, unprocessed(0.5), unprocessed(0.5))
     looked = world.guard.look([sale.key for sale in sales], world.deadline())
-    assert looked == {sale.key: AlreadyCompleted(sale.payload_hash) for sale in sales}
+    assert looked == {sale.key: AlreadyCompleted(sale.facts) for sale in sales}
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost])
@@ -254,15 +254,15 @@ def test_only_completions_known_to_be_stored_are_reported(world_in_turn: World, 
     sales = world.sales(50)
     world.client.plan(WRITE, passed)
     world.client.always(WRITE, fault)
-    completions = [Completion(sale.key, sale.payload_hash, 7) for sale in sales]
+    completions = [Completion(sale.key, sale.facts, 7) for sale in sales]
     assert world.guard.complete(completions, world.deadline()) == {sale.key for sale in sales[:25]}
 
 
 def test_a_completion_without_any_answer_is_not_reported(world: World) -> None:
     sale = world.sale()
     world.client.always(WRITE, answer_lost)
-    assert world.guard.complete([Completion(sale.key, sale.payload_hash, 7)], world.deadline()) == set()
-    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.payload_hash)
+    assert world.guard.complete([Completion(sale.key, sale.facts, 7)], world.deadline()) == set()
+    assert world.claim(sale, attempt_id=22) == AlreadyCompleted(sale.facts)
 
 
 def test_a_late_takeover_does_not_undo_a_newer_one(world: World) -> None:

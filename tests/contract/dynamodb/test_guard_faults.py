@@ -166,7 +166,7 @@ class GuardMachine(RuleBasedStateMachine):
         """Whatever happened, the next delivery can continue with every sale."""
         self.clock.advance(LAPSE_SECONDS)
         for key, item in self._items().items():
-            _, (result,) = self._claim([FACTS[read_item(item).payload_hash]])
+            _, (result,) = self._claim([FACTS[read_item(item).facts.payload_hash]])
             assert isinstance(result, Claimed | AlreadyCompleted), (key, result)
 
     # --- how it happens ---
@@ -183,7 +183,7 @@ class GuardMachine(RuleBasedStateMachine):
 
     def _complete(self, completed: Sale, attempt_id: int) -> None:
         deadline = Deadline.after(self.clock, CLAIM_SECONDS)
-        certain = self.guard.complete([Completion(completed.key, completed.payload_hash, attempt_id)], deadline)
+        certain = self.guard.complete([Completion(completed.key, completed.facts, attempt_id)], deadline)
         if certain:
             assert completed.payload_hash in self.hashes[guard_key(completed.key), Status.COMPLETED]
 
@@ -231,7 +231,7 @@ class GuardMachine(RuleBasedStateMachine):
     def _judge_change(self, key: ItemKey, old_item: Item | None, new_item: Item) -> None:
         old, new = read_item(old_item) if old_item is not None else None, read_item(new_item)
         now = self.clock.now()
-        self.hashes[key, new.status].add(new.payload_hash)
+        self.hashes[key, new.status].add(new.facts.payload_hash)
         if new.status is Status.COMPLETED:
             assert new.ttl <= now + COMPLETED_TTL_SECONDS
             return
@@ -242,7 +242,7 @@ class GuardMachine(RuleBasedStateMachine):
             assert old.lease_until <= now, "the lease was running"
             assert new.attempts == (*old.attempts, new.owner), "an attempt was lost"
             assert new.owner not in old.attempts, "a fenced attempt came back"
-            assert (new.base, new.payload_hash) == (old.base, old.payload_hash)
+            assert (new.base, new.facts.payload_hash) == (old.base, old.facts.payload_hash)
         self.owned[key, new.owner].append((new.base, new.attempts[:-1]))
 
     def _judge_answer(self, asked: Sale, attempt_id: int, result: ClaimResult) -> None:
@@ -251,9 +251,9 @@ class GuardMachine(RuleBasedStateMachine):
             assert result.sale == asked
             assert (result.base, result.earlier_attempts) in self.owned[key, attempt_id], "never the owner"
         elif isinstance(result, AlreadyCompleted):
-            assert result.payload_hash in self.hashes[key, Status.COMPLETED]
+            assert result.facts.payload_hash in self.hashes[key, Status.COMPLETED]
         elif isinstance(result, HeldByAnother):
-            assert result.payload_hash in self.hashes[key, Status.IN_PROGRESS]
+            assert result.facts.payload_hash in self.hashes[key, Status.IN_PROGRESS]
 
     def _items(self) -> Mapping[ItemKey, Item]:
         return self.store.snapshot()["guard"]

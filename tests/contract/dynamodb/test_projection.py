@@ -11,7 +11,7 @@ import pytest
 
 from lambda_fn.aws.batch_requests import GET_LIMIT, WRITE_LIMIT, Item
 from lambda_fn.errors import OutOfTime, StoreUnavailable
-from lambda_fn.ports import Reason, Rejection
+from lambda_fn.ports import Reason, Rejection, Unreadable
 from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes, projection_key
 from lambda_fn.sale import EMBEDDING_SHARDS, Sale
 from tests.builders import embedding, sale
@@ -63,7 +63,23 @@ def test_a_stored_sale_is_found(world: World, facts: dict[str, Any]) -> None:
     _put(world, sale)
     found = world.projection.find([sale, _sale(world, 2)], world.deadline())
     assert found == {sale.key: sale}
-    assert found[sale.key].payload_hash == sale.payload_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"brand": None}, {"saleDate": {"S": "soon"}}, {"brand": {"N": "1"}}, {"saleId": {"S": "another"}}],
+)
+def test_an_unreadable_item_holds_up_only_its_own_sale(world: World, change: dict[str, Any]) -> None:
+    sale, other = _sale(world), _sale(world, 2)
+    _put(world, sale, other)
+    broken = {name: value for name, value in {**item_of(sale), **change}.items() if value is not None}
+    world.projection_batches.put([broken], world.deadline())
+    found = world.projection.find([sale, other], world.deadline())
+    assert found[other.key] == other
+    result = found[sale.key]
+    assert isinstance(result, Unreadable)
+    for part in (world.projection_batches.table.name, *projection_key(sale), "verify --repair"):
+        assert part in result.cause
 
 
 def test_an_item_matches_the_data_contract(world: World) -> None:

@@ -80,7 +80,7 @@ class NaiveWriter:
         self._dynamodb.put_item(TableName=self._settings.projection_table, Item=item_of(sale))
 
     def _mark(self, sale: Sale) -> bool:
-        item = completed_item(Completion(sale.key, sale.payload_hash, None), self._clock.now())
+        item = completed_item(Completion(sale.key, sale.facts, None), self._clock.now())
         try:
             self._dynamodb.put_item(
                 TableName=self._settings.guard_table, Item=item, ConditionExpression="attribute_not_exists(pk)"

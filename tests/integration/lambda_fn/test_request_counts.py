@@ -67,7 +67,7 @@ def test_a_file_of_several_megabytes_is_one_request(emulator: ProxiedEmulator, s
     writer.append(sales)
     requests = emulator.requests()
     assert counted(requests) == WARM_COMMIT
-    assert MULTIPART_FROM_BYTES // 2 < max(request.body_bytes for request in requests) < MULTIPART_FROM_BYTES
+    assert MULTIPART_FROM_BYTES // 2 < max(len(request.body) for request in requests) < MULTIPART_FROM_BYTES
 
 
 def test_after_a_lost_race_only_the_manifest_list_is_uploaded_again(emulator: ProxiedEmulator, stores: Stores) -> None:

@@ -22,6 +22,7 @@ from lambda_fn.ports import (
     Reason,
     Rejection,
     Resolution,
+    Unreadable,
 )
 from lambda_fn.runtime.parallel import InTurn, Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
@@ -35,9 +36,10 @@ PIN = 4
 INVOCATION_SECONDS = 58.0
 APPENDED = Landed(ATTEMPT)
 TENANT = sale().tenant_id
-HASHES = {sale_id: sale(sale_id=sale_id).payload_hash for sale_id in "abcde"}
-LANDED = {sale_id: Completed(payload_hash, by_this_attempt=True) for sale_id, payload_hash in HASHES.items()}
-COMPLETED_BEFORE = {sale_id: Completed(payload_hash) for sale_id, payload_hash in HASHES.items()}
+FACTS = {sale_id: sale(sale_id=sale_id).facts for sale_id in "abcde"}
+LANDED = {sale_id: Completed(facts, by_this_attempt=True) for sale_id, facts in FACTS.items()}
+FOUND_ITEM = {sale_id: Completed(sale(sale_id=sale_id).stored_facts) for sale_id in "abcde"}
+COMPLETED_BEFORE = {sale_id: Completed(facts) for sale_id, facts in FACTS.items()}
 
 
 def key(sale_id: str) -> SaleKey:
@@ -64,7 +66,7 @@ class Ports:
     claims: dict[str, Callable[[Sale], ClaimResult]] = field(default_factory=dict)
     """The result of a claim, for the sales that are not simply claimed."""
     without_column: dict[str, Collection[str]] = field(default_factory=dict)
-    stored: dict[str, Sale] = field(default_factory=dict)
+    stored: dict[str, Sale | Unreadable] = field(default_factory=dict)
     """The sales that have an item from the start."""
     resolution: dict[str, int | None] | GiveUp = field(default_factory=dict)
     undecided: dict[str, str] = field(default_factory=dict)
@@ -79,6 +81,8 @@ class Ports:
     """The head that is pinned again while the columns are checked."""
     failing: str = ""
     """The name of the method that raises StoreUnavailable."""
+    look_up: bool = False
+    """Whether every sale is looked up in the table."""
     crash_at: float = float("inf")
     """The number of calls after which the process crashes; with a half added, after the call has taken effect."""
 
@@ -134,12 +138,12 @@ class Ports:
         return {each.key: self.without_column[each.sale_id] for each in sales if each.sale_id in self.without_column}
 
     def resolve(
-        self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline
+        self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
-        self._call("resolve", ids(claim.sale for claim in taken_over), "|", ids(past_retention))
+        self._call("resolve", ids(claim.sale for claim in taken_over), "|", ids(unvouched))
         if isinstance(self.resolution, GiveUp):
             return self.resolution
-        asked = [*(claim.sale for claim in taken_over), *past_retention]
+        asked = [*(claim.sale for claim in taken_over), *unvouched]
         found = [each for each in asked if each.sale_id in self.resolution]
         undecided = {each.key: self.undecided[each.sale_id] for each in asked if each.sale_id in self.undecided}
         return Resolution({each.key: self.resolution[each.sale_id] for each in found}, undecided)
@@ -168,7 +172,7 @@ class Ports:
     def rejects(self, sale: Sale) -> Rejection | None:
         raise AssertionError(sale)
 
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         self._call("find", ids(sales))
         return {each.key: self.stored[each.sale_id] for each in sales if each.sale_id in self.stored}
 
@@ -208,6 +212,7 @@ class Ports:
             retry=Retry(self.clock, random.Random(1)),
             parallel=parallel or InTurn(),
             new_attempt_id=lambda: ATTEMPT,
+            look_up_every_sale=self.look_up,
         )
         given = [sale(sale_id=each) if isinstance(each, str) else each for each in sales]
         outcomes = use_case.sync(given, Deadline.after(self.clock, seconds))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Unpack
 
 import pytest
 
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.event import parse_message
-from lambda_fn.ports import DeadLetter, Delivery, LogKeys, Metric, Reason, Rejection
-from lambda_fn.process_deliveries import CONFLICT, MAX_IDS_PER_LINE, Outcome, ProcessDeliveries, Result
+from lambda_fn.ports import MAX_IDS_PER_LINE, DeadLetter, Delivery, LogKeys, Metric, Reason, Rejection
+from lambda_fn.process_deliveries import CONFLICT, Outcome, ProcessDeliveries, Result
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, Unresolved
@@ -24,23 +25,23 @@ DEADLINE = Deadline.after(FakeClock(), 60)
 
 
 def landed(sale: Sale) -> SaleOutcome:
-    return Completed(sale.payload_hash, by_this_attempt=True)
+    return Completed(sale.facts, by_this_attempt=True)
 
 
 def landed_before(sale: Sale) -> SaleOutcome:
-    return Completed(sale.payload_hash)
+    return Completed(sale.facts)
 
 
 def landed_with_other_facts(_: Sale) -> SaleOutcome:
-    return Completed("0" * 64)
+    return Completed(sale(brand="other").facts)
 
 
 def unresolved_with_these_facts(sale: Sale) -> SaleOutcome:
-    return Unresolved("the commit is not known to have landed", sale.payload_hash)
+    return Unresolved("the commit is not known to have landed", sale.facts)
 
 
 def unresolved_with_other_facts(_: Sale) -> SaleOutcome:
-    return Unresolved("another attempt holds the sale", "0" * 64)
+    return Unresolved("another attempt holds the sale", sale(brand="other").facts)
 
 
 def unresolved_without_claim(_: Sale) -> SaleOutcome:
@@ -88,6 +89,7 @@ class DeadLetterList:
     kept: list[DeadLetter] = field(default_factory=list)
 
     def keep(self, letters: Sequence[DeadLetter], request_id: str, deadline: Deadline) -> Collection[str]:
+        assert letters, "nothing to keep"
         assert request_id == "request-1"
         taken = [letter for letter in letters if letter.delivery.delivery_id not in self.refuses]
         self.kept.extend(taken)
@@ -267,7 +269,7 @@ def test_the_first_of_two_contradicting_deliveries_lands(world: World) -> None:
 
 
 def test_a_delivery_that_contradicts_the_stored_facts_is_rejected(world: World) -> None:
-    stored = sale(brand="another").payload_hash
+    stored = sale(brand="another").facts
     world.sync.outcomes["sale-1"] = lambda _: Completed(stored)
     outcomes = world.outcomes(delivery("a"), delivery("b", brand="another"))
     assert outcomes == {"a": Outcome.REJECTED, "b": Outcome.DUPLICATE}
@@ -339,6 +341,43 @@ def test_a_large_batch_is_logged_in_several_lines(world: World) -> None:
     lines = world.telemetry.keys_of("[CarouselSync] Processing product sale")
     assert [line.get("count") for line in lines] == [MAX_IDS_PER_LINE, 1]
     assert lines[1].get("sale_ids") == [f"s{MAX_IDS_PER_LINE}"]
+
+
+def test_no_log_line_has_more_ids_than_a_line_may_hold(world: World) -> None:
+    """Of duplicates, and of deliveries that are given back for the same cause."""
+    ids = [str(number) for number in range(MAX_IDS_PER_LINE + 1)]
+    for outcome in (landed_before, unresolved_without_claim):
+        world.sync.outcomes = dict.fromkeys(ids, outcome)
+        world.process(*(delivery(number, saleId=number) for number in ids))
+    for text in ("[IdempotencyManager] Duplicate event detected", "[CarouselSync] Failed to sync"):
+        lines = [line.get("delivery_ids", []) for line in world.telemetry.keys_of(text)]
+        assert [len(line) for line in lines] == [MAX_IDS_PER_LINE, 1]
+        assert [number for line in lines for number in line] == ids
+
+
+def test_the_names_of_unknown_fields_are_logged(world: World) -> None:
+    world.process(delivery("a", shade="red", **{"a sentence": 1}), delivery("b", saleId="b", shade="blue"))
+    assert world.telemetry.keys_of("[CarouselSync] Unknown fields") == [{"count": 3, "unknown_fields": ["shade"]}]
+
+
+def test_sales_land_before_letters_are_sent(world: World) -> None:
+    """A dead-letter queue that does not answer uses up the time of the rejected events, and not of the sales."""
+    clock = FakeClock()
+    deadline = Deadline.after(clock, 30)
+
+    def keep(letters: Sequence[DeadLetter], request_id: str, until: Deadline) -> set[str]:
+        clock.sleep(until.remaining_seconds())
+        return set()
+
+    def sync(sales: Sequence[Sale], until: Deadline) -> dict[SaleKey, SaleOutcome]:
+        assert until.allows(25), "the letters have used up the time"
+        return {one.key: landed(one) for one in sales}
+
+    collaborators: Any = (SimpleNamespace(sync=sync), world.projection, SimpleNamespace(keep=keep), world.telemetry)
+    events = [*(malformed(f"bad-{number}") for number in range(120)), delivery("good")]
+    results = ProcessDeliveries(*collaborators).process(events, "request-1", deadline)
+    assert results["good"].outcome is Outcome.COMMITTED
+    assert {result.outcome for name, result in results.items() if name != "good"} == {Outcome.GIVEN_BACK}
 
 
 def test_an_event_id_with_an_unexpected_form_is_not_logged() -> None:

@@ -183,6 +183,12 @@ def test_requests_are_traced_where_there_is_a_daemon_unless_that_is_disabled(
     assert settings(**variables).tracing is tracing
 
 
+@pytest.mark.parametrize(("value", "look_up"), [("", False), ("false", False), ("true", True), ("1", True)])
+def test_every_sale_is_looked_up_only_if_that_is_switched_on(value: str, look_up: bool) -> None:
+    assert settings().look_up_every_sale is False
+    assert settings(LOOK_UP_EVERY_SALE=value).look_up_every_sale is look_up
+
+
 def test_a_request_takes_as_long_as_both_time_outs() -> None:
     found = settings()
     assert found.request_seconds == found.connect_timeout_seconds + found.read_timeout_seconds

@@ -19,12 +19,14 @@ from lambda_fn.ports import (
     NotClaimed,
     NotKnownToHaveLanded,
 )
+from lambda_fn.sale import FactsDigest
 from lambda_fn.sync_sales import Completed, Unresolved
 from tests.builders import sale
 from tests.unit.lambda_fn.sync_sales_ports import (
     ATTEMPT,
     COMPLETED_BEFORE,
-    HASHES,
+    FACTS,
+    FOUND_ITEM,
     INVOCATION_SECONDS,
     LANDED,
     PIN,
@@ -34,13 +36,13 @@ from tests.unit.lambda_fn.sync_sales_ports import (
     taken_over,
 )
 
-OTHER_HASH = "0" * 64
+OTHER_FACTS = sale(brand="another").facts
 NOT_WRITTEN = Unresolved("the projection item or the guard could not be written in time")
 LEASE_UNTIL = 1e10
 
 
-def held(payload_hash: str) -> HeldByAnother:
-    return HeldByAnother(payload_hash, LEASE_UNTIL)
+def held(facts: FactsDigest) -> HeldByAnother:
+    return HeldByAnother(facts, LEASE_UNTIL)
 
 
 # --- the good path ---------------------------------------------------------------------------------------------------
@@ -61,7 +63,7 @@ def test_new_sales_are_landed_in_the_order_of_the_protocol() -> None:
         "merge_manifests",
     ]
     assert ports.fenced == set()
-    assert ports.completions[key("a")] == Completion(key("a"), HASHES["a"], ATTEMPT)
+    assert ports.completions[key("a")] == Completion(key("a"), FACTS["a"], ATTEMPT)
 
 
 def test_what_is_logged_and_measured() -> None:
@@ -70,10 +72,10 @@ def test_what_is_logged_and_measured() -> None:
     assert ports.lines == [
         (
             "[CarouselSync] S3 Tables write successful",
-            {"snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
+            {"attempt_id": ATTEMPT, "snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
         ),
         ("[CarouselSync] DynamoDB write successful", {"count": 2}),
-        ("[IdempotencyManager] Event marked as processed", {"sale_ids": ["a", "b"]}),
+        ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
     ]
     assert ports.measured == {
         Metric.WAITING_FOR_COLUMN: 0,
@@ -114,9 +116,9 @@ def test_the_claim_carries_the_pin_that_the_check_of_the_columns_has_moved() -> 
 @pytest.mark.parametrize(
     ("result", "outcome"),
     [
-        (AlreadyCompleted(HASHES["b"]), COMPLETED_BEFORE["b"]),
-        (AlreadyCompleted(OTHER_HASH), Completed(OTHER_HASH)),
-        (held(OTHER_HASH), Unresolved("another attempt holds the sale", OTHER_HASH)),
+        (AlreadyCompleted(FACTS["b"]), COMPLETED_BEFORE["b"]),
+        (AlreadyCompleted(OTHER_FACTS), Completed(OTHER_FACTS)),
+        (held(OTHER_FACTS), Unresolved("another attempt holds the sale", OTHER_FACTS)),
         (NotClaimed("the guard could not be asked in time"), Unresolved("the guard could not be asked in time")),
     ],
 )
@@ -135,7 +137,7 @@ def test_a_sale_that_is_not_claimed_is_left_alone(result: ClaimResult, outcome: 
 
 
 def test_nothing_is_written_if_nothing_is_claimed() -> None:
-    ports = Ports(claims={"a": lambda _: AlreadyCompleted(HASHES["a"])})
+    ports = Ports(claims={"a": lambda _: AlreadyCompleted(FACTS["a"])})
     assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
     assert "append" not in " ".join(ports.calls)
     assert (ports.rows, ports.items, ports.completions) == (set(), set(), {})
@@ -147,21 +149,21 @@ def test_nothing_is_written_if_nothing_is_claimed() -> None:
 
 def test_a_sale_with_an_item_is_completed_and_not_landed_again() -> None:
     ports = Ports(stored={"a": sale(sale_id="a")})
-    assert ports.sync("a", "b") == {"a": COMPLETED_BEFORE["a"], "b": LANDED["b"]}
+    assert ports.sync("a", "b") == {"a": FOUND_ITEM["a"], "b": LANDED["b"]}
     assert ports.calls[-4:] == ["append b", "put b", "complete a b", "merge_manifests"]
-    assert ports.completions[key("a")] == Completion(key("a"), HASHES["a"], None)
+    assert ports.completions[key("a")] == Completion(key("a"), sale(sale_id="a").stored_facts, None)
 
 
 def test_a_sale_with_an_item_is_completed_with_the_facts_of_the_item() -> None:
     stored = sale(sale_id="a", brand="another")
     ports = Ports(stored={"a": stored})
-    assert ports.sync("a") == {"a": Completed(stored.payload_hash)}
-    assert ports.completions[key("a")].payload_hash == stored.payload_hash
+    assert ports.sync("a") == {"a": Completed(stored.stored_facts)}
+    assert ports.completions[key("a")].facts == stored.stored_facts
 
 
 def test_a_taken_over_sale_with_an_item_is_not_resolved() -> None:
     ports = Ports(claims={"a": taken_over(2)}, stored={"a": sale(sale_id="a")})
-    assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
+    assert ports.sync("a") == {"a": FOUND_ITEM["a"]}
     assert not [call for call in ports.calls if call.startswith(("resolve", "append"))]
 
 
@@ -198,7 +200,7 @@ def test_an_append_fences_the_earlier_attempts_of_all_its_sales() -> None:
 @pytest.mark.parametrize("cause", list(GiveUp))
 def test_an_attempt_that_gives_up_lands_nothing(cause: GiveUp) -> None:
     ports = Ports(
-        claims={"a": taken_over(2), "c": lambda _: AlreadyCompleted(HASHES["c"])},
+        claims={"a": taken_over(2), "c": lambda _: AlreadyCompleted(FACTS["c"])},
         resolution=cause,
         stored={"d": sale(sale_id="d")},
     )
@@ -211,7 +213,7 @@ def test_an_attempt_that_gives_up_lands_nothing(cause: GiveUp) -> None:
 def test_a_row_that_a_scan_finds_past_the_retention_gets_no_item() -> None:
     ports = Ports(resolution={"a": None})
     old = old_sale("a")
-    assert ports.sync(old, "b") == {"a": Completed(old.payload_hash), "b": LANDED["b"]}
+    assert ports.sync(old, "b") == {"a": Completed(old.facts), "b": LANDED["b"]}
     assert ports.calls[3:] == [
         "find a b",
         "resolve | a",
@@ -223,20 +225,28 @@ def test_a_row_that_a_scan_finds_past_the_retention_gets_no_item() -> None:
     assert ports.completions[key("a")].snapshot_id is None
 
 
-def test_a_sale_past_the_retention_without_a_row_is_landed_and_projected() -> None:
+def test_a_sale_past_the_retention_without_a_row_is_landed_and_gets_no_item() -> None:
     ports = Ports()
     old = old_sale("a")
-    assert ports.sync(old) == {"a": Completed(old.payload_hash, by_this_attempt=True)}
+    assert ports.sync(old) == {"a": Completed(old.facts, by_this_attempt=True)}
     assert ports.calls[2:] == [
         "claim a",
         "stage a",
         "find a",
         "resolve | a",
         "append a",
-        "put a",
+        "put",
         "complete a",
         "merge_manifests",
     ]
+
+
+@pytest.mark.parametrize(("seconds", "has_item"), [(-1, True), (0, False), (1, False)])
+def test_a_sale_whose_item_would_already_have_expired_gets_none(seconds: float, has_item: bool) -> None:
+    ports = Ports()
+    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - 0.25)  # an append takes 0.25 s
+    assert ports.sync("a") == {"a": LANDED["a"]}
+    assert ports.items == ({"a"} if has_item else set())
 
 
 def test_a_taken_over_sale_past_the_retention_is_always_scanned() -> None:
@@ -266,11 +276,34 @@ def test_a_sale_that_could_not_be_looked_up_is_given_back_while_the_others_land(
     ports = Ports(claims={"a": taken_over(2), "b": taken_over(2)}, resolution={"a": 2}, undecided={"b": "no answer"})
     assert ports.sync("a", "b", "c") == {
         "a": COMPLETED_BEFORE["a"],
-        "b": Unresolved("no answer", HASHES["b"]),
+        "b": Unresolved("no answer", FACTS["b"]),
         "c": LANDED["c"],
     }
     assert ports.calls[-4:] == ["append c", "put a c", "complete a c", "merge_manifests"]
     assert ports.measured[Metric.FAILED_COMMITS] == 1
+
+
+def test_every_sale_is_looked_up_in_the_table_if_the_operator_says_so() -> None:
+    ports = Ports(claims={"d": taken_over(2)}, stored={"c": sale(sale_id="c")}, resolution={"a": None}, look_up=True)
+    outcomes = ports.sync("a", "b", "c", "d")
+    assert outcomes == {"a": COMPLETED_BEFORE["a"], "b": LANDED["b"], "c": FOUND_ITEM["c"], "d": LANDED["d"]}
+    assert ports.calls[2:] == [
+        "claim a b c d",
+        "find a b c d",
+        "resolve | a b d",
+        "append b d",
+        "put a b d",
+        "complete a b c d",
+        "merge_manifests",
+    ]
+    assert ports.fenced == {2}
+
+
+def test_a_looked_up_sale_whose_item_has_expired_gets_none() -> None:
+    ports = Ports(resolution={"a": None}, look_up=True)
+    old = old_sale("a")
+    assert ports.sync(old) == {"a": Completed(old.facts)}
+    assert ports.items == set()
 
 
 # --- 6. and 7. commit ------------------------------------------------------------------------------------------------
@@ -279,8 +312,8 @@ def test_a_sale_that_could_not_be_looked_up_is_given_back_while_the_others_land(
 @pytest.mark.parametrize("cause", list(GiveUp))
 def test_sales_that_are_not_known_to_have_landed_are_neither_projected_nor_completed(cause: GiveUp) -> None:
     ports = Ports(append_result=NotKnownToHaveLanded(cause, conflicts=2), stored={"b": sale(sale_id="b")})
-    unresolved = Unresolved(f"the commit is not known to have landed: {cause.value}", HASHES["a"])
-    assert ports.sync("a", "b") == {"a": unresolved, "b": COMPLETED_BEFORE["b"]}
+    unresolved = Unresolved(f"the commit is not known to have landed: {cause.value}", FACTS["a"])
+    assert ports.sync("a", "b") == {"a": unresolved, "b": FOUND_ITEM["b"]}
     assert ports.calls[-4:] == ["append a", "put", "complete b", "merge_manifests"]
     assert ports.measured[Metric.FAILED_COMMITS] == 1
     assert ports.measured[Metric.COMMIT_CONFLICTS] == 2
@@ -291,7 +324,7 @@ def test_sales_that_are_not_known_to_have_landed_are_neither_projected_nor_compl
 def test_the_error_of_a_commit_is_part_of_the_cause() -> None:
     failed = NotKnownToHaveLanded(GiveUp.STAGING_FAILED, detail="ClientError: AccessDenied")
     cause = "the commit is not known to have landed: the files could not be written: ClientError: AccessDenied"
-    assert Ports(append_result=failed).sync("a") == {"a": Unresolved(cause, HASHES["a"])}
+    assert Ports(append_result=failed).sync("a") == {"a": Unresolved(cause, FACTS["a"])}
 
 
 def test_a_resolved_sale_is_completed_although_the_commit_of_the_others_fails() -> None:
@@ -315,7 +348,9 @@ def test_a_sale_whose_item_could_not_be_put_is_not_completed() -> None:
 def test_a_sale_whose_guard_could_not_be_completed_is_unresolved() -> None:
     ports = Ports(not_completed={"b"})
     assert ports.sync("a", "b") == {"a": LANDED["a"], "b": NOT_WRITTEN}
-    assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [{"sale_ids": ["a"]}]
+    assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [
+        {"attempt_id": ATTEMPT, "sale_ids": ["a"]}
+    ]
 
 
 # --- waiting for others ----------------------------------------------------------------------------------------------
@@ -323,33 +358,33 @@ def test_a_sale_whose_guard_could_not_be_completed_is_unresolved() -> None:
 
 def test_a_sale_that_another_attempt_completes_meanwhile_is_completed() -> None:
     ports = Ports(
-        claims={"b": lambda _: held(HASHES["b"]), "c": lambda _: held(HASHES["c"]), "d": lambda _: held(OTHER_HASH)},
+        claims={"b": lambda _: held(FACTS["b"]), "c": lambda _: held(FACTS["c"]), "d": lambda _: held(OTHER_FACTS)},
         looks=[
-            {"b": AlreadyCompleted(HASHES["b"]), "c": held(HASHES["c"])},
+            {"b": AlreadyCompleted(FACTS["b"]), "c": held(FACTS["c"])},
             {},
-            {"c": AlreadyCompleted(OTHER_HASH)},
+            {"c": AlreadyCompleted(OTHER_FACTS)},
         ],
     )
     assert ports.sync("a", "b", "c", "d") == {
         "a": LANDED["a"],
         "b": COMPLETED_BEFORE["b"],
-        "c": Completed(OTHER_HASH),
-        "d": Unresolved("another attempt holds the sale", OTHER_HASH),
+        "c": Completed(OTHER_FACTS),
+        "d": Unresolved("another attempt holds the sale", OTHER_FACTS),
     }
     assert ports.calls[-5:] == ["complete a", "look b c", "look c", "look c", "merge_manifests"]
 
 
 def test_the_wait_for_others_ends_after_some_seconds() -> None:
-    ports = Ports(claims={"a": lambda _: held(HASHES["a"])}, looks=[{"a": held(HASHES["a"])}])
+    ports = Ports(claims={"a": lambda _: held(FACTS["a"])}, looks=[{"a": held(FACTS["a"])}])
     started = ports.clock.monotonic()
-    assert ports.sync("a") == {"a": Unresolved("another attempt holds the sale", HASHES["a"])}
+    assert ports.sync("a") == {"a": Unresolved("another attempt holds the sale", FACTS["a"])}
     assert ports.calls.count("look a") > 1
     assert 2 < ports.clock.monotonic() - started <= 3
 
 
 @pytest.mark.parametrize(("seconds", "is_looked_at"), [(4.9, False), (5.0, True)])
 def test_the_wait_for_others_ends_before_the_deadline(seconds: float, is_looked_at: bool) -> None:
-    ports = Ports(claims={"a": lambda _: held(HASHES["a"])}, looks=[{}])
+    ports = Ports(claims={"a": lambda _: held(FACTS["a"])}, looks=[{}])
     ports.sync("a", seconds=seconds)
     assert ("look a" in ports.calls) == is_looked_at
     assert ports.clock.monotonic() <= seconds

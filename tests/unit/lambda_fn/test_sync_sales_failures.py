@@ -23,6 +23,7 @@ from lambda_fn.ports import (
     Metric,
     NotClaimed,
     NotKnownToHaveLanded,
+    Unreadable,
 )
 from lambda_fn.runtime.parallel import Threads
 from lambda_fn.runtime.retry import Deadline
@@ -32,7 +33,7 @@ from tests.builders import sale
 from tests.unit.lambda_fn.sync_sales_ports import (
     APPENDED,
     COMPLETED_BEFORE,
-    HASHES,
+    FACTS,
     LANDED,
     Crash,
     Ports,
@@ -41,7 +42,7 @@ from tests.unit.lambda_fn.sync_sales_ports import (
 )
 
 PATIENCE_SECONDS = 20.0
-ANOTHER = HeldByAnother(HASHES["c"], 1e10)
+ANOTHER = HeldByAnother(FACTS["c"], 1e10)
 
 
 # --- a store fails ---------------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def busy_ports(**changes: object) -> Ports:
     """Return ports of which each is needed: a new sale a, b completed, c held, d taken over, e stored."""
     arguments: dict[str, object] = {
         "claims": {
-            "b": lambda _: AlreadyCompleted(HASHES["b"]),
+            "b": lambda _: AlreadyCompleted(FACTS["b"]),
             "c": lambda _: ANOTHER,
             "d": taken_over(2),
         },
@@ -77,7 +78,7 @@ def test_a_failure_after_the_claims_leaves_the_claimed_sales_unresolved(method: 
     assert ports.sync(*"abcde") == {
         "a": failed,
         "b": COMPLETED_BEFORE["b"],
-        "c": Unresolved("another attempt holds the sale", HASHES["c"]),
+        "c": Unresolved("another attempt holds the sale", FACTS["c"]),
         "d": failed,
         "e": failed,
     }
@@ -95,13 +96,13 @@ def test_a_failure_to_look_again_leaves_what_is_completed_completed() -> None:
     ports = busy_ports(failing="look")
     outcomes = ports.sync(*"abcde")
     assert {sale_id for sale_id, outcome in outcomes.items() if isinstance(outcome, Completed)} == set("abde")
-    assert outcomes["c"] == Unresolved("another attempt holds the sale", HASHES["c"])
+    assert outcomes["c"] == Unresolved("another attempt holds the sale", FACTS["c"])
 
 
 def test_the_cause_of_a_failed_commit_outlives_a_later_failure() -> None:
     ports = Ports(append_result=NotKnownToHaveLanded(GiveUp.FENCED), failing="complete")
     outcome = ports.sync("a")["a"]
-    assert outcome == Unresolved(f"the commit is not known to have landed: {GiveUp.FENCED.value}", HASHES["a"])
+    assert outcome == Unresolved(f"the commit is not known to have landed: {GiveUp.FENCED.value}", FACTS["a"])
 
 
 @pytest.mark.parametrize(
@@ -134,10 +135,17 @@ def test_a_crash_leaves_no_item_without_a_row_and_no_completed_guard_without_an_
     assert ports.completed - {"e"} <= ports.items
 
 
+def test_a_sale_with_an_unreadable_item_is_given_back_and_the_others_land() -> None:
+    ports = Ports(stored={"a": Unreadable("the item can't be read")})
+    assert ports.sync("a", "b") == {"a": Unresolved("the item can't be read"), "b": LANDED["b"]}
+    assert (ports.rows, ports.completed) == ({"b"}, {"b"})
+
+
 # --- any combination -------------------------------------------------------------------------------------------------
 
 SALE_IDS = ("a", "b", "c", "d")
-NOT_CLAIMED = (AlreadyCompleted("0" * 64), NotClaimed("no time"), HeldByAnother("0" * 64, 1e10))
+OTHER_FACTS = sale(brand="another").facts
+NOT_CLAIMED = (AlreadyCompleted(OTHER_FACTS), NotClaimed("no time"), HeldByAnother(OTHER_FACTS, 1e10))
 METHODS = ("", "begin", "columns_missing", "claim", "find", "prepare", "resolve", "append", "put", "complete")
 
 
@@ -210,8 +218,9 @@ def test_no_combination_breaks_the_order_of_the_protocol(case: Case) -> None:
     assert appended <= claimed - ports.stored.keys() - found, "what was found is never appended"
     assert ports.fenced == {attempt for sale_id in appended for attempt in case.attempts[sale_id]} or not appended
     assert put <= found | ports.rows, "no item without a row"
-    assert put.isdisjoint(found & case.old), "an item that has expired is not put again"
-    assert completed <= ports.stored.keys() | ports.items | (found & case.old), "no guard is completed without an item"
+    assert put.isdisjoint(case.old), "an item that would already have expired is not put"
+    expired = (found | ports.rows) & case.old
+    assert completed <= ports.stored.keys() | ports.items | expired, "no guard is completed without an item"
     assert ports.calls.count("merge_manifests") == 1
     for sale_id, outcome in outcomes.items():
         was_completed = sale_id in case.asked("claim") and isinstance(ports.claims[sale_id](sale()), AlreadyCompleted)
@@ -253,7 +262,7 @@ class UploadedMeanwhile(Ports):
         super().prepare(sales, deadline)
         self.uploaded.set()
 
-    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale]:
+    def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         assert self.uploaded.wait(PATIENCE_SECONDS), "the files were not uploaded meanwhile"
         return super().find(sales, deadline)
 
@@ -271,7 +280,7 @@ def test_files_are_uploaded_while_the_projection_is_looked_at() -> None:
 
 
 def test_the_files_of_a_duplicate_are_not_uploaded() -> None:
-    ports = Ports(claims={"a": lambda _: AlreadyCompleted(HASHES["a"])})
+    ports = Ports(claims={"a": lambda _: AlreadyCompleted(FACTS["a"])})
     assert ports.sync("a", parallel=Threads(2)) == {"a": COMPLETED_BEFORE["a"]}
     assert "stage a" in ports.calls
     assert not [call for call in ports.calls if call.startswith(("prepare", "append"))]
@@ -283,13 +292,13 @@ def test_a_duplicate_needs_no_files(error: Exception) -> None:
         def stage(self, sales: Sequence[Sale]) -> None:
             raise error
 
-    ports = Unstageable(claims={"a": lambda _: AlreadyCompleted(HASHES["a"])})
+    ports = Unstageable(claims={"a": lambda _: AlreadyCompleted(FACTS["a"])})
     assert ports.sync("a") == {"a": COMPLETED_BEFORE["a"]}
 
 
 @pytest.mark.parametrize("duplicates", ["", "a", "ab"])
 def test_the_files_of_a_batch_are_made_when_its_claims_are_known(duplicates: str) -> None:
-    ports = Ports(claims={sale_id: lambda _: AlreadyCompleted(HASHES["a"]) for sale_id in duplicates})
+    ports = Ports(claims={sale_id: lambda _: AlreadyCompleted(FACTS["a"]) for sale_id in duplicates})
     ports.sync("a", "b", parallel=Threads(2))
     new = " ".join(sorted(set("ab") - set(duplicates)))
     assert not [call for call in ports.calls if call.startswith("stage")]

@@ -224,7 +224,7 @@ class Appends:
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
         return {}
 
-    def resolve(self, taken_over: Sequence[Claimed], past_retention: Sequence[Sale], deadline: Deadline) -> Resolution:
+    def resolve(self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline) -> Resolution:
         return Resolution()
 
     def merge_manifests(self, deadline: Deadline) -> None:
@@ -263,7 +263,8 @@ CANARIES: dict[str, object] = {
     "soldDate": "2024-02-29",
     "daysToSell": 31_415,
     "embedding": list(CANARY_VECTOR),
-    "canaryField": "canary-unknown",
+    "shade": "canary-unknown",
+    "canary field": "canary-unknown",
 }
 # How the values would look in a line.
 TRACES = ["canary", "9182736455", "8271.6354", "2024-02-29", "31415", "0.8765432", "98765.43", "\U0001f424", "1f424"]

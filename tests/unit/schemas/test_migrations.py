@@ -38,7 +38,6 @@ from schemas.evolution.columns import FIRST
 from schemas.evolution.errors import MigrationError, OperationRefused
 from schemas.evolution.migration import (
     Migration,
-    Operation,
     Position,
     Step,
     check_sequence,
@@ -48,6 +47,7 @@ from schemas.evolution.migration import (
     position_of,
     steps,
 )
+from schemas.evolution.operation import Operation
 from schemas.evolution.table_definition import TableDefinition, new_table
 from schemas.evolution.table_operations import (
     AddPartitionField,

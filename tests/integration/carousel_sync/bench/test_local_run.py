@@ -8,7 +8,6 @@ import pytest
 
 from carousel_sync.bench.figures import Figures, Setup
 from carousel_sync.bench.local_run import outcome_of, run_benchmark
-from carousel_sync.bench.summary import cost_of_a_million
 from carousel_sync.consistency.compare import for_people, name_of, sale_of_item
 from carousel_sync.local_stack.stack import LocalStack
 
@@ -45,7 +44,7 @@ def test_the_figures_of_a_run(figures: Figures) -> None:
     assert figures.requests["dynamodb BatchExecuteStatement"] >= 3
     assert figures.requests["catalog POST"] >= figures.outcome.commits
     assert min(figures.seconds) > 0
-    assert cost_of_a_million(figures).usd > 0
+    assert figures.cost_of_a_million().usd > 0
 
 
 def test_a_sale_that_is_not_stored_is_detected(stack: LocalStack, figures: Figures) -> None:

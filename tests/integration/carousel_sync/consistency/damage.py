@@ -60,7 +60,7 @@ class Stores:
         }
 
     def claim_of(self, sale: Sale) -> dict[str, Any]:
-        key = {name: claimed_item(sale.key, "", 1, 1, 0, 0)[name] for name in ("pk", "sk")}
+        key = {name: claimed_item(sale.key, sale.facts, 1, 1, 0, 0)[name] for name in ("pk", "sk")}
         return {"TableName": self.settings.guard_table, "Key": key}
 
     def read_claim(self, sale: Sale) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Stores:
 
     def open_claim(self, sale: Sale, attempt: int = 7, lease_seconds: float = -60.0) -> None:
         """Write a claim as an attempt that crashed leaves it."""
-        claim = claimed_item(sale.key, sale.payload_hash, attempt, -1, time.time(), lease_seconds)
+        claim = claimed_item(sale.key, sale.facts, attempt, -1, time.time(), lease_seconds)
         self.client.put_item(TableName=self.settings.guard_table, Item=claim)
 
     def append_row(self, sale: Sale) -> None:

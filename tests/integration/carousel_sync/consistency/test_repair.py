@@ -156,7 +156,9 @@ def test_doubled_rows_are_reported_with_the_command_that_keeps_one(
     done = runner.invoke(cli.app, ["verify", "--repair", "--yes", "--local", "--json"])
     assert done.exit_code == 1
     document = json.loads(done.stdout)
-    assert document["repair"]["commands"] == [f"carousel-sync dedupe --local {sale.tenant_id} {sale.sale_id}"]
+    assert document["repair"]["commands"] == [
+        f"carousel-sync dedupe --stage dev --local {sale.tenant_id} {sale.sale_id}"
+    ]
     assert list(document["repair"]["left"]) == document["after"]["doubled_rows"]
     arguments = document["repair"]["commands"][0].split()[1:]
     shown = runner.invoke(cli.app, [*arguments, "--json"])

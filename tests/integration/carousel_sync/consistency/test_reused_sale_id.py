@@ -99,7 +99,7 @@ def test_beyond_that_it_lands_and_is_reported_and_resolved(
     document = json.loads(found.stdout)
     assert document["doubled_rows"] == [f"{tenant}/{SALE_ID}"]
     (dedupe,) = document["repair"]["commands"]
-    assert dedupe == f"carousel-sync dedupe --local {tenant} {SALE_ID}"
+    assert dedupe == f"carousel-sync dedupe --stage dev --local {tenant} {SALE_ID}"
 
     shown = command(f"{dedupe} --json")
     assert shown.exit_code == 1

@@ -163,6 +163,18 @@ def test_an_event_that_is_rejected_again_comes_back_once(target: Target) -> None
     assert after.message_id != before.message_id
 
 
+def test_one_letter_is_replayed_by_its_id(target: Target) -> None:
+    texts, sales = zip(*(new_sale() for _ in range(3)), strict=True)
+    for text in texts:
+        add_letter(target, text)
+    (chosen,) = [letter.message_id for letter in letters(target) if letter.body == texts[1]]
+    work = Redrive(target, Selection(ids=frozenset({chosen, "nobody"}))).run()
+    assert (work.sent.total(), work.unknown) == (1, ["nobody"])
+    drain(target)
+    assert [rows_of(target, sale) for sale in sales] == [0, 1, 0]
+    assert {letter.body for letter in letters(target)} == {texts[0], texts[2]}
+
+
 def test_an_interruption_between_sending_and_deleting(target: Target) -> None:
     """The event is then in both queues. It is processed, and the letter is sent again."""
     text, sale = new_sale()

@@ -194,7 +194,7 @@ def test_a_first_deployment_that_fails_leaves_no_store_behind(
     text = (PROJECT_ROOT / "template.yaml").read_text().replace("\nOutputs:\n", f"{broken}\nOutputs:\n")
     (tmp_path / "template.yaml").write_text(text)
     with monkeypatch.context() as patch:
-        patch.setattr(commands, "PROJECT_ROOT", tmp_path)
+        patch.setattr(commands, "TEMPLATE", tmp_path / "template.yaml")
         failed = deploy("--yes")
     assert failed.exit_code == 1
     assert "Broken" in failed.output
@@ -202,7 +202,7 @@ def test_a_first_deployment_that_fails_leaves_no_store_behind(
     assert "Namespace CREATE_COMPLETE" in failed.output
     target = resolve(STAGE, local=False)
     assert stored_data.named_stores(target) == []
-    change_set.delete_stack(target, f"carousel-sync-{STAGE}")
+    change_set.delete_stack(target)
     deployed = deploy("--yes")
     assert deployed.exit_code == 0, deployed.output
     assert delete_everything(run).exit_code == 0

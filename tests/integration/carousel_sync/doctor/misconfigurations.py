@@ -159,7 +159,17 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "GUARD_TABLE is missing",
         "Deploy",
         # Without its settings, the function's table is unknown.
-        frozenset({"table bucket", "namespace", "Iceberg table", "maintenance", "table metadata", "last commit"}),
+        frozenset(
+            {
+                "look-up of every sale",
+                "table bucket",
+                "namespace",
+                "Iceberg table",
+                "maintenance",
+                "table metadata",
+                "last commit",
+            }
+        ),
     ),
     "a variable names another table": Misconfiguration(
         variable("PROJECTION_TABLE", "another"),

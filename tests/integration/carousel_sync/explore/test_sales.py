@@ -77,7 +77,7 @@ def target(stack: LocalStack) -> Iterator[Target]:
     client, settings = found.client("dynamodb"), found.settings
     items = [item_of(stored) for stored in (example_sale(), *SALES)]
     # Claimed now, because the emulator deletes expired items.
-    claim = claimed_item(example_sale().key, example_sale().payload_hash, 7, -1, time.time(), lease_seconds=60)
+    claim = claimed_item(example_sale().key, example_sale().facts, 7, -1, time.time(), lease_seconds=60)
     written = [(settings.projection_table, item, ("PK", "SK")) for item in items]
     written.append((settings.guard_table, claim, ("pk", "sk")))
     for table, item, _ in written:

@@ -53,11 +53,11 @@ CONSISTENT = {"missing_rows", "doubled_rows", "missing_items", "divergent", "ope
 
 
 def completed(sale: Sale) -> StoredClaim:
-    return claim_of_item(completed_item(Completion(sale.key, sale.payload_hash, 1), NOW))
+    return claim_of_item(completed_item(Completion(sale.key, sale.facts, 1), NOW))
 
 
 def in_progress(sale: Sale) -> StoredClaim:
-    return claim_of_item(claimed_item(sale.key, sale.payload_hash, 7, -1, NOW, lease_seconds=60))
+    return claim_of_item(claimed_item(sale.key, sale.facts, 7, -1, NOW, lease_seconds=60))
 
 
 def report(
@@ -242,7 +242,7 @@ def test_an_open_claim_without_a_row_is_not_a_missing_row() -> None:
 
 
 def test_a_released_claim_is_listed_and_consistent() -> None:
-    claim = claimed_item(OTHER.key, OTHER.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
+    claim = claimed_item(OTHER.key, OTHER.facts, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0"}}
     found = report(claims=[claim_of_item(claim)])
     assert found.consistent
     assert found.released_claims == ["carousel-labs/SALE-2"]
@@ -250,8 +250,16 @@ def test_a_released_claim_is_listed_and_consistent() -> None:
 
 
 def test_a_released_claim_of_a_landed_sale_is_open() -> None:
-    claim = claimed_item(SALE.key, SALE.payload_hash, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
+    claim = claimed_item(SALE.key, SALE.facts, 7, -1, NOW, lease_seconds=60) | {"leaseUntil": {"N": "0.000"}}
     assert findings(report(claims=[claim_of_item(claim)])) == {"open_claims": ["carousel-labs/SALE-1"]}
+
+
+@pytest.mark.parametrize("missing", ["status", "payloadHash", "ttl"])
+def test_a_claim_that_cannot_be_read_is_open(missing: str) -> None:
+    item = completed_item(Completion(SALE.key, SALE.facts, 1), NOW)
+    del item[missing]
+    (open_claim,) = report(claims=[claim_of_item(item)]).open_claims
+    assert SALE.sale_id in open_claim
 
 
 def test_a_row_that_landed_later_is_not_missing() -> None:

@@ -23,7 +23,7 @@ from tests.builders import embedding, sale
 from tests.scale import verify_million
 
 SALE = sale(embedding=embedding(8), vendor_id="vendor")
-CLAIM = claimed_item(SALE.key, SALE.payload_hash, 7, 3, 1000.0, lease_seconds=60)
+CLAIM = claimed_item(SALE.key, SALE.facts, 7, 3, 1000.0, lease_seconds=60)
 
 
 class ConditionFailed(Exception):
@@ -86,11 +86,11 @@ def test_a_correction_leaves_attributes_that_the_function_does_not_write() -> No
     assert max(len(parameters[name]) for name in ("UpdateExpression", "ConditionExpression")) < 4096
 
 
-def test_releasing_a_claim_changes_only_its_lease() -> None:
+def test_releasing_a_claim_changes_its_lease_and_removes_an_expiry() -> None:
     client = Recorder()
     ConditionalWrites(client, "projection", "guard", dry_run=False).release_claim(guard_key(SALE.key), read_item(CLAIM))
     ((name, parameters),) = client.requests
-    assert (name, parameters["UpdateExpression"]) == ("update_item", "SET leaseUntil = :released")
+    assert (name, parameters["UpdateExpression"]) == ("update_item", "SET leaseUntil = :released REMOVE #ttl")
     values = parameters["ExpressionAttributeValues"]
     assert values.pop(":released") == {"N": "0"}
     status, owner, lease, payload_hash = ({"S": "IN_PROGRESS"}, {"N": "7"}, {"N": "1060.000"}, {"S": SALE.payload_hash})
@@ -105,16 +105,17 @@ def test_the_number_of_changes() -> None:
 @pytest.mark.parametrize(
     ("tenant", "sale_id", "where", "command"),
     [
-        ("tenant", "sale", ("dev", False), "carousel-sync dedupe tenant sale"),
+        ("tenant", "sale", ("dev", False), "carousel-sync dedupe --stage dev tenant sale"),
         ("tenant", "sale", ("prod", True), "carousel-sync dedupe --stage prod --local tenant sale"),
-        ("o'neill", "a b", ("dev", False), "carousel-sync dedupe 'o'\"'\"'neill' 'a b'"),
-        ("-t", "sale", ("dev", False), "carousel-sync dedupe -- -t sale"),
+        ("o'neill", "a b", ("dev", False), "carousel-sync dedupe --stage dev 'o'\"'\"'neill' 'a b'"),
+        ("-t", "sale", ("dev", False), "carousel-sync dedupe --stage dev -- -t sale"),
     ],
 )
 def test_the_command_that_keeps_one_row(tenant: str, sale_id: str, where: tuple[str, bool], command: str) -> None:
     row = sale_of_row(sale(tenant_id=tenant, sale_id=sale_id))
     report = compare([row, row], [], [], 0.0)
-    target = cast("Target", SimpleNamespace(stage=where[0], is_local=where[1]))
+    flags = f"--stage {where[0]}" + (" --local" if where[1] else "")
+    target = cast("Target", SimpleNamespace(flags=flags))
     assert dedupe_commands(report, target) == [command]
 
 

@@ -1,1 +1,1 @@
-"""Unit tests of carousel_sync/contract."""
+"""Unit tests of carousel_sync.contract."""

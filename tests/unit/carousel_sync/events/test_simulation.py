@@ -1,14 +1,21 @@
-"""``carousel-sync simulate --rate``: events are sent at the given rate."""
+"""``carousel-sync simulate``: events are sent at the given rate, and no more than the machine can take."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from carousel_sync.aws.event_bus import EventBus
-from carousel_sync.events.generate import Recipe
+from carousel_sync.cli import app
+from carousel_sync.events import simulation
+from carousel_sync.events.generate import GeneratedEvent, Recipe
 from carousel_sync.events.simulation import Counts, send_all
 from tests.fakes.clock import FakeClock
 
@@ -36,3 +43,32 @@ def test_events_are_sent_at_the_rate(rate: float | None, seconds: float) -> None
     assert counts.events == len(bus.at) == 50
     assert bus.at[-1] == pytest.approx(seconds)
     assert sorted(bus.at) == bus.at
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--count", "1000000000000"), "--count is at most 10,000,000"),
+        (("--tenants", "1000000000"), "--tenants is at most 10,000"),
+        (("--count", "2000000"), "needs about"),
+    ],
+)
+def test_more_events_than_the_machine_can_take_are_refused(
+    options: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none_is_generated(_: Recipe) -> Iterator[GeneratedEvent]:
+        raise AssertionError
+
+    monkeypatch.setattr(simulation, "generate", none_is_generated)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000_000))
+    path = tmp_path / "events.jsonl"
+    path.write_text("before")
+    done = CliRunner().invoke(app, ["simulate", *options, "--out", str(path)])
+    assert done.exit_code == 1
+    assert message in " ".join(done.stderr.split())
+    assert path.read_text() == "before"
+
+
+def test_events_can_be_written_to_a_device() -> None:
+    done = CliRunner().invoke(app, ["simulate", "--count", "3", "--out", "/dev/null"])
+    assert done.exit_code == 0

@@ -67,6 +67,24 @@ def test_each_unprocessed_item_counts(world: Throttled) -> None:
     assert world.counted == [2, 1]
 
 
+def large_items(number: int) -> list[dict[str, Any]]:
+    return [{"pk": {"S": str(count)}, "sk": {"S": "V"}, "text": {"S": "é" * 190_000}} for count in range(number)]
+
+
+def test_items_beyond_the_largest_answer_do_not_count(world: Throttled) -> None:
+    keys = world.batches.put(large_items(90), world.deadline)
+    assert world.batches.get(keys, world.deadline).keys() == keys
+    assert world.database.count(GET) == 3
+    assert world.counted == []
+
+
+def test_unprocessed_items_of_a_smaller_answer_count(world: Throttled) -> None:
+    keys = world.batches.put(large_items(40), world.deadline)
+    world.database.plan(GET, unprocessed(0.9))
+    assert world.batches.get(keys, world.deadline).keys() == keys
+    assert world.counted == [4]
+
+
 def test_each_throttled_statement_counts(world: Throttled) -> None:
     statement = ("INSERT INTO \"guard\" VALUE {'pk': ?, 'sk': ?}", [{"S": "new"}, {"S": "V"}])
     world.database.plan(EXECUTE, statements_refused("ThrottlingError"))

@@ -182,8 +182,8 @@ def claim(sale_id: str, base: int, *earlier_attempts: int) -> Claimed:
     return Claimed(a_sale(sale_id), base, earlier_attempts)
 
 
-def resolve(store: Store, *claims: Claimed, past_retention: Sequence[Sale] = ()) -> Resolution | GiveUp:
-    return store.table().begin(ATTEMPT, store.soon()).resolve(claims, past_retention, store.soon())
+def resolve(store: Store, *claims: Claimed, unvouched: Sequence[Sale] = ()) -> Resolution | GiveUp:
+    return store.table().begin(ATTEMPT, store.soon()).resolve(claims, unvouched, store.soon())
 
 
 def test_a_taken_over_sale_has_not_landed_if_a_complete_history_shows_no_attempt() -> None:
@@ -207,14 +207,14 @@ def test_the_row_decides_if_the_history_does_not_reach_the_base() -> None:
 
 def test_the_row_decides_past_the_retention() -> None:
     store = Store([FIRST], rows={"a"})
-    assert resolve(store, past_retention=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
+    assert resolve(store, unvouched=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
     assert store.calls[-1] == "scan a b on 1"
 
 
 def test_a_sale_that_could_not_be_looked_up_is_undecided() -> None:
     store = Store([FIRST], rows={"a"}, unreadable={"b"})
     expected = Resolution({a_sale("a").key: None}, {a_sale("b").key: "unreadable"})
-    assert resolve(store, past_retention=[a_sale("a"), a_sale("b"), a_sale("c")]) == expected
+    assert resolve(store, unvouched=[a_sale("a"), a_sale("b"), a_sale("c")]) == expected
 
 
 def test_nothing_is_scanned_without_time() -> None:
@@ -236,7 +236,7 @@ def test_nothing_is_scanned_without_time() -> None:
 )
 def test_an_attempt_gives_up_if_it_is_fenced_or_can_not_know(newer: State, cause: GiveUp) -> None:
     store = Store([FIRST, newer], rows={"a"})
-    assert resolve(store, claim("a", 3, 77), past_retention=[a_sale("b")]) is cause
+    assert resolve(store, claim("a", 3, 77), unvouched=[a_sale("b")]) is cause
     assert "scan" not in store.calls[-1]
 
 
@@ -352,19 +352,20 @@ def test_an_append_that_fails_reports_the_last_error(
 
 
 @pytest.mark.parametrize(
-    ("last", "seconds", "result"),
+    ("last", "seconds", "result", "judgements"),
     [
-        (NotSent("storage"), 7.0, NotKnownToHaveLanded(GiveUp.STAGING_FAILED)),
-        (LOST, 4.5, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME, conflicts=1)),
-        (LOST, 3.9, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME)),
+        (NotSent("storage"), 7.0, NotKnownToHaveLanded(GiveUp.STAGING_FAILED), 0),
+        (LOST, 4.5, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME, conflicts=1), 1),
+        (LOST, 3.9, NotKnownToHaveLanded(GiveUp.OUT_OF_TIME), 0),
     ],
 )
 def test_an_append_that_runs_out_of_time_makes_the_next_attempt_load_the_head(
-    last: CommitResult[State], seconds: float, result: NotKnownToHaveLanded
+    last: CommitResult[State], seconds: float, result: NotKnownToHaveLanded, judgements: int
 ) -> None:
     store = Store([FIRST], [last])
     sales = store.table()
     assert sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon(seconds)) == result
+    assert store.calls.count("load, knowing 1") == judgements
     sales.begin(ANOTHER, store.soon())
     assert store.calls[-1] == "load, knowing None"
 
