@@ -272,17 +272,6 @@ def test_the_retention_ends_an_hour_before_the_item_expires(seconds: float, is_p
     assert ("prepare a" in ports.calls) == (not is_past)
 
 
-def test_a_sale_that_could_not_be_looked_up_is_given_back_while_the_others_land() -> None:
-    ports = Ports(claims={"a": taken_over(2), "b": taken_over(2)}, resolution={"a": 2}, undecided={"b": "no answer"})
-    assert ports.sync("a", "b", "c") == {
-        "a": COMPLETED_BEFORE["a"],
-        "b": Unresolved("no answer", FACTS["b"]),
-        "c": LANDED["c"],
-    }
-    assert ports.calls[-4:] == ["append c", "put a c", "complete a c", "merge_manifests"]
-    assert ports.measured[Metric.FAILED_COMMITS] == 1
-
-
 def test_every_sale_is_looked_up_in_the_table_if_the_operator_says_so() -> None:
     ports = Ports(claims={"d": taken_over(2)}, stored={"c": sale(sale_id="c")}, resolution={"a": None}, look_up=True)
     outcomes = ports.sync("a", "b", "c", "d")
@@ -319,12 +308,6 @@ def test_sales_that_are_not_known_to_have_landed_are_neither_projected_nor_compl
     assert ports.measured[Metric.COMMIT_CONFLICTS] == 2
     assert Metric.COMMIT_MILLISECONDS not in ports.measured
     assert [text for text, _ in ports.lines] == ["[IdempotencyManager] Event marked as processed"]
-
-
-def test_the_error_of_a_commit_is_part_of_the_cause() -> None:
-    failed = NotKnownToHaveLanded(GiveUp.STAGING_FAILED, detail="ClientError: AccessDenied")
-    cause = "the commit is not known to have landed: the files could not be written: ClientError: AccessDenied"
-    assert Ports(append_result=failed).sync("a") == {"a": Unresolved(cause, FACTS["a"])}
 
 
 def test_a_resolved_sale_is_completed_although_the_commit_of_the_others_fails() -> None:
