@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.io import S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table import FileScanTask
 from pyiceberg.transforms import BucketTransform, IdentityTransform
 
 from lambda_fn.aws.clients import s3_client
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.iceberg import row_scan
 from lambda_fn.ports import Landed, Resolution
 from lambda_fn.runtime.retry import Deadline, SystemClock
 from lambda_fn.sale import Sale
@@ -148,3 +155,24 @@ def test_nothing_is_decided_without_the_manifests(sqlite_table: TableUnderTest) 
 
     with pytest.raises(StoreUnavailable, match=r"could not be scanned: ConnectionResetError"):
         looked_up(sqlite_table, old("a"), wrap=_Unreadable(FakeClock(), ".avro"))
+
+
+def test_a_row_that_a_positional_delete_file_removes_does_not_count(
+    sqlite_table: TableUnderTest, tmp_path: Path
+) -> None:
+    sales = [old("a"), old("b"), old("c")]
+    land(sqlite_table, 1, *sales)
+    loaded = sqlite_table.load()
+    head = loaded.current_snapshot()
+    assert head is not None
+    (task,) = loaded.scan().plan_files()
+    deletes = tmp_path / "deletes.parquet"
+    pq.write_table(pa.table({"file_path": [task.file.file_path], "pos": pa.array([1], pa.int64())}), deletes)
+    delete_file = DataFile.from_args(
+        content=DataFileContent.POSITION_DELETES, file_path=f"file://{deletes}", file_format=FileFormat.PARQUET
+    )
+    (part,) = row_scan.plan(loaded, head.manifests(loaded.io), sales)
+    (file,) = part.files
+    deleted = replace(part, files=[FileScanTask(file.file, {delete_file})])
+    assert row_scan.present(loaded, part) == {each.key for each in sales}
+    assert row_scan.present(loaded, deleted) == {old("a").key, old("c").key}
