@@ -54,7 +54,7 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
     """Open the catalog. A REST catalog receives one request, for its configuration.
 
     A writer, which knows the table's history, passes ``table_answered``. It is called with the size in bytes of every
-    answer of a REST catalog that contains the table's metadata, and answers to commits arrive without old snapshots
+    answer of a REST catalog that contains the table's metadata, and these answers arrive without old snapshots
     (:mod:`catalog_config.table_answers`). Raises requests' and pyiceberg's own errors if the catalog cannot be
     reached; nothing is left behind.
     """

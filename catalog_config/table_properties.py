@@ -10,6 +10,9 @@ from typing import Final
 
 FORMAT_VERSION: Final = 2
 
+FENCED_ATTEMPTS: Final = "carousel.fenced-attempts"
+"""Summary property of a snapshot: the attempts that it has taken sales over from, separated by commas."""
+
 PROPERTIES: Final[dict[str, str]] = {
     "write.parquet.compression-codec": "zstd",
     # Bounds of 16 characters prune as well as full bounds, except for ids that share a long prefix. A description may

@@ -149,10 +149,18 @@ class Landed:
 
 @dataclass(frozen=True)
 class NotKnownToHaveLanded:
-    """The attempt stopped. It may have landed, or may still land; the next delivery finds out."""
+    """The attempt stopped. It may have landed, or may still land; the next delivery finds out.
+
+    ``detail`` is the error of the last request that failed, for the log, or empty.
+    """
 
     cause: GiveUp
     conflicts: int = 0
+    detail: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the cause and the detail as text."""
+        return f"{self.cause.value}: {self.detail}" if self.detail else self.cause.value
 
 
 AppendResult = Landed | NotKnownToHaveLanded
@@ -160,13 +168,14 @@ AppendResult = Landed | NotKnownToHaveLanded
 
 @dataclass(frozen=True)
 class Resolution:
-    """The sales that have a row at the head that was just read.
+    """The sales that have a row at the head that was just read, and those of which this could not be found out.
 
     ``landed`` maps each to the snapshot that landed it, or to None if a scan found the row and the history does not
-    show the snapshot.
+    show the snapshot. ``undecided`` maps each to the cause, for the log. It must not be committed.
     """
 
     landed: Mapping[SaleKey, int | None] = field(default_factory=dict)
+    undecided: Mapping[SaleKey, str] = field(default_factory=dict)
 
 
 class AppendAttempt(Protocol):

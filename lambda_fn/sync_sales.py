@@ -28,6 +28,7 @@ from lambda_fn.ports import (
     Metric,
     NotClaimed,
     Projection,
+    Resolution,
     SalesTable,
     Telemetry,
     Unreadable,
@@ -127,7 +128,14 @@ class SyncSales:
 
         # 5. Resolve: an earlier attempt may have landed the sale. If the item could be gone, only the row can tell.
         unvouched = [claim.sale for claim in claims if self._is_unvouched(claim.sale)]
-        found = self._resolve(attempt, claims, unvouched, deadline)
+        resolution = self._resolve(attempt, claims, unvouched, deadline)
+        found, undecided = resolution.landed, resolution.undecided
+        yield {
+            claim.sale.key: Unresolved(undecided[claim.sale.key], claim.sale.facts)
+            for claim in claims
+            if claim.sale.key in undecided
+        }
+        claims = [claim for claim in claims if claim.sale.key not in undecided]
 
         # 6. and 7. Commit the rest as one snapshot that fences the earlier attempts, and judge the answer.
         missing = [claim for claim in claims if claim.sale.key not in found]
@@ -197,17 +205,19 @@ class SyncSales:
 
     def _resolve(
         self, attempt: AppendAttempt, claims: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
-    ) -> Mapping[SaleKey, int | None]:
+    ) -> Resolution:
         """Return the sales that have a row already, each with the snapshot that landed it if the history shows it."""
         always_scanned = {sale.key for sale in unvouched}
         taken_over = [claim for claim in claims if claim.earlier_attempts and claim.sale.key not in always_scanned]
         if not taken_over and not unvouched:
-            return {}
+            return Resolution()
         with self._counting_failure():
             resolution = attempt.resolve(taken_over, unvouched, deadline)
             if isinstance(resolution, GiveUp):
                 raise StoreUnavailable(f"The attempt was given up: {resolution.value}. The sales stay in the queue.")
-        return resolution.landed
+        if resolution.undecided:
+            self.telemetry.measure(Metric.FAILED_COMMITS, 1)
+        return resolution
 
     @contextmanager
     def _counting_failure(self) -> Iterator[None]:
@@ -230,7 +240,7 @@ class SyncSales:
         self.telemetry.measure(Metric.COMMIT_CONFLICTS, result.conflicts)
         self.telemetry.measure(Metric.FAILED_COMMITS, 0 if isinstance(result, Landed) else 1)
         if not isinstance(result, Landed):
-            cause = f"the commit is not known to have landed: {result.cause.value}"
+            cause = f"the commit is not known to have landed: {result}"
             return {}, {claim.sale.key: Unresolved(cause, claim.sale.facts) for claim in missing}
         milliseconds = round((self.clock.monotonic() - started) * 1000)
         self.telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)

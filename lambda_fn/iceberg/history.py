@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from catalog_config.table_properties import FENCED_ATTEMPTS
 from lambda_fn.ports import NO_SNAPSHOT
-
-FENCED_ATTEMPTS: Final = "carousel.fenced-attempts"
-"""Summary property of a snapshot: the attempts that it has taken sales over from, separated by commas."""
 
 _FIRST_SEQUENCE_NUMBER: Final = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SnapshotNode:
     """A snapshot with its parent, which is None for the table's first, and the attempts that it fences."""
 
@@ -72,4 +70,4 @@ def fencing_properties(attempts: Collection[int]) -> dict[str, str]:
 def fenced_by(summary: Mapping[str, str]) -> frozenset[int]:
     """Return the attempts that a snapshot with this summary fences."""
     text = summary.get(FENCED_ATTEMPTS, "")
-    return frozenset(int(attempt) for attempt in text.split(",") if attempt)
+    return frozenset([int(attempt) for attempt in text.split(",") if attempt]) if text else frozenset()

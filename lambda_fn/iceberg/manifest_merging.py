@@ -17,7 +17,6 @@ from typing import Final
 from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestFile, write_manifest
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.snapshots import Operation, Summary
-from pyiceberg.utils.properties import property_as_bool, property_as_int
 
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
 from lambda_fn.iceberg.staging import AVRO_CODEC, FORMAT_VERSION
@@ -36,15 +35,16 @@ def manifests_to_merge(
 ) -> list[ManifestFile]:
     """Return the manifests to merge into one, or none if no merge is due.
 
-    ``manifests`` are those of the snapshot with this sequence number; ``properties`` are the table's. Raises ValueError
-    if a table property can't be read.
+    ``manifests`` are those of the snapshot with this sequence number; ``properties`` are the table's. A property that
+    can't be read counts as its default.
     """
-    settings, names = dict(properties), TableProperties
+    names = TableProperties
     # Enabled by default, as in Java. pyiceberg's own default is to append without merging.
-    if sequence_number % CHECK_INTERVAL or not property_as_bool(settings, names.MANIFEST_MERGE_ENABLED, default=True):
+    is_off = properties.get(names.MANIFEST_MERGE_ENABLED, "").strip().lower() == "false"
+    if sequence_number % CHECK_INTERVAL or is_off:
         return []
-    min_count = _integer(settings, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT)
-    target_bytes = _integer(settings, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT)
+    min_count = _integer(properties, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT)
+    target_bytes = _integer(properties, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT)
     tiers: dict[tuple[int, int], list[ManifestFile]] = {}
     for manifest in manifests:
         if manifest.content == ManifestContent.DATA and manifest.manifest_length < target_bytes:
@@ -82,9 +82,11 @@ def summary(table: Table, merged: int, kept: int, entries: int) -> Summary:
     return Summary(Operation.REPLACE, **totals, **counts)
 
 
-def _integer(properties: dict[str, str], name: str, default: int) -> int:
-    number = property_as_int(properties, name, default)
-    return default if number is None else number
+def _integer(properties: Mapping[str, str], name: str, default: int) -> int:
+    try:
+        return int(properties.get(name, default))
+    except ValueError:
+        return default
 
 
 def _tier(manifest: ManifestFile) -> int:

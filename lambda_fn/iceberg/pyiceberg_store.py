@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from itertools import groupby
-from typing import Any, Final, cast
+from typing import Final
 
-from more_itertools import chunked
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
 from pyiceberg.manifest import ManifestEntry, ManifestFile, read_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
+from catalog_config.table_answers import history_in
+from catalog_config.table_properties import FENCED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
-from lambda_fn.iceberg import manifest_merging, staging
+from lambda_fn.iceberg import manifest_merging, row_scan, staging
+from lambda_fn.iceberg.failures import FAILURES, describe, is_access_denied
 from lambda_fn.iceberg.history import SnapshotNode, fenced_by, fencing_properties
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
 from lambda_fn.iceberg.staging import ManifestList, StagedFiles
-from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Scan, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.sale import Sale, SaleKey
 
-# The most ids in the filter of a scan. With more, evaluating the filter would cost more than a second scan.
-MAX_IDS_PER_SCAN: Final = 1000
 # A merge reads manifests in a few rounds, uploads two files side by side, and commits.
 MERGE_REQUESTS: Final = 5
-
-# mypy's pydantic plugin sees the fields of these models, not the constructors that they define.
-_equal: Final[Callable[[str, Any], BooleanExpression]] = cast("Any", EqualTo)
-_in: Final[Callable[[str, Sequence[str]], BooleanExpression]] = cast("Any", In)
 
 
 class PyIcebergState:
@@ -67,7 +61,18 @@ class PyIcebergState:
         """The retained snapshots, by their ids."""
         if self._snapshots is not None:
             return self._snapshots
-        return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
+        past = history_in(self.table.config)
+        if past is None:
+            return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
+        return {
+            each.snapshot_id: SnapshotNode(
+                each.snapshot_id,
+                each.parent_snapshot_id,
+                each.sequence_number,
+                fenced_by({FENCED_ATTEMPTS: each.summary.fenced_attempts}),
+            )
+            for each in past
+        }
 
     @cached_property
     def missing_facts(self) -> Collection[str]:
@@ -131,7 +136,7 @@ class PyIcebergStore:
         except (NoSuchTableError, NoSuchNamespaceError) as error:
             catalog = self._catalog.name if self._catalog is not None else ""
             raise TableMissing(".".join(self._identifier), catalog) from error
-        except Exception as error:
+        except FAILURES as error:
             raise self._unavailable("could not be loaded", error) from error
         # A snapshot never changes, so the manifests of the same head are the same.
         if known is not None and known.head == state.head:
@@ -155,7 +160,7 @@ class PyIcebergStore:
 
     def upload(self, state: PyIcebergState, staged: StagedFiles, deadline: Deadline) -> None:
         """Upload the files before their commit on the state's head. The commit uploads what fails here."""
-        with suppress(Exception):
+        with suppress(*FAILURES):
             self._upload(state, staged, deadline)
 
     def commit(
@@ -164,27 +169,34 @@ class PyIcebergStore:
         """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
         try:
             manifest_list = self._upload(state, staged, deadline)
-        except Exception as error:
-            return NotSent(_describe(error))
+        except FAILURES as error:
+            return _not_sent(error)
         # Each request has a manifest list of its own: an earlier request may still take effect, and needs its list.
         staged.replace_manifest_list(None)
         summary = staging.summary(state.table, staged, fencing_properties(fenced))
         return self._send(state, staged.attempt_id, manifest_list, summary, staged.schema_id)
 
-    def scan(self, state: PyIcebergState, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        """Return which of the sales have a row at the state's head. Raises StoreUnavailable."""
-        if state.head == NO_SNAPSHOT:
-            return set()
-        found: set[SaleKey] = set()
+    def scan(self, state: PyIcebergState, sales: Sequence[Sale], deadline: Deadline) -> Scan:
+        """Find out which of the sales have a row at the state's head.
+
+        A partition that can't be read, or not in time for a commit of the other sales, leaves its sales undecided.
+        Raises StoreUnavailable if a manifest can't be read.
+        """
         try:
-            for (tenant_id, _, _), members in _by_partition(sales):
-                for chunk in chunked(members, MAX_IDS_PER_SCAN):
-                    ids = [sale.sale_id for sale in chunk]
-                    rows = state.table.scan(_filter(members[0], ids), selected_fields=("sale_id",)).to_arrow()
-                    found.update(SaleKey(tenant_id, sale_id) for sale_id in rows["sale_id"].to_pylist())
-        except Exception as error:
+            parts = row_scan.plan(state.table, state.read_manifests(), sales)
+        except FAILURES as error:
             raise self._unavailable("could not be scanned", error) from error
-        return found
+        present: set[SaleKey] = set()
+        undecided: dict[SaleKey, str] = {}
+        for part in parts:
+            try:
+                if not deadline.allows(self._request_seconds + self.commit_seconds + self.load_seconds):
+                    raise OutOfTime("No time is left.")
+                present |= row_scan.present(state.table, part)
+            except FAILURES as error:
+                cause = f"it could not be looked up in the table: {describe(error)}"
+                undecided |= {sale.key: cause for sale in part.sales}
+        return Scan(present, undecided)
 
     def merge_manifests(self, state: PyIcebergState, deadline: Deadline) -> MergeResult[PyIcebergState] | None:
         """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due.
@@ -195,10 +207,7 @@ class PyIcebergStore:
         if existing is None or not deadline.allows(MERGE_REQUESTS * self._request_seconds):
             return None
         number = next_sequence_number(table.metadata) - 1
-        try:
-            chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
-        except ValueError as error:
-            return MergeResult(0, NotSent(_describe(error)))
+        chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
         if not chosen:
             return None
         snapshot_id = table.metadata.new_snapshot_id()
@@ -210,7 +219,8 @@ class PyIcebergStore:
             manifest_list = staging.manifest_list(table, snapshot_id, merged, kept)
             self._parallel.map(lambda new: self._put(table, new, deadline), [file, manifest_list.file])
         except Exception as error:
-            return MergeResult(len(chosen), NotSent(_describe(error)))
+            # The outcomes of the sales are certain by now, and a defect in a merge must not fail their invocation.
+            return MergeResult(len(chosen), _not_sent(error))
         summary = manifest_merging.summary(table, len(chosen), len(kept), len(entries))
         commit = self._send(state, snapshot_id, manifest_list, summary, table.metadata.current_schema_id)
         return MergeResult(len(chosen), commit)
@@ -266,8 +276,8 @@ class PyIcebergStore:
         requirements, updates = compare_and_set(table.metadata, snapshot)
         try:
             response = self._opened().commit_table(table, requirements, updates)
-        except Exception as error:
-            return Unknown(_describe(error))
+        except FAILURES as error:
+            return Unknown(describe(error))
         # The response has metadata only, and Table.refresh would ask the catalog for the table again.
         committed = Table(
             table.name(), response.metadata, response.metadata_location, table.io, table.catalog, dict(table.config)
@@ -276,7 +286,7 @@ class PyIcebergStore:
 
     def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
         name = ".".join(self._identifier)
-        return StoreUnavailable(f"Iceberg table {name} {what}: {_describe(error)}. The sales stay in the queue.")
+        return StoreUnavailable(f"Iceberg table {name} {what}: {describe(error)}. The sales stay in the queue.")
 
 
 def _node(snapshot: Snapshot) -> SnapshotNode:
@@ -285,22 +295,5 @@ def _node(snapshot: Snapshot) -> SnapshotNode:
     return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, fenced_by(properties))
 
 
-def _by_partition(sales: Sequence[Sale]) -> Iterable[tuple[tuple[str, int, int], list[Sale]]]:
-    def partition(sale: Sale) -> tuple[str, int, int]:
-        return sale.tenant_id, sale.year, sale.month
-
-    return ((key, list(members)) for key, members in groupby(sorted(sales, key=partition), key=partition))
-
-
-def _filter(sale: Sale, sale_ids: Sequence[str]) -> BooleanExpression:
-    """Return the filter for rows with these ids in the partition of the sale."""
-    return And(
-        _equal("tenant_id", sale.tenant_id),
-        _equal("year", sale.year),
-        _equal("month", sale.month),
-        _in("sale_id", sale_ids),
-    )
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _not_sent(error: Exception) -> NotSent:
+    return NotSent(describe(error), is_access_denied(error))

@@ -11,7 +11,7 @@ from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, Staged, State, TableState, TableStore, Unknown
+from lambda_fn.iceberg.store import Committed, NotSent, Scan, Staged, State, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
@@ -49,7 +49,7 @@ class IcebergSalesTable(Generic[State, Staged]):
         if isinstance(merge.commit, Committed):
             self.remember(merge.commit.state)
             return ManifestMerge(merge.manifests)
-        if isinstance(merge.commit, Unknown):
+        if isinstance(merge.commit, Unknown) or merge.commit.access_denied:
             self.forget()
         return ManifestMerge(merge.manifests, merge.commit.cause)
 
@@ -100,6 +100,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         # As of this head the attempt has not landed. The next commit is a compare-and-set on it.
         self._judged = pinned
         self._staged: tuple[list[SaleKey], Staged] | None = None
+        self._last_error = ""
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
         """Return the sales with facts that the table has no column for, and the names of those facts.
@@ -118,7 +119,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
     ) -> Resolution | GiveUp:
         """Reload the head, and return which of the sales have landed as of it.
 
-        Raises StoreUnavailable if the head, or a file of the scan, can't be read.
+        Raises StoreUnavailable if the head, or a manifest of the scan, can't be read.
         """
         state = self._table.load(deadline)
         since_pin = ancestors_since(state.head, self._judged.head, state.snapshots)
@@ -138,8 +139,8 @@ class IcebergAppendAttempt(Generic[State, Staged]):
                 undecided.append(claim.sale)
         # An attempt that landed does not prove that it carried this sale: the claim may have reached the guard after
         # the attempt had gone on without the sale. The row decides.
-        present = self._scan(state, undecided, deadline)
-        return Resolution({key: landed_in.get(key) for key in present})
+        scan = self._scan(state, undecided, deadline)
+        return Resolution({key: landed_in.get(key) for key in scan.present}, scan.undecided)
 
     def stage(self, sales: Sequence[Sale]) -> None:
         """Make the files for an append of these sales in memory. Raises ColumnsMissing."""
@@ -162,12 +163,13 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         """
         staged = self._stage_once(sales)
         conflicts = 0
-        is_unknown = False
+        is_unknown = is_stale = False
         give_up = GiveUp.OUT_OF_TIME
         for _ in self._retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
             # Judge after the pause between two tries, not before it: the next commit builds on the head that is read
             # here, and the less time passes between the two, the fewer commits are refused.
-            if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
+            # A catalog vends credentials for the files with the table, and they expire.
+            if is_stale and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
                 return judgement
             if not self._store.fits(self._judged, staged):
                 staged = self._store.stage(self._judged, sales, self.attempt_id)
@@ -175,13 +177,15 @@ class IcebergAppendAttempt(Generic[State, Staged]):
             if isinstance(result, Committed):
                 self._table.remember(result.state)
                 return Landed(self.attempt_id, conflicts)
+            self._last_error = result.cause
             is_unknown = isinstance(result, Unknown)
+            is_stale = is_unknown or (isinstance(result, NotSent) and result.access_denied)
             conflicts += is_unknown
             give_up = GiveUp.OUT_OF_TIME if is_unknown else GiveUp.STAGING_FAILED
         if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
             return judgement
         self._table.forget()
-        return NotKnownToHaveLanded(give_up, conflicts)
+        return NotKnownToHaveLanded(give_up, conflicts, self._last_error)
 
     def _stage_once(self, sales: Sequence[Sale]) -> Staged:
         keys = [sale.key for sale in sales]
@@ -197,27 +201,27 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         """
         try:
             state = self._table.load(deadline)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             self._table.forget()
-            return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts)
+            return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts, str(error))
         since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
         self._judged = state
         if since_judged.landed([self.attempt_id]) is not None:
             return Landed(self.attempt_id, conflicts)
         if since_judged.fences(self.attempt_id):
-            return NotKnownToHaveLanded(GiveUp.FENCED, conflicts)
+            return NotKnownToHaveLanded(GiveUp.FENCED, conflicts, self._last_error)
         if since_judged.landed(fenced) is not None:
-            return NotKnownToHaveLanded(GiveUp.EARLIER_ATTEMPT_LANDED, conflicts)
+            return NotKnownToHaveLanded(GiveUp.EARLIER_ATTEMPT_LANDED, conflicts, self._last_error)
         if not since_judged.complete:
-            return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts)
+            return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts, self._last_error)
         return None
 
-    def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
+    def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         if not sales:
-            return ()
+            return Scan(())
         if not deadline.allows(self._store.load_seconds):
             raise OutOfTime("No time is left to look the sales up in the table; they stay in the queue.")
-        return self._store.scan(state, sales)
+        return self._store.scan(state, sales, deadline)
 
 
 def _facts_without_column(sales: Sequence[Sale], state: TableState) -> Mapping[SaleKey, Collection[str]]:

@@ -24,7 +24,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.partitioning import PartitionField, PartitionSpec, partition_record_value
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
+from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.typedef import Record
@@ -38,7 +38,8 @@ from lambda_fn.sale import Sale
 
 FORMAT_VERSION: Final = 2
 AVRO_CODEC: Final[AvroCompressionCodec] = "deflate"
-PARQUET_CODEC: Final = "zstd"
+PARQUET_CODECS: Final = frozenset({"zstd", "snappy", "gzip", "brotli", "lz4"})
+DEFAULT_PARQUET_CODEC: Final = "zstd"
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,12 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     metadata, schema, spec = table.metadata, table.schema(), table.spec()
     locations = table.location_provider()
     columns, measured = arrow_schema(schema), measured_columns(schema, metadata.properties)
+    codec = parquet_codec(metadata.properties)
     data_files: list[DataFile] = []
     pending: list[NewFile] = []
     for number, (partition, members) in enumerate(_by_partition(sales, schema, spec)):
         location = locations.new_data_location(f"{attempt_id}-{number}-{uuid.uuid4()}.parquet")
-        content, footer = parquet_file(arrow_rows(members, columns))
+        content, footer = parquet_file(arrow_rows(members, columns), codec)
         data_files.append(_data_file(location, len(content), partition, metrics_of(footer, measured)))
         pending.append(NewFile(location, content))
     manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
@@ -166,7 +168,18 @@ def _transform(schema: Schema, spec_field: PartitionField) -> Callable[[Any], An
     return lambda value: apply(partition_record_value(spec_field, value, schema))
 
 
-def parquet_file(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
+def parquet_codec(properties: Mapping[str, str]) -> str:
+    """Return the compression codec of a table's Parquet files (Iceberg documentation, "Write properties").
+
+    A name that pyarrow does not know counts as the default.
+    """
+    codec = properties.get(TableProperties.PARQUET_COMPRESSION, DEFAULT_PARQUET_CODEC).strip().lower()
+    if codec == "uncompressed":
+        return "none"
+    return codec if codec in PARQUET_CODECS else DEFAULT_PARQUET_CODEC
+
+
+def parquet_file(rows: pa.Table, codec: str = DEFAULT_PARQUET_CODEC) -> tuple[bytes, pq.FileMetaData]:
     """Return a Parquet file and its footer.
 
     The numbers of an embedding hardly ever repeat. A dictionary would not help, so their bytes are split by
@@ -178,7 +191,7 @@ def parquet_file(rows: pa.Table) -> tuple[bytes, pq.FileMetaData]:
     with pq.ParquetWriter(
         sink,
         rows.schema,
-        compression=PARQUET_CODEC,
+        compression=codec,
         use_dictionary=plain,
         write_statistics=plain,
         column_encoding={f"{embedding}.list.element": "BYTE_STREAM_SPLIT"} if embedding else None,

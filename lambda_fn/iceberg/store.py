@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from lambda_fn.iceberg.history import SnapshotNode
@@ -44,9 +44,13 @@ class Committed(Generic[State]):
 
 @dataclass(frozen=True)
 class NotSent:
-    """A file could not be uploaded, so no commit was requested."""
+    """A file could not be uploaded, so no commit was requested.
+
+    ``access_denied`` says that the storage refused the credentials. The next ``load`` may bring valid ones.
+    """
 
     cause: str
+    access_denied: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Unknown:
     """The commit was requested and not confirmed. It may have taken effect, or may still."""
 
     cause: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The sales that have a row, and those that could not be looked up, each with the cause. The others have none."""
+
+    present: Collection[SaleKey]
+    undecided: Mapping[SaleKey, str] = field(default_factory=dict)
 
 
 CommitResult = Committed[State] | NotSent | Unknown
@@ -103,8 +115,11 @@ class TableStore(Protocol[State, Staged]):
         """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
         ...
 
-    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        """Return which of the sales have a row at the state's head. Raises StoreUnavailable."""
+    def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
+        """Find out which of the sales have a row at the state's head. Raises StoreUnavailable if none can be looked up.
+
+        Stops while there is time for a commit and its judgement, and leaves the remaining sales undecided.
+        """
         ...
 
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:

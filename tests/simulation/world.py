@@ -17,7 +17,7 @@ from lambda_fn.fields import LATER_FACTS
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.guard.items import Status, guard_key, read_item
 from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.iceberg.store import CommitResult, Committed, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, Scan, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.projection.item import projection_key
 from lambda_fn.projection.projection_table import projection_table
@@ -323,7 +323,7 @@ class SimulatedTableStore:
     def merge_manifests(self, state: State, deadline: Deadline) -> None:
         """Do nothing: to every other attempt a merge is the same as a compaction, which the world does at any time."""
 
-    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
+    def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         def present() -> set[SaleKey]:
             found: set[SaleKey] = set()
             current: int | None = state.head if state.head != NO_SNAPSHOT else None
@@ -332,8 +332,7 @@ class SimulatedTableStore:
                 current = self.world.history[current].node.parent_id
             return found & {wanted.key for wanted in sales}
 
-        found: set[SaleKey] = self._read("scans the table", present)
-        return found
+        return Scan(self._read("scans the table", present))
 
     def _read(self, text: str, effect: Callable[[], Any]) -> Any:
         try:

@@ -14,7 +14,7 @@ from lambda_fn.guard.guard_table import DynamoDBGuard
 from lambda_fn.guard.items import completed_item, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
-from lambda_fn.iceberg.store import CommitResult, Committed
+from lambda_fn.iceberg.store import CommitResult, Committed, Scan
 from lambda_fn.ports import AppendResult, Completion, Metric, Reason, Unreadable
 from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
@@ -200,8 +200,8 @@ class NoGiveUpWhenHistoryHasExpired(ProtocolWriter):
 
 
 class _FindsNoRow(SimulatedTableStore):
-    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        return set()
+    def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
+        return Scan(())
 
 
 class NoScan(ProtocolWriter):

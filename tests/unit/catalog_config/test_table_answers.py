@@ -10,7 +10,7 @@ import pytest
 from requests import PreparedRequest, Request, Response
 from requests.adapters import BaseAdapter
 
-from catalog_config.table_answers import TableAnswers, without_history
+from catalog_config.table_answers import PastSnapshot, TableAnswers, history_in, shortened
 
 TABLE_URL = "http://catalog/iceberg/v1/bucket/namespaces/n/tables/sales"
 
@@ -78,9 +78,29 @@ def test_an_answer_has_a_character_set() -> None:
     assert adapter.send(Request("GET", TABLE_URL).prepare()).encoding == "utf-8"
 
 
-def test_a_loaded_table_keeps_its_history() -> None:
-    body = json.dumps({"metadata": metadata()}).encode()
-    assert asked("GET", TABLE_URL, body) == (body, [len(body)])
+@pytest.mark.parametrize("config", [{}, {"config": {"token": "t"}}])
+def test_a_loaded_table_carries_its_history_in_short_form(config: dict[str, Any]) -> None:
+    loaded = metadata()
+    loaded["snapshots"][1] |= {"parent-snapshot-id": 1, "sequence-number": 2, "timestamp-ms": 1}
+    loaded["snapshots"][1]["summary"] = {"operation": "append", "carousel.fenced-attempts": "7,8"}
+    body = json.dumps({"metadata": loaded, **config}).encode()
+    content, sizes = asked("GET", TABLE_URL, body)
+    short = json.loads(content)
+    assert short["metadata"]["snapshots"] == [loaded["snapshots"][0], loaded["snapshots"][2]]
+    history = history_in(short["config"])
+    assert history is not None
+    assert [past.snapshot_id for past in history] == [1, 2, 3]
+    assert (history[0].parent_snapshot_id, history[0].summary.fenced_attempts) == (None, "")
+    assert (history[1].parent_snapshot_id, history[1].sequence_number) == (1, 2)
+    assert history[1].summary.fenced_attempts == "7,8"
+    assert config.get("config", {}).items() <= short["config"].items()
+    assert sizes == [len(body)], "the size before the answer was shortened"
+
+
+def test_a_table_whose_metadata_has_its_history_carries_no_other() -> None:
+    assert history_in({"token": "t"}) is None
+    assert history_in({"carousel.history": "[]"}) == []
+    assert PastSnapshot(1).summary.fenced_attempts == ""
 
 
 @pytest.mark.parametrize(("url", "status"), [("http://catalog/iceberg/v1/config", 200), (TABLE_URL, 409)])
@@ -93,4 +113,4 @@ def test_other_answers_are_unchanged(url: str, status: int) -> None:
     "body", [b"", b"{", b"[]", b"null", b'{"metadata": 1}', b'{"metadata": {"refs": {"main": 1}}}']
 )
 def test_an_answer_without_metadata_is_unchanged(body: bytes) -> None:
-    assert without_history(body) == body
+    assert shortened(body, with_history=True) == shortened(body, with_history=False) == body

@@ -69,6 +69,8 @@ class Ports:
     stored: dict[str, Sale | Unreadable] = field(default_factory=dict)
     """The sales that have an item from the start."""
     resolution: dict[str, int | None] | GiveUp = field(default_factory=dict)
+    undecided: dict[str, str] = field(default_factory=dict)
+    """The sales that a scan can't decide, each with the cause."""
     append_result: AppendResult = APPENDED
     not_put: Collection[str] = ()
     not_completed: Collection[str] = ()
@@ -143,7 +145,8 @@ class Ports:
             return self.resolution
         asked = [*(claim.sale for claim in taken_over), *unvouched]
         found = [each for each in asked if each.sale_id in self.resolution]
-        return Resolution({each.key: self.resolution[each.sale_id] for each in found})
+        undecided = {each.key: self.undecided[each.sale_id] for each in asked if each.sale_id in self.undecided}
+        return Resolution({each.key: self.resolution[each.sale_id] for each in found}, undecided)
 
     def stage(self, sales: Sequence[Sale]) -> None:
         self._call("stage", ids(sales))

@@ -309,3 +309,20 @@ def test_nothing_is_uploaded_ahead_if_a_sale_was_taken_over() -> None:
     ports = Ports(claims={"a": taken_over(2)})
     ports.sync("a", "b")
     assert not [call for call in ports.calls if call.startswith("prepare")]
+
+
+def test_a_sale_that_could_not_be_looked_up_is_given_back_while_the_others_land() -> None:
+    ports = Ports(claims={"a": taken_over(2), "b": taken_over(2)}, resolution={"a": 2}, undecided={"b": "no answer"})
+    assert ports.sync("a", "b", "c") == {
+        "a": COMPLETED_BEFORE["a"],
+        "b": Unresolved("no answer", FACTS["b"]),
+        "c": LANDED["c"],
+    }
+    assert ports.calls[-4:] == ["append c", "put a c", "complete a c", "merge_manifests"]
+    assert ports.measured[Metric.FAILED_COMMITS] == 1
+
+
+def test_the_error_of_a_commit_is_part_of_the_cause() -> None:
+    failed = NotKnownToHaveLanded(GiveUp.STAGING_FAILED, detail="ClientError: AccessDenied")
+    cause = "the commit is not known to have landed: the files could not be written: ClientError: AccessDenied"
+    assert Ports(append_result=failed).sync("a") == {"a": Unresolved(cause, FACTS["a"])}

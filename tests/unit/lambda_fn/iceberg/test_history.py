@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog_config.table_properties import FENCED_ATTEMPTS
 from lambda_fn.iceberg.history import (
-    FENCED_ATTEMPTS,
     Ancestry,
     SnapshotNode,
     ancestors_since,

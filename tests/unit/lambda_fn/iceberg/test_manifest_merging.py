@@ -77,3 +77,16 @@ def test_a_manifest_of_the_target_size_is_not_merged_again() -> None:
 def test_one_merge_is_limited_to_what_an_invocation_can_read() -> None:
     manifests = [manifest(number, length=10) for number in range(5 * MAX_MANIFESTS)]
     assert len(manifests_to_merge(manifests, CHECKED, {})) == MAX_MANIFESTS
+
+
+@pytest.mark.parametrize("text", ["8MB", "", "1e3", "many"])
+def test_a_property_that_can_not_be_read_counts_as_its_default(text: str) -> None:
+    manifests = [manifest(number) for number in range(TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT)]
+    names = (
+        TableProperties.MANIFEST_TARGET_SIZE_BYTES,
+        TableProperties.MANIFEST_MIN_MERGE_COUNT,
+        TableProperties.MANIFEST_MERGE_ENABLED,
+    )
+    properties = dict.fromkeys(names, text)
+    assert manifests_to_merge(manifests, CHECKED, properties) == manifests
+    assert manifests_to_merge(manifests[1:], CHECKED, properties) == []

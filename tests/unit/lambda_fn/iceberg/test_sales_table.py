@@ -2,128 +2,28 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pytest
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
-from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.iceberg.store import CommitResult, Committed, MergeResult, NotSent, Unknown
 from lambda_fn.ports import Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
-from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import Sale
 from tests.builders import sale
-from tests.fakes.clock import FakeClock
-
-ATTEMPT = 1000
-ANOTHER = 2000
-LOST = Unknown("no response")
-REQUEST_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class State:
-    """The table in one response of the catalog. A change of its schema is a new number."""
-
-    head: int
-    snapshots: Mapping[int, SnapshotNode]
-    missing_facts: Collection[str] = ()
-    schema: int = 0
-
-
-def table(*snapshots: SnapshotNode | int, expired: Collection[int] = (), **changes: object) -> State:
-    """Return a table with these snapshots, oldest first, of which some have expired."""
-    nodes: dict[int, SnapshotNode] = {}
-    parent: int | None = None
-    for number, snapshot in enumerate(snapshots, 1):
-        node = snapshot if isinstance(snapshot, SnapshotNode) else SnapshotNode(snapshot, None, 0)
-        nodes[node.snapshot_id] = SnapshotNode(node.snapshot_id, parent, number, node.fenced)
-        parent = node.snapshot_id
-    assert parent is not None
-    retained = {snapshot_id: node for snapshot_id, node in nodes.items() if snapshot_id not in expired}
-    return State(parent, retained, **changes)  # type: ignore[arg-type]
-
-
-def fencing(snapshot_id: int, *fenced: int) -> SnapshotNode:
-    return SnapshotNode(snapshot_id, None, 0, frozenset(fenced))
-
-
-FIRST, SECOND = table(1), table(1, 2)
-
-
-@dataclass(frozen=True)
-class Staged:
-    """The files of an append, and the schema that they have."""
-
-    sale_ids: str
-    schema: int
-
-
-@dataclass
-class Store:
-    """Gives these results in turn, and the last state again and again; records what it was asked."""
-
-    states: list[State | StoreUnavailable]
-    commits: list[CommitResult[State]] = field(default_factory=list)
-    merge: MergeResult[State] | None = None
-    rows: Collection[str] = ()
-    calls: list[str] = field(default_factory=list)
-    fenced: list[Collection[int]] = field(default_factory=list)
-    clock: FakeClock = field(default_factory=FakeClock)
-    load_takes: float = 0.0
-    load_seconds: float = REQUEST_SECONDS
-    commit_seconds: float = 3 * REQUEST_SECONDS
-
-    def load(self, known: State | None) -> State:
-        self.calls.append(f"load, knowing {known.head if known else None}")
-        self.clock.advance(self.load_takes)
-        result = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        if isinstance(result, StoreUnavailable):
-            raise result
-        return result
-
-    def stage(self, state: State, sales: Sequence[Sale], attempt_id: int) -> Staged:
-        self.calls.append(f"stage {_ids(sales)} on {state.head}")
-        return Staged(_ids(sales), state.schema)
-
-    def fits(self, state: State, staged: Staged) -> bool:
-        return state.schema == staged.schema
-
-    def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
-        self.calls.append(f"upload {staged.sale_ids} on {state.head}")
-
-    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
-        assert state.schema == staged.schema
-        self.calls.append(f"commit {staged.sale_ids} on {state.head}")
-        self.fenced.append(fenced)
-        self.clock.advance(REQUEST_SECONDS)
-        return self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
-
-    def scan(self, state: State, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        self.calls.append(f"scan {_ids(sales)} on {state.head}")
-        return {each.key for each in sales if each.sale_id in self.rows}
-
-    def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
-        self.calls.append(f"merge on {state.head}")
-        return self.merge
-
-    def table(self) -> IcebergSalesTable[State, Staged]:
-        return IcebergSalesTable(self, Retry(self.clock, random.Random(1), first_seconds=0.001, longest_seconds=0.01))
-
-    def soon(self, seconds: float = 60.0) -> Deadline:
-        return Deadline.after(self.clock, seconds)
-
-
-def _ids(sales: Sequence[Sale]) -> str:
-    return " ".join(each.sale_id for each in sales)
-
-
-def a_sale(sale_id: str = "a") -> Sale:
-    return sale(sale_id=sale_id)
-
+from tests.unit.lambda_fn.iceberg.table_store import (
+    ANOTHER,
+    ATTEMPT,
+    FIRST,
+    LOST,
+    REQUEST_SECONDS,
+    SECOND,
+    State,
+    Store,
+    a_sale,
+    fencing,
+    table,
+)
 
 # --- 2. the pin ------------------------------------------------------------------------------------------------------
 
@@ -207,6 +107,12 @@ def test_the_row_decides_past_the_retention() -> None:
     store = Store([FIRST], rows={"a"})
     assert resolve(store, unvouched=[a_sale("a"), a_sale("b")]) == Resolution({a_sale("a").key: None})
     assert store.calls[-1] == "scan a b on 1"
+
+
+def test_a_sale_that_could_not_be_looked_up_is_undecided() -> None:
+    store = Store([FIRST], rows={"a"}, unreadable={"b"})
+    expected = Resolution({a_sale("a").key: None}, {a_sale("b").key: "unreadable"})
+    assert resolve(store, unvouched=[a_sale("a"), a_sale("b"), a_sale("c")]) == expected
 
 
 def test_nothing_is_scanned_without_time() -> None:
@@ -311,6 +217,38 @@ def test_a_commit_that_was_not_sent_is_no_conflict_and_needs_no_judgement() -> N
     assert [call for call in store.calls if call.startswith("load")] == ["load, knowing None"]
 
 
+def test_credentials_that_are_refused_are_loaded_again_with_the_table() -> None:
+    refused = NotSent("ExpiredToken", access_denied=True)
+    store = Store([FIRST, SECOND], [refused, Committed(table(1, 2, ATTEMPT))])
+    assert append(store) == Landed(ATTEMPT)
+    assert store.calls[-2:] == ["load, knowing 1", "commit a on 2"]
+
+
+def test_the_head_that_comes_with_new_credentials_is_judged() -> None:
+    store = Store([FIRST, table(1, fencing(2, ATTEMPT))], [NotSent("ExpiredToken", access_denied=True)])
+    assert append(store) == NotKnownToHaveLanded(GiveUp.FENCED)
+    assert store.calls.count("commit a on 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("states", "commit", "detail"),
+    [
+        ([FIRST], NotSent("AccessDenied"), "AccessDenied"),
+        ([FIRST], Unknown("409"), "409"),
+        ([FIRST, table(1, fencing(2, ATTEMPT))], LOST, LOST.cause),
+        ([FIRST, table(1, 77)], LOST, LOST.cause),
+        ([FIRST, StoreUnavailable("503")], LOST, "503"),
+    ],
+)
+def test_an_append_that_fails_reports_the_last_error(
+    states: list[State | StoreUnavailable], commit: CommitResult[State], detail: str
+) -> None:
+    result = append(Store(states, [commit]), 77, seconds=7.0)
+    assert isinstance(result, NotKnownToHaveLanded)
+    assert result.detail == detail
+    assert str(result) == f"{result.cause.value}: {detail}"
+
+
 @pytest.mark.parametrize(
     ("last", "seconds", "result", "judgements"),
     [
@@ -380,6 +318,7 @@ def test_nothing_is_merged_before_a_head_was_seen() -> None:
         (None, None, False),
         (MergeResult(7, Committed(SECOND)), ManifestMerge(7), False),
         (MergeResult(7, NotSent("storage")), ManifestMerge(7, "storage"), False),
+        (MergeResult(7, NotSent("storage", access_denied=True)), ManifestMerge(7, "storage"), True),
         (MergeResult(7, Unknown("409")), ManifestMerge(7, "409"), True),
     ],
 )
