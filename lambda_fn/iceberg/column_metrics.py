@@ -10,7 +10,7 @@ time of a cold start.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -95,41 +95,35 @@ def metrics_of(parquet: pq.FileMetaData, columns: Mapping[str, MeasuredColumn]) 
 
     The keys are arguments of pyiceberg's ``DataFile``. Metrics of columns are mapped by field id.
     """
-    sizes: dict[int, int] = {}
-    values: dict[int, int] = {}
-    nulls: dict[int, int] = {}
-    lower: dict[int, bytes] = {}
-    upper: dict[int, bytes] = {}
+    # Only the elements of a vector could be NaN, and they have no such count.
+    names = ("column_sizes", "value_counts", "null_value_counts", "nan_value_counts", "lower_bounds", "upper_bounds")
+    metrics: dict[str, dict[int, Any]] = {name: {} for name in names}
     row_group = parquet.row_group(0)
     for number in range(parquet.num_columns):
         chunk = row_group.column(number)
         column = columns.get(chunk.path_in_schema)
-        if column is None:
-            continue
-        sizes[column.field_id] = chunk.total_compressed_size
-        if not column.mode.counts:
-            continue
-        values[column.field_id] = chunk.num_values
-        if not chunk.is_stats_set:
-            continue
-        statistics = chunk.statistics
-        if statistics.has_null_count:
-            nulls[column.field_id] = statistics.null_count
-        if column.mode.bounds and statistics.has_min_max:
-            smallest, largest = _extremes(column, statistics)
-            _set(lower, column.field_id, column.lower_bound(smallest))
-            _set(upper, column.field_id, column.upper_bound(largest))
-    return {
-        "record_count": parquet.num_rows,
-        "column_sizes": sizes,
-        "value_counts": values,
-        "null_value_counts": nulls,
-        # Only the elements of a vector could be NaN, and they have no such count.
-        "nan_value_counts": {},
-        "lower_bounds": lower,
-        "upper_bounds": upper,
-        "split_offsets": [_first_offset(row_group.column(0))],
-    }
+        if column is not None:
+            for name, value in _metrics_of_column(column, chunk):
+                if value is not None:
+                    metrics[name][column.field_id] = value
+    first_offset = _first_offset(row_group.column(0))
+    return {"record_count": parquet.num_rows, **metrics, "split_offsets": [first_offset]}
+
+
+def _metrics_of_column(column: MeasuredColumn, chunk: pq.ColumnChunkMetaData) -> Iterator[tuple[str, Any]]:
+    yield "column_sizes", chunk.total_compressed_size
+    if not column.mode.counts:
+        return
+    yield "value_counts", chunk.num_values
+    if not chunk.is_stats_set:
+        return
+    statistics = chunk.statistics
+    if statistics.has_null_count:
+        yield "null_value_counts", statistics.null_count
+    if column.mode.bounds and statistics.has_min_max:
+        smallest, largest = _extremes(column, statistics)
+        yield "lower_bounds", column.lower_bound(smallest)
+        yield "upper_bounds", column.upper_bound(largest)
 
 
 def _extremes(column: MeasuredColumn, statistics: pq.Statistics) -> tuple[Any, Any]:
@@ -138,11 +132,6 @@ def _extremes(column: MeasuredColumn, statistics: pq.Statistics) -> tuple[Any, A
         scale = column.column_type.scale
         return unscaled_to_decimal(statistics.min_raw, scale), unscaled_to_decimal(statistics.max_raw, scale)
     return statistics.min, statistics.max
-
-
-def _set(bounds: dict[int, bytes], field_id: int, bound: bytes | None) -> None:
-    if bound is not None:
-        bounds[field_id] = bound
 
 
 def _first_offset(chunk: pq.ColumnChunkMetaData) -> int:
