@@ -18,7 +18,8 @@ COMPACTION: Final = "icebergCompaction"
 SNAPSHOT_MANAGEMENT: Final = "icebergSnapshotManagement"
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
-    # Merges the small files of frequent commits. 512 MB is the service's default.
+    # Merges the small files of frequent commits. 512 MB is the service's default. A smaller target would save nothing:
+    # looking a sale up reads at most the ids of a file, 1.2 MB (docs/performance.md).
     COMPACTION: {"status": "enabled", "settings": {COMPACTION: {"targetFileSizeMB": 512, "strategy": "auto"}}},
     # At one commit per second, six hours are 21,600 snapshots of about 0.8 KB: 17 MB. A table takes more commits (about
     # 5.7 a second from one warm writer at S3's median latencies), but above 2.9 a second, six hours exceed 50 MB.
