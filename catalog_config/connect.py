@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from botocore.exceptions import NoCredentialsError
 from pyiceberg.catalog import Catalog
 from pyiceberg.io import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 from requests import PreparedRequest, Response
@@ -55,8 +56,8 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
 
     A writer, which knows the table's history, passes ``table_answered``. It is called with the size in bytes of every
     answer of a REST catalog that contains the table's metadata, and these answers arrive without old snapshots
-    (:mod:`catalog_config.table_answers`). Raises requests' and pyiceberg's own errors if the catalog cannot be
-    reached; nothing is left behind.
+    (:mod:`catalog_config.table_answers`). Raises NoCredentialsError if requests are to be signed and the SDK finds no
+    credentials, and requests' and pyiceberg's own errors if the catalog cannot be reached. Nothing is left behind.
     """
     properties = catalog_properties(config)
     if config.kind is CatalogKind.LOCAL:
@@ -69,7 +70,13 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
         answering = TableAnswers(adapter, table_answered) if table_answered else adapter
         return _TimeoutAdapter(answering, (config.connect_timeout_seconds, config.read_timeout_seconds))
 
-    return AdaptedRestCatalog(CATALOG_NAME, wrap, **properties)
+    try:
+        return AdaptedRestCatalog(CATALOG_NAME, wrap, **properties)
+    except AttributeError as error:
+        # pyiceberg signs with the credentials that boto3 finds, and does not check that there are any.
+        if error.name == "get_frozen_credentials" and error.obj is None:
+            raise NoCredentialsError from error
+        raise
 
 
 class _TimeoutAdapter(BaseAdapter):

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
+# A machine that is busy with other work must not fail a property.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
+
 pytest_plugins = ["tests.engines.fixtures", "tests.stack", "tests.tables"]
 
 for _name in [name for name in os.environ if name.startswith("AWS_")]:

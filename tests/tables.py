@@ -19,7 +19,6 @@ from catalog_config.provision import ensure_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.ports import SalesTable
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from lambda_fn.settings import FILE_IO
 from schemas.evolution.operation import Operation
@@ -27,6 +26,7 @@ from schemas.evolution.table_definition import definition_of
 from schemas.evolution.table_updates import change_between, requirements
 from testbed.emulator import REGION
 from tests.engines.fixtures import IcebergRestServer
+from tests.fakes.parallel import InTurn
 
 TABLE = "sales_history"
 REQUEST_SECONDS = 6.0

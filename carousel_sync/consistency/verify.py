@@ -23,10 +23,7 @@ Stored = TypeVar("Stored", StoredSale, StoredClaim)
 Show = Callable[[str], None]
 """Receives a text for people."""
 # The guard may also hold claims on events of other types.
-_CLAIMS: Final = {
-    "ProjectionExpression": "tenantId, eventId, leaseUntil, #status",
-    **condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE}), {"#status": "status"}),
-}
+_CLAIMS: Final = condition_parameters("FilterExpression", Attr("eventType").eq({"S": EVENT_TYPE}))
 
 
 def verify_target(

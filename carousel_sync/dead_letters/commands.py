@@ -163,9 +163,9 @@ def _left_behind(result: Redriven, dry_run: bool) -> str:
 
 
 def _print_reasons(by_reason: Sequence[tuple[str, Sequence[Summary]]], target: Target) -> None:
-    example = Column("Example", no_wrap=True, overflow="fold")
+    example = Column("Example", overflow="fold")
     oldest_seen, detail = (Column(name, overflow="fold") for name in ("Oldest first seen", "Example's detail"))
-    table = Table("Reason", Column("Letters", justify="right"), oldest_seen, example, detail)
+    table = Table(Column("Reason", no_wrap=True), Column("Letters", justify="right"), oldest_seen, example, detail)
     for reason, members in by_reason:
         oldest = members[0]
         table.add_row(_text(reason), f"{len(members):,}", oldest["first_seen"], oldest["id"], _text(oldest["detail"]))

@@ -1,8 +1,10 @@
 """Clients of DynamoDB, SQS and S3, all made from boto3's default session.
 
-Endpoints follow the SDK's own rules: the region's partition, FIPS and dual-stack settings, and the endpoint variables.
-An explicit ``endpoint_url`` overrides them all. No client retries: the project's retry loop
-(:mod:`lambda_fn.runtime.retry`) knows the deadline of the invocation, and a client's own loop does not.
+Endpoints follow the SDK's own rules: the region's partition, FIPS and dual-stack settings, and the endpoint variables
+of single services. With one exception: ``AWS_ENDPOINT_URL`` overrides them all, so that no request leaves an emulator.
+
+No client retries: the project's retry loop (:mod:`lambda_fn.runtime.retry`) knows the deadline of the invocation, and a
+client's own loop does not.
 """
 
 from __future__ import annotations

@@ -54,17 +54,3 @@ class Threads:
         finally:
             future.exception()
         return future.result()
-
-
-class InTurn:
-    """Runs functions one after the other, in the caller's thread."""
-
-    def map(self, function: Callable[[Argument], Answer], arguments: Iterable[Argument]) -> list[Answer]:
-        """Call the function with each argument, and return the results in the same order."""
-        return [function(argument) for argument in arguments]
-
-    def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
-        """Run the first function, then the second, and return the first one's result."""
-        answer = function()
-        beside()
-        return answer

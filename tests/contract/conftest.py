@@ -9,10 +9,11 @@ import pytest
 from lambda_fn.aws.clients import dynamodb_client
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.projection.projection_table import projection_table
-from lambda_fn.runtime.parallel import InTurn, Threads
+from lambda_fn.runtime.parallel import Threads
 from testbed.dynamodb_tables import create_tables
 from tests.contract.dynamodb.dynamodb_world import READ_TIMEOUT_SECONDS, Store, World
 from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.parallel import InTurn
 from tests.fakes.settings import client_settings
 
 _THREADS = Threads(16)

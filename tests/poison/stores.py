@@ -15,11 +15,11 @@ from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.staging import stage
 from lambda_fn.ports import NO_SNAPSHOT, Claimed, Completion
 from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.parallel import InTurn
 from tests.tables import provisioned, sqlite_config
 
 ATTEMPT = 5

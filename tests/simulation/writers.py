@@ -18,10 +18,10 @@ from lambda_fn.iceberg.store import CommitResult, Committed, Scan
 from lambda_fn.ports import AppendResult, Completion, Metric, Reason, Unreadable
 from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import FactsDigest, Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SyncSales
+from tests.fakes.parallel import InTurn
 from tests.simulation.process import Process
 from tests.simulation.world import (
     GUARD,

@@ -24,7 +24,7 @@ from botocore.exceptions import ConnectionError as NotConnectedError
 
 from lambda_fn.aws.batch_requests import Batches, ItemKey, KeyedTable, StatementAnswer, is_transient
 from lambda_fn.errors import OutOfTime, StoreUnavailable
-from lambda_fn.runtime.parallel import InTurn, Threads
+from lambda_fn.runtime.parallel import Threads
 from tests.contract.dynamodb.dynamodb_world import Store, World
 from tests.fakes.dynamodb import client_error
 from tests.fakes.faulty_dynamodb import (
@@ -38,6 +38,7 @@ from tests.fakes.faulty_dynamodb import (
     request_lost,
     unprocessed,
 )
+from tests.fakes.parallel import InTurn
 
 Item = dict[str, Any]
 

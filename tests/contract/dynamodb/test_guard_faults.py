@@ -29,7 +29,6 @@ from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, Status, guard_key, read_item
 from lambda_fn.ports import AlreadyCompleted, Claimed, ClaimResult, Completion, HeldByAnother
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.builders import sale
@@ -50,6 +49,7 @@ from tests.fakes.faulty_dynamodb import (
     statements_refused,
     unprocessed,
 )
+from tests.fakes.parallel import InTurn
 
 LEASE_SECONDS: Final = 30.0
 LAPSE_SECONDS: Final = LEASE_SECONDS + 1

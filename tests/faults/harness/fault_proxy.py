@@ -26,7 +26,6 @@ from tests.faults.harness.refusals import refusal
 # A client in a test gives up within a second. After this time it certainly will not.
 _GIVES_UP_SECONDS: Final = 60.0
 _FORWARD_SECONDS: Final = 60.0
-_CHUNK_BYTES: Final = 65_536
 
 
 class Service(StrEnum):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from botocore.exceptions import NoCredentialsError
 from pyiceberg.exceptions import RESTError
 
 from catalog_config.config import CatalogConfig, CatalogKind
@@ -57,6 +58,15 @@ def test_a_request_is_signed_and_names_the_warehouse(service: HTTPService) -> No
     assert received.path.startswith("/iceberg/v1/config?warehouse=arn")
     assert "Credential=key/" in received.headers["authorization"]
     assert "/eu-west-1/s3tables/aws4_request" in received.headers["authorization"]
+
+
+def test_missing_credentials_are_reported_as_such(service: HTTPService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(NoCredentialsError):
+        connect(CatalogConfig(CatalogKind.S3_TABLES, "eu-west-1", ARN, endpoint_url=service.url))
+    assert service.received == []
 
 
 @pytest.mark.parametrize("kind", [CatalogKind.S3_TABLES, CatalogKind.REST])

@@ -24,12 +24,13 @@ from lambda_fn.ports import (
     Resolution,
     Unreadable,
 )
-from lambda_fn.runtime.parallel import InTurn, Parallel
+from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, SyncSales
 from tests.builders import sale
 from tests.fakes.clock import FakeClock
+from tests.fakes.parallel import InTurn
 
 ATTEMPT = 5
 PIN = 4

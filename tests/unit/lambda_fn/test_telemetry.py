@@ -33,7 +33,6 @@ from lambda_fn.ports import (
 from lambda_fn.process_deliveries import Outcome, ProcessDeliveries
 from lambda_fn.projection.item import vector_json
 from lambda_fn.projection.projection_table import DynamoDBProjection, projection_table
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import SyncSales
@@ -41,6 +40,7 @@ from lambda_fn.telemetry import NAMESPACE, SERVICE, PowertoolsTelemetry
 from tests.builders import FIRST_SEEN, body
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB
+from tests.fakes.parallel import InTurn
 
 Line = dict[str, Any]
 

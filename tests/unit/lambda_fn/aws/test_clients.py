@@ -20,12 +20,12 @@ from lambda_fn.aws.batch_requests import Batches, ItemKey, StatementAnswer, is_t
 from lambda_fn.aws.clients import S3_CONNECTIONS, dynamodb_client, s3_client, sqs_client
 from lambda_fn.errors import OutOfTime
 from lambda_fn.guard.guard_table import guard_table
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.wiring import build
 from testbed.server_process import free_port
 from tests.fakes.clock import FakeClock
 from tests.fakes.http_service import HTTPService, http_service
+from tests.fakes.parallel import InTurn
 from tests.fakes.sdk_session import new_sdk_session
 from tests.fakes.settings import client_settings
 

@@ -9,7 +9,6 @@ import pytest
 
 from lambda_fn.aws.batch_requests import Batches, ItemKey
 from lambda_fn.guard.guard_table import guard_table
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import Deadline, Retry
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB
@@ -23,6 +22,7 @@ from tests.fakes.faulty_dynamodb import (
     statements_refused,
     unprocessed,
 )
+from tests.fakes.parallel import InTurn
 
 ITEMS: list[dict[str, Any]] = [{"pk": {"S": str(number)}, "sk": {"S": "V"}} for number in range(4)]
 KEYS = [ItemKey(str(number), "V") for number in range(4)]

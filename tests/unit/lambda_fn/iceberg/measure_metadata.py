@@ -21,8 +21,8 @@ from catalog_config.pyiceberg_internals import AdaptedRestCatalog
 from catalog_config.table_answers import TableAnswers
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergState, PyIcebergStore
 from lambda_fn.iceberg.snapshots import compare_and_set, snapshot_on_head
-from lambda_fn.runtime.parallel import InTurn
 from lambda_fn.runtime.retry import SystemClock
+from tests.fakes.parallel import InTurn
 
 
 class Answers(BaseAdapter):

@@ -15,8 +15,8 @@ from pyiceberg import exceptions
 from lambda_fn.errors import StoreUnavailable, TableMissing
 from lambda_fn.iceberg.failures import MAX_CHARACTERS, describe, is_access_denied
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
-from lambda_fn.runtime.parallel import InTurn
 from tests.fakes.clock import FakeClock
+from tests.fakes.parallel import InTurn
 
 
 def client_error(status: int, code: str) -> ClientError:
