@@ -71,7 +71,8 @@ class Checkout:
 
     def wait_for_queue(self) -> None:
         script = (
-            "from carousel_sync.aws import buffer_queue, target as targets; target = targets.resolve('dev', True)\n"
+            "from carousel_sync.aws import buffer_queue; from carousel_sync.command_line import stage\n"
+            "target = stage.resolve('dev', True)\n"
             "assert buffer_queue.wait_until_empty(target, buffer_queue.buffer_queue_url(target), 120)"
         )
         subprocess.run([sys.executable, "-c", script], cwd=self.folder, env=self._environment, check=True)

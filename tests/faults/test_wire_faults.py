@@ -49,7 +49,8 @@ def test_any_request_may_fail(runner: RoundRunner, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS_FOR_SCANS, ids=lambda fault: fault.name)
 def test_any_request_may_fail_where_the_table_is_scanned(runner: RoundRunner, fault: Fault) -> None:
-    assert fail_every_request(runner, fault, Shape.EXPIRED) >= REQUESTS_OF_A_BATCH
+    # Sales whose item would already have expired get none: the request that puts the items is missing.
+    assert fail_every_request(runner, fault, Shape.EXPIRED) >= REQUESTS_OF_A_BATCH - 1
     print_table(runner.figures.row(fault.name))
     assert runner.figures.problems == {}
 
