@@ -188,14 +188,17 @@ class PyIcebergStore:
             raise self._unavailable("could not be scanned", error) from error
         present: set[SaleKey] = set()
         undecided: dict[SaleKey, str] = {}
+        # The first partition is read in any case: an invocation that is too short for more still gets ahead.
+        reserved_seconds = 0.0
         for part in parts:
             try:
-                if not deadline.allows(self._request_seconds + self.commit_seconds + self.load_seconds):
+                if not deadline.allows(self._request_seconds + reserved_seconds):
                     raise OutOfTime("No time is left.")
                 present |= row_scan.present(state.table, part)
             except FAILURES as error:
                 cause = f"it could not be looked up in the table: {describe(error)}"
                 undecided |= {sale.key: cause for sale in part.sales}
+            reserved_seconds = self.commit_seconds + self.load_seconds
         return Scan(present, undecided)
 
     def merge_manifests(self, state: PyIcebergState, deadline: Deadline) -> MergeResult[PyIcebergState] | None:

@@ -136,17 +136,22 @@ def test_a_file_that_can_not_be_read_leaves_only_its_partition_undecided(sqlite_
     assert "ConnectionResetError: the storage does not respond" in resolution.undecided[old("a", 2).key]
 
 
-def test_the_deadline_is_checked_between_partitions(sqlite_table: TableUnderTest) -> None:
+@pytest.mark.parametrize(
+    ("requests", "read"),
+    [
+        pytest.param(8, 4, id="the commit takes three requests, and its judgement one"),
+        pytest.param(2, 1, id="no time for a commit, but an invocation always gets ahead by one partition"),
+    ],
+)
+def test_the_deadline_is_checked_between_partitions(sqlite_table: TableUnderTest, requests: int, read: int) -> None:
     sales = [old("a", tenant) for tenant in range(8)]
     land(sqlite_table, 1, *sales)
     clock = FakeClock()
     files = _Unreadable(clock, "none", REQUEST_SECONDS)
     attempt = sqlite_table.writer(files).begin(2, soon())
-    given_seconds = 8 * REQUEST_SECONDS
-    resolution = attempt.resolve([], sales, Deadline.after(clock, given_seconds))
+    resolution = attempt.resolve([], sales, Deadline.after(clock, requests * REQUEST_SECONDS))
     assert isinstance(resolution, Resolution)
-    assert len(resolution.landed) == 4, "the commit takes three requests, and its judgement one"
-    assert len(resolution.undecided) == 4
+    assert (len(resolution.landed), len(resolution.undecided)) == (read, 8 - read)
     assert all("OutOfTime" in cause for cause in resolution.undecided.values())
 
 
