@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import NoCredentialsError
-from pyiceberg.catalog import Catalog
+from botocore.session import get_session
+from pyiceberg.catalog import BOTOCORE_SESSION, Catalog
 from pyiceberg.io import AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
@@ -59,7 +60,7 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
     (:mod:`catalog_config.table_answers`). Raises NoCredentialsError if requests are to be signed and the SDK finds no
     credentials, and requests' and pyiceberg's own errors if the catalog cannot be reached. Nothing is left behind.
     """
-    properties = catalog_properties(config)
+    properties: dict[str, Any] = catalog_properties(config)
     if config.kind is CatalogKind.LOCAL:
         # SQLAlchemy is not in the Lambda artefact.
         from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
@@ -70,6 +71,8 @@ def connect(config: CatalogConfig, table_answered: Callable[[int], None] | None 
         answering = TableAnswers(adapter, table_answered) if table_answered else adapter
         return _TimeoutAdapter(answering, (config.connect_timeout_seconds, config.read_timeout_seconds))
 
+    # pyiceberg opens two HTTP sessions, and would create a session of the SDK for each.
+    properties[BOTOCORE_SESSION] = get_session()
     try:
         return AdaptedRestCatalog(CATALOG_NAME, wrap, **properties)
     except AttributeError as error:
