@@ -13,6 +13,9 @@ FORMAT_VERSION: Final = 2
 FENCED_ATTEMPTS: Final = "carousel.fenced-attempts"
 """Summary property of a snapshot: the attempts that it has taken sales over from, separated by commas."""
 
+LANDED_ATTEMPTS: Final = "carousel.landed-attempts"
+"""Summary property of a snapshot: the attempts whose manifests it lists besides that of the attempt with its own id."""
+
 PROPERTIES: Final[dict[str, str]] = {
     "write.parquet.compression-codec": "zstd",
     # Bounds of 16 characters prune as well as full bounds, except for ids that share a long prefix. A description may

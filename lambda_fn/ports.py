@@ -141,10 +141,15 @@ class GiveUp(StrEnum):
 
 @dataclass(frozen=True)
 class Landed:
-    """The attempt's snapshot is the table's head or one of its ancestors. ``conflicts`` counts the failed commits."""
+    """The snapshot, which landed the attempt, is the table's head or one of its ancestors.
+
+    ``conflicts`` counts the failed commits. ``group_size`` is the number of attempts that the snapshot landed, or 0 if
+    another attempt committed it.
+    """
 
     snapshot_id: int
     conflicts: int = 0
+    group_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ class AppendAttempt(Protocol):
         ...
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
-        """Commit the sales as one snapshot whose summary names the fenced attempts.
+        """Commit the sales with one snapshot, whose summary names the fenced attempts.
 
         Raises StoreUnavailable if the files can't be made. Any other failure is part of the result.
         """
@@ -307,6 +312,7 @@ class LogKeys(TypedDict, total=False):
     delivery_ids: Sequence[str]
     detail: str
     event_ids: Sequence[str]
+    group_size: int
     milliseconds: int
     reason: str
     sale_ids: Sequence[str]
@@ -326,6 +332,7 @@ class Metric(StrEnum):
     DYNAMODB_THROTTLES = "DynamoDBThrottles"
     FAILED_COMMITS = "FailedCommits"
     GIVEN_BACK = "SalesGivenBack"
+    GROUP_SIZE = "GroupSize"
     METADATA_BYTES = "MetadataBytes"
     SALES_COMMITTED = "SalesCommitted"
     SALES_REJECTED = "SalesRejected"

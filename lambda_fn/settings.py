@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +14,15 @@ from lambda_fn.errors import ConfigurationError
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
 READ_TIMEOUT_SECONDS: Final = 4.0
 FILE_IO: Final = "lambda_fn.aws.s3_file_io.S3FileIO"
+
+
+class GroupCommitMode(StrEnum):
+    """When attempts land in groups: while other writers want to commit as well, always, or never."""
+
+    ADAPTIVE = "adaptive"
+    ALWAYS = "always"
+    OFF = "off"
+
 
 # What Powertools takes for true.
 _TRUE: Final = ("1", "y", "yes", "t", "true", "on")
@@ -41,6 +51,7 @@ class Settings:
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS
     tracing: bool = False
     look_up_every_sale: bool = False
+    group_commit: GroupCommitMode = GroupCommitMode.ADAPTIVE
 
     @property
     def request_seconds(self) -> float:
@@ -74,7 +85,19 @@ class Settings:
             endpoint_url=endpoint_url,
             tracing=_is_traced(environment),
             look_up_every_sale=_is_true(environment, "LOOK_UP_EVERY_SALE"),
+            group_commit=_group_commit(environment),
         )
+
+
+def _group_commit(environment: Mapping[str, str]) -> GroupCommitMode:
+    name = environment.get("GROUP_COMMIT") or GroupCommitMode.ADAPTIVE.value
+    try:
+        return GroupCommitMode(name.strip().lower())
+    except ValueError:
+        known = ", ".join(mode.value for mode in GroupCommitMode)
+        raise ConfigurationError(
+            f"Environment variable GROUP_COMMIT is {name!r}; it has to be one of: {known}."
+        ) from None
 
 
 def _is_traced(environment: Mapping[str, str]) -> bool:

@@ -137,7 +137,8 @@ class SyncSales:
         }
         claims = [claim for claim in claims if claim.sale.key not in undecided]
 
-        # 6. and 7. Commit the rest as one snapshot that fences the earlier attempts, and judge the answer.
+        # 6. and 7. Commit the rest with one snapshot that fences the earlier attempts, and judge the answer. Under
+        # contention the snapshot may be that of a leader, which commits for all attempts that wait.
         missing = [claim for claim in claims if claim.sale.key not in found]
         landed, unresolved = self._commit(attempt, missing, deadline)
         yield unresolved
@@ -158,7 +159,7 @@ class SyncSales:
             for claim in claims
             if claim.sale.key in {*projected, *expired}
         ]
-        yield self._complete(completions, attempt.attempt_id, deadline)
+        yield self._complete(completions, landed, attempt.attempt_id, deadline)
         yield from self._wait_for_others(sales, results, deadline)
 
     def _begin(self, sales: Sequence[Sale], deadline: Deadline) -> tuple[AppendAttempt, Mapping[SaleKey, Unresolved]]:
@@ -244,12 +245,15 @@ class SyncSales:
             return {}, {claim.sale.key: Unresolved(cause, claim.sale.facts) for claim in missing}
         milliseconds = round((self.clock.monotonic() - started) * 1000)
         self.telemetry.measure(Metric.COMMIT_MILLISECONDS, milliseconds)
+        if result.group_size:
+            self.telemetry.measure(Metric.GROUP_SIZE, result.group_size)
         self.telemetry.info(
             "[CarouselSync] S3 Tables write successful",
             attempt_id=attempt.attempt_id,
             snapshot_id=result.snapshot_id,
             count=len(missing),
             conflicts=result.conflicts,
+            group_size=result.group_size,
             milliseconds=milliseconds,
         )
         return {claim.sale.key: result.snapshot_id for claim in missing}, {}
@@ -261,7 +265,7 @@ class SyncSales:
         return projected
 
     def _complete(
-        self, completions: Sequence[Completion], attempt_id: int, deadline: Deadline
+        self, completions: Sequence[Completion], landed: Collection[SaleKey], attempt_id: int, deadline: Deadline
     ) -> Mapping[SaleKey, Completed]:
         completed = self.guard.complete(completions, deadline)
         for sale_ids in chunked(sorted(key.sale_id for key in completed), MAX_IDS_PER_LINE):
@@ -269,7 +273,7 @@ class SyncSales:
                 "[IdempotencyManager] Event marked as processed", attempt_id=attempt_id, sale_ids=sale_ids
             )
         return {
-            completion.key: Completed(completion.facts, by_this_attempt=completion.snapshot_id == attempt_id)
+            completion.key: Completed(completion.facts, by_this_attempt=completion.key in landed)
             for completion in completions
             if completion.key in completed
         }

@@ -15,6 +15,7 @@ from catalog_config.connect import connect
 from lambda_fn.application import Application
 from lambda_fn.aws.batch_requests import Batches
 from lambda_fn.aws.clients import dynamodb_client, sqs_client
+from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
 from lambda_fn.dead_letters.dead_letter_queue import SQSDeadLetters
 from lambda_fn.guard.guard_table import DynamoDBGuard, guard_table
 from lambda_fn.iceberg.pyiceberg_store import PyIcebergStore
@@ -26,7 +27,7 @@ from lambda_fn.redelivery import SQSRedelivery
 from lambda_fn.runtime.parallel import Parallel, Threads
 from lambda_fn.runtime.retry import Clock, Retry, SystemClock
 from lambda_fn.runtime.startup import without_garbage_collection
-from lambda_fn.settings import Settings
+from lambda_fn.settings import GroupCommitMode, Settings
 from lambda_fn.sync_sales import SyncSales
 from lambda_fn.telemetry import PowertoolsTelemetry, trace_requests
 
@@ -62,7 +63,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     projection = DynamoDBProjection(projection_batches)
     sync_sales = SyncSales(
         guard=DynamoDBGuard(guard_batches, clock, retry),
-        table=sales_table(settings, clock, parallel, telemetry),
+        table=sales_table(settings, clock, parallel, telemetry, guard_batches),
         projection=projection,
         telemetry=telemetry,
         clock=clock,
@@ -80,17 +81,31 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
     )
 
 
-def sales_table(settings: Settings, clock: Clock, parallel: Parallel, telemetry: PowertoolsTelemetry) -> SalesTable:
-    """Make the writer of the Iceberg table alone, as the application has it. Opens no connection."""
+def sales_table(
+    settings: Settings,
+    clock: Clock,
+    parallel: Parallel,
+    telemetry: PowertoolsTelemetry,
+    guard_batches: Batches | None = None,
+) -> SalesTable:
+    """Make the writer of the Iceberg table alone, as the application has it. Opens no connection.
+
+    Without ``guard_batches``, there is no commit queue, and every attempt commits alone.
+    """
     catalog = settings.catalog
+    identifier, group_commit = settings.table_identifier, settings.group_commit
+    queue = None
+    if guard_batches is not None and group_commit is not GroupCommitMode.OFF:
+        queue = DynamoDBCommitQueue(guard_batches, identifier, clock, parallel)
     store = PyIcebergStore(
         open_catalog=lambda: connect(catalog, telemetry.table_answered),
-        identifier=settings.table_identifier,
+        identifier=identifier,
         parallel=parallel,
         clock=clock,
         request_seconds=catalog.request_seconds,
     )
-    return IcebergSalesTable(store, Retry(clock, random.SystemRandom(), longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS))
+    retry = Retry(clock, random.SystemRandom(), longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS)
+    return IcebergSalesTable(store, retry, queue, always_in_groups=group_commit is GroupCommitMode.ALWAYS)
 
 
 def new_attempt_id() -> int:

@@ -6,7 +6,7 @@ failed or were throttled are retried here, within the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -174,19 +174,40 @@ class Batches:
 
         Raises StoreUnavailable if DynamoDB refuses for a reason that a retry cannot fix. Some items may be stored then.
         """
-        pending = {self._table.key_of(item): item for item in items}
-        wanted = set(pending)
-        if not pending:
-            return wanted
+        return self._write({self._table.key_of(item): {"PutRequest": {"Item": item}} for item in items}, deadline)
+
+    def delete(self, keys: Collection[ItemKey], deadline: Deadline) -> set[ItemKey]:
+        """Delete items, and return the keys of those that certainly do not exist any more.
+
+        Raises StoreUnavailable if DynamoDB refuses for a reason that a retry cannot fix. Some may be deleted then.
+        """
+        requests = {key: {"DeleteRequest": {"Key": self._table.key_attributes(key)}} for key in keys}
+        return self._write(requests, deadline)
+
+    def query(self, partition: str, sort_prefix: str, deadline: Deadline) -> list[Item]:
+        """Read the items of a partition with strong consistency, in one request: as many as fit into its answer.
+
+        Raises StoreUnavailable if they could not be read before the deadline.
+        """
         for _ in self._retry.tries(deadline, self._request_seconds):
-            answers = self._parallel.map(
-                lambda chunk: self._put_once(chunk, deadline), chunked(pending.values(), WRITE_LIMIT)
-            )
-            unprocessed = {key for answer in answers for key in answer}
-            pending = {key: item for key, item in pending.items() if key in unprocessed}
-            if not pending:
-                break
-        return wanted - pending.keys()
+            try:
+                answer: Any = self._client.query(
+                    TableName=self._table.name,
+                    ConsistentRead=True,
+                    KeyConditionExpression=(
+                        f"{self._table.partition_key} = :partition AND begins_with({self._table.sort_key}, :prefix)"
+                    ),
+                    ExpressionAttributeValues={":partition": {"S": partition}, ":prefix": {"S": sort_prefix}},
+                )
+            except (BotoCoreError, ClientError) as error:
+                self._raise_unless_transient(error, "Query")
+                continue
+            if "Items" in answer:
+                return list(answer["Items"])
+        raise OutOfTime(
+            f"DynamoDB table {self._table.name}: partition {partition} could not be read in time. "
+            "The affected sales stay in the queue."
+        )
 
     def execute(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
         """Run each PartiQL write statement once, and return their results in order.
@@ -218,22 +239,40 @@ class Batches:
             self._note_throttled(len(unprocessed))
         return items, [self._table.key_of(key) for key in unprocessed]
 
-    def _put_once(self, items: Sequence[Item], deadline: Deadline) -> list[ItemKey]:
+    def _write(self, requests: Mapping[ItemKey, Any], deadline: Deadline) -> set[ItemKey]:
+        """Send write requests, and return the keys of those that certainly took effect."""
+        pending = dict(requests)
+        if not pending:
+            return set()
+        for _ in self._retry.tries(deadline, self._request_seconds):
+            answers = self._parallel.map(
+                lambda chunk: self._write_once(dict(chunk), deadline), chunked(pending.items(), WRITE_LIMIT)
+            )
+            unprocessed = {key for answer in answers for key in answer}
+            pending = {key: request for key, request in pending.items() if key in unprocessed}
+            if not pending:
+                break
+        return requests.keys() - pending.keys()
+
+    def _write_once(self, requests: Mapping[ItemKey, Any], deadline: Deadline) -> Collection[ItemKey]:
+        """Send one request, and return the keys of what may not have taken effect."""
         if not deadline.allows(self._request_seconds):
-            return [self._table.key_of(item) for item in items]
+            return requests.keys()
         name = self._table.name
         try:
-            answer: Any = self._client.batch_write_item(
-                RequestItems={name: [{"PutRequest": {"Item": item}} for item in items]}
-            )
+            answer: Any = self._client.batch_write_item(RequestItems={name: list(requests.values())})
         except (BotoCoreError, ClientError) as error:
             self._raise_unless_transient(error, "BatchWriteItem")
-            return [self._table.key_of(item) for item in items]
+            return requests.keys()
         if "UnprocessedItems" not in answer:
-            return [self._table.key_of(item) for item in items]
+            return requests.keys()
         unprocessed: list[Any] = list(answer["UnprocessedItems"].get(name, []))
         self._note_throttled(len(unprocessed))
-        return [self._table.key_of(request["PutRequest"]["Item"]) for request in unprocessed]
+        return [self._written_key(request) for request in unprocessed]
+
+    def _written_key(self, request: Any) -> ItemKey:
+        is_put = "PutRequest" in request
+        return self._table.key_of(request["PutRequest"]["Item"] if is_put else request["DeleteRequest"]["Key"])
 
     def _execute_once(self, statements: Sequence[tuple[str, list[Item]]], deadline: Deadline) -> list[StatementAnswer]:
         if not deadline.allows(self._request_seconds):

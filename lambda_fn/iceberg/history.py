@@ -6,20 +6,24 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from catalog_config.table_properties import FENCED_ATTEMPTS
-from lambda_fn.ports import NO_SNAPSHOT
+from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
+from lambda_fn.ports import NO_SNAPSHOT, GiveUp
 
 _FIRST_SEQUENCE_NUMBER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotNode:
-    """A snapshot with its parent, which is None for the table's first, and the attempts that it fences."""
+    """A snapshot with its parent, which is None for the table's first, and the attempts that it fences and lands.
+
+    The attempt with the snapshot's own id is not among ``landed``.
+    """
 
     snapshot_id: int
     parent_id: int | None
     sequence_number: int
     fenced: frozenset[int] = frozenset()
+    landed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,14 @@ class Ancestry:
     complete: bool
 
     def landed(self, attempts: Collection[int]) -> int | None:
-        """Return the newest of the attempts that is in the ancestry, or None."""
-        return next((node.snapshot_id for node in self.nodes if node.snapshot_id in attempts), None)
+        """Return the newest snapshot in the ancestry that landed one of the attempts, or None.
+
+        An attempt has landed if it is the id of a snapshot, or if a snapshot lists it.
+        """
+        for node in self.nodes:
+            if node.snapshot_id in attempts or not node.landed.isdisjoint(attempts):
+                return node.snapshot_id
+        return None
 
     def fences(self, attempt_id: int) -> bool:
         """Return whether a snapshot in the ancestry fences the attempt."""
@@ -62,12 +72,43 @@ def ancestors_since(head: int, older: int, snapshots: Mapping[int, SnapshotNode]
     return Ancestry(tuple(walked), complete=True)
 
 
-def fencing_properties(attempts: Collection[int]) -> dict[str, str]:
-    """Return the summary properties of a snapshot that fences the attempts."""
-    return {FENCED_ATTEMPTS: ",".join(str(attempt) for attempt in sorted(attempts))} if attempts else {}
+def judge(
+    attempt_id: int, fenced: Collection[int], judged: int, head: int, snapshots: Mapping[int, SnapshotNode]
+) -> int | GiveUp | None:
+    """Judge an attempt, which had not landed as of the snapshot ``judged``, from the history up to ``head``.
+
+    Returns the snapshot that landed it, or why it must not be committed any more. None means that it has not landed
+    as of ``head``, and may be committed as a compare-and-set on it.
+    """
+    since_judged = ancestors_since(head, judged, snapshots)
+    landed_in = since_judged.landed([attempt_id])
+    if landed_in is not None:
+        return landed_in
+    if since_judged.fences(attempt_id):
+        return GiveUp.FENCED
+    if since_judged.landed(fenced) is not None:
+        return GiveUp.EARLIER_ATTEMPT_LANDED
+    return None if since_judged.complete else GiveUp.HISTORY_EXPIRED
 
 
-def fenced_by(summary: Mapping[str, str]) -> frozenset[int]:
-    """Return the attempts that a snapshot with this summary fences."""
-    text = summary.get(FENCED_ATTEMPTS, "")
+def attempt_properties(fenced: Collection[int], landed: Collection[int] = ()) -> dict[str, str]:
+    """Return the summary properties of a snapshot that fences attempts, and lands others besides its own."""
+    named = {FENCED_ATTEMPTS: fenced, LANDED_ATTEMPTS: landed}
+    return {name: ",".join(map(str, sorted(attempts))) for name, attempts in named.items() if attempts}
+
+
+def snapshot_node(
+    snapshot_id: int, parent_id: int | None, sequence_number: int, summary: Mapping[str, str]
+) -> SnapshotNode:
+    """Return the node of a snapshot with this summary."""
+    return SnapshotNode(
+        snapshot_id,
+        parent_id,
+        sequence_number,
+        fenced=_attempts(summary.get(FENCED_ATTEMPTS, "")),
+        landed=_attempts(summary.get(LANDED_ATTEMPTS, "")),
+    )
+
+
+def _attempts(text: str) -> frozenset[int]:
     return frozenset([int(attempt) for attempt in text.split(",") if attempt]) if text else frozenset()

@@ -14,11 +14,12 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
 from catalog_config.table_answers import history_in
-from catalog_config.table_properties import FENCED_ATTEMPTS
+from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
-from lambda_fn.iceberg import manifest_merging, row_scan, staging
+from lambda_fn.iceberg import manifest_merging, member_manifest, row_scan, staging
 from lambda_fn.iceberg.failures import FAILURES, describe, is_access_denied
-from lambda_fn.iceberg.history import SnapshotNode, fenced_by, fencing_properties
+from lambda_fn.iceberg.history import SnapshotNode, attempt_properties, snapshot_node
+from lambda_fn.iceberg.member_manifest import MemberManifest
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head
@@ -65,11 +66,11 @@ class PyIcebergState:
         if past is None:
             return {snapshot.snapshot_id: _node(snapshot) for snapshot in self.table.metadata.snapshots}
         return {
-            each.snapshot_id: SnapshotNode(
+            each.snapshot_id: snapshot_node(
                 each.snapshot_id,
                 each.parent_snapshot_id,
                 each.sequence_number,
-                fenced_by({FENCED_ATTEMPTS: each.summary.fenced_attempts}),
+                {FENCED_ATTEMPTS: each.summary.fenced_attempts, LANDED_ATTEMPTS: each.summary.landed_attempts},
             )
             for each in past
         }
@@ -155,25 +156,56 @@ class PyIcebergStore:
 
     def fits(self, state: PyIcebergState, staged: StagedFiles) -> bool:
         """Return whether the files have the table's current schema and partition spec."""
-        metadata = state.table.metadata
-        return (staged.schema_id, staged.spec_id) == (metadata.current_schema_id, metadata.default_spec_id)
+        return _has_current_schema(state, staged.schema_id, staged.spec_id)
 
     def upload(self, state: PyIcebergState, staged: StagedFiles, deadline: Deadline) -> None:
         """Upload the files before their commit on the state's head. The commit uploads what fails here."""
         with suppress(*FAILURES):
             self._upload(state, staged, deadline)
 
+    def share(self, state: PyIcebergState, staged: StagedFiles, deadline: Deadline) -> NotSent | None:
+        """Upload the files that another writer needs to land the append. Returns the failure, if any."""
+        try:
+            self._put_pending(state, staged, staged.files_to_share(), deadline)
+        except FAILURES as error:
+            return _not_sent(error)
+        return None
+
+    def manifest_of(self, staged: StagedFiles) -> str:
+        """Return the manifest as text, with which another writer can land the append once its files are shared."""
+        return member_manifest.encode(staged.as_member())
+
+    def can_list(self, state: PyIcebergState, manifest: str) -> bool:
+        """Return whether a manifest from the queue has the table's current schema and partition spec.
+
+        A text that can't be read is one that cannot be listed.
+        """
+        try:
+            member = member_manifest.decode(manifest)
+        except (ValueError, KeyError, TypeError):
+            return False
+        return _has_current_schema(state, member.schema_id, member.spec_id)
+
     def commit(
-        self, state: PyIcebergState, staged: StagedFiles, fenced: Collection[int], deadline: Deadline
+        self,
+        state: PyIcebergState,
+        staged: StagedFiles,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
     ) -> CommitResult[PyIcebergState]:
         """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
+        manifests = [member_manifest.decode(manifest) for _, manifest in members]
         try:
+            if manifests:
+                self._list_manifests(state, staged, manifests)
             manifest_list = self._upload(state, staged, deadline)
         except FAILURES as error:
             return _not_sent(error)
         # Each request has a manifest list of its own: an earlier request may still take effect, and needs its list.
         staged.replace_manifest_list(None)
-        summary = staging.summary(state.table, staged, fencing_properties(fenced))
+        properties = attempt_properties(fenced, [attempt for attempt, _ in members])
+        summary = staging.summary(state.table, staged, manifests, properties)
         return self._send(state, staged.attempt_id, manifest_list, summary, staged.schema_id)
 
     def scan(self, state: PyIcebergState, sales: Sequence[Sale], deadline: Deadline) -> Scan:
@@ -219,7 +251,7 @@ class PyIcebergStore:
             entries = [entry for manifest_entries in read for entry in manifest_entries]
             merged, file = manifest_merging.merge(table, entries, chosen[0].partition_spec_id, snapshot_id)
             kept = [manifest for manifest in existing if manifest not in chosen]
-            manifest_list = staging.manifest_list(table, snapshot_id, merged, kept)
+            manifest_list = staging.manifest_list(table, snapshot_id, [merged], kept)
             self._parallel.map(lambda new: self._put(table, new, deadline), [file, manifest_list.file])
         except Exception as error:
             # The outcomes of the sales are certain by now, and a defect in a merge must not fail their invocation.
@@ -243,15 +275,23 @@ class PyIcebergStore:
         if manifest_list is None or not manifest_list.fits(state.table.metadata):
             manifest_list = self._list_manifests(state, staged)
 
+        self._put_pending(state, staged, list(staged.pending.values()), deadline)
+        return manifest_list
+
+    def _put_pending(
+        self, state: PyIcebergState, staged: StagedFiles, files: Sequence[NewFile], deadline: Deadline
+    ) -> None:
         def upload(file: NewFile) -> None:
             self._put(state.table, file, deadline)
             del staged.pending[file.location]
 
-        self._parallel.map(upload, list(staged.pending.values()))
-        return manifest_list
+        self._parallel.map(upload, files)
 
-    def _list_manifests(self, state: PyIcebergState, staged: StagedFiles) -> ManifestList:
-        manifest_list = staging.manifest_list(state.table, staged.attempt_id, staged.manifest, state.read_manifests())
+    def _list_manifests(
+        self, state: PyIcebergState, staged: StagedFiles, members: Sequence[MemberManifest] = ()
+    ) -> ManifestList:
+        added = [staged.manifest, *(member.manifest for member in members)]
+        manifest_list = staging.manifest_list(state.table, staged.attempt_id, added, state.read_manifests())
         staged.replace_manifest_list(manifest_list)
         return manifest_list
 
@@ -295,7 +335,12 @@ class PyIcebergStore:
 def _node(snapshot: Snapshot) -> SnapshotNode:
     properties = snapshot.summary.additional_properties if snapshot.summary is not None else {}
     sequence_number = snapshot.sequence_number or 0
-    return SnapshotNode(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, fenced_by(properties))
+    return snapshot_node(snapshot.snapshot_id, snapshot.parent_snapshot_id, sequence_number, properties)
+
+
+def _has_current_schema(state: PyIcebergState, schema_id: int, spec_id: int) -> bool:
+    metadata = state.table.metadata
+    return (schema_id, spec_id) == (metadata.current_schema_id, metadata.default_spec_id)
 
 
 def _not_sent(error: Exception) -> NotSent:

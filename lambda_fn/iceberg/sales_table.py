@@ -1,7 +1,8 @@
-"""The table of sales: appends each attempt as one snapshot, and judges from the history whether it has landed.
+"""The table of sales: appends each attempt with one snapshot, and judges from the history whether it has landed.
 
 Steps 2, 5, 6 and 7 of the protocol (docs/exactly-once.md). An attempt's id is the id of the snapshot that it commits,
-so that the table shows at any later time whether the attempt has landed.
+or is listed by the snapshot of the leader that commits for it, so that the table shows at any later time whether the
+attempt has landed. The commits themselves are in :mod:`append` and :mod:`group_commit`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
+from lambda_fn.iceberg.append import Append
+from lambda_fn.iceberg.commit_queue import CommitQueue
+from lambda_fn.iceberg.group_commit import GroupCommit
 from lambda_fn.iceberg.history import ancestors_since
-from lambda_fn.iceberg.store import Committed, NotSent, Scan, Staged, State, TableState, TableStore, Unknown
-from lambda_fn.ports import AppendResult, Claimed, GiveUp, Landed, ManifestMerge, NotKnownToHaveLanded, Resolution
+from lambda_fn.iceberg.store import Committed, Scan, Staged, State, TableState, TableStore, Unknown
+from lambda_fn.ports import AppendResult, Claimed, GiveUp, ManifestMerge, Resolution
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 
 MAX_LOAD_TRIES: Final = 3
+CONTENTION_SECONDS: Final = 5.0
+"""For this long, a process that has met another writer joins the commit queue without losing a race first."""
+MAX_PIN_SECONDS: Final = 60.0
+"""A member of a group does not see the head that landed it. Its pin must stay far younger than the oldest snapshot."""
 
 
 class IcebergSalesTable(Generic[State, Staged]):
@@ -25,15 +33,38 @@ class IcebergSalesTable(Generic[State, Staged]):
     An old pin is as safe as a fresh one. It means more history to look through, or one refused commit.
     """
 
-    def __init__(self, store: TableStore[State, Staged], retry: Retry) -> None:
+    def __init__(
+        self,
+        store: TableStore[State, Staged],
+        retry: Retry,
+        queue: CommitQueue | None = None,
+        *,
+        always_in_groups: bool = False,
+    ) -> None:
         self._store = store
         self._retry = retry
         self._last_seen: State | None = None
+        self._seen_at = 0.0
+        self._always_in_groups = always_in_groups
+        self._contended_until = float("-inf")
+        self.group_commit = GroupCommit(store, queue, self, retry) if queue is not None else None
 
     def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt[State, Staged]:
         """Pin the head. Raises TableMissing, or StoreUnavailable if the head can't be read."""
-        pinned = self._last_seen or self.load(deadline)
+        is_old = self.is_contended and self._retry.clock.monotonic() - self._seen_at > MAX_PIN_SECONDS
+        pinned = self._last_seen if self._last_seen is not None and not is_old else self.load(deadline)
         return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, pinned)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether attempts go through the commit queue: other writers have just wanted to commit as well."""
+        if self.group_commit is None:
+            return False
+        return self._always_in_groups or self._retry.clock.monotonic() < self._contended_until
+
+    def note_contention(self) -> None:
+        """Remember for some seconds that other writers want to commit."""
+        self._contended_until = self._retry.clock.monotonic() + CONTENTION_SECONDS
 
     def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
         """Merge small manifests if a merge is due and there is time. Returns None if there is none.
@@ -71,6 +102,7 @@ class IcebergSalesTable(Generic[State, Staged]):
     def remember(self, state: State) -> None:
         """Pin this head in the next attempt."""
         self._last_seen = state
+        self._seen_at = self._retry.clock.monotonic()
 
     def forget(self) -> None:
         """Read the head from the catalog in the next attempt."""
@@ -78,10 +110,10 @@ class IcebergSalesTable(Generic[State, Staged]):
 
 
 class IcebergAppendAttempt(Generic[State, Staged]):
-    """One invocation's attempt to land its sales as one snapshot.
+    """One invocation's attempt to land its sales with one snapshot.
 
-    ``attempt_id`` is the id of the snapshot that it commits. ``pin`` is the table's head as it was known before the
-    first claim, or NO_SNAPSHOT.
+    ``attempt_id`` is the id of the snapshot that it commits, unless a leader lands it. ``pin`` is the table's head as
+    it was known before the first claim, or NO_SNAPSHOT.
     """
 
     def __init__(
@@ -100,7 +132,6 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         # As of this head the attempt has not landed. The next commit is a compare-and-set on it.
         self._judged = pinned
         self._staged: tuple[list[SaleKey], Staged] | None = None
-        self._last_error = ""
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
         """Return the sales with facts that the table has no column for, and the names of those facts.
@@ -132,10 +163,10 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         landed_in: dict[SaleKey, int] = {}
         for claim in taken_over:
             since_base = ancestors_since(state.head, claim.base, state.snapshots)
-            attempt = since_base.landed(claim.earlier_attempts)
-            if attempt is not None:
-                landed_in[claim.sale.key] = attempt
-            if attempt is not None or not since_base.complete:
+            snapshot = since_base.landed(claim.earlier_attempts)
+            if snapshot is not None:
+                landed_in[claim.sale.key] = snapshot
+            if snapshot is not None or not since_base.complete:
                 undecided.append(claim.sale)
         # An attempt that landed does not prove that it carried this sale: the claim may have reached the guard after
         # the attempt had gone on without the sale. The row decides.
@@ -152,69 +183,35 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         The append uploads what could not be uploaded here. If the append is never committed, the files stay behind;
         S3 Tables removes files that no snapshot references. Raises ColumnsMissing.
         """
-        self._store.upload(self._judged, self._stage_once(sales), deadline)
+        staged = self._stage_once(sales)
+        if self._table.is_contended:
+            self._store.share(self._judged, staged, deadline)
+        else:
+            self._store.upload(self._judged, staged, deadline)
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
-        """Commit the sales as one snapshot whose summary names the fenced attempts.
+        """Commit the sales: alone, or with the other attempts that wait for a commit while there is contention.
 
-        Raises ColumnsMissing if a column was removed meanwhile. Any other failure is part of the result. A failure
-        leaves files behind that no snapshot references. Only S3 Tables removes them: deleting one here could break a
-        commit that takes effect late.
+        The snapshot's summary names the fenced attempts, and the attempts that it lands besides its own. Raises
+        ColumnsMissing if a column was removed meanwhile. Any other failure is part of the result. A failure leaves
+        files behind that no snapshot references. Only S3 Tables removes them: deleting one here could break a commit
+        that takes effect late.
         """
         staged = self._stage_once(sales)
-        conflicts = 0
-        is_unknown = is_stale = False
-        give_up = GiveUp.OUT_OF_TIME
-        for _ in self._retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
-            # Judge after the pause between two tries, not before it: the next commit builds on the head that is read
-            # here, and the less time passes between the two, the fewer commits are refused.
-            # A catalog vends credentials for the files with the table, and they expire.
-            if is_stale and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
-                return judgement
-            if not self._store.fits(self._judged, staged):
-                staged = self._store.stage(self._judged, sales, self.attempt_id)
-            result = self._store.commit(self._judged, staged, fenced, deadline)
-            if isinstance(result, Committed):
-                self._table.remember(result.state)
-                return Landed(self.attempt_id, conflicts)
-            self._last_error = result.cause
-            is_unknown = isinstance(result, Unknown)
-            is_stale = is_unknown or (isinstance(result, NotSent) and result.access_denied)
-            conflicts += is_unknown
-            give_up = GiveUp.OUT_OF_TIME if is_unknown else GiveUp.STAGING_FAILED
-        if is_unknown and (judgement := self._judge_unknown_commit(fenced, conflicts, deadline)) is not None:
-            return judgement
-        self._table.forget()
-        return NotKnownToHaveLanded(give_up, conflicts, self._last_error)
+        append = Append(self._table, self._store, self.attempt_id, sales, frozenset(fenced), self._judged, staged)
+        group = self._table.group_commit
+        if group is None or not self._table.is_contended:
+            result = append.commit_alone(self._retry, deadline, leave_when_contended=group is not None)
+            if result is not None or group is None:
+                return result if result is not None else append.give_up(deadline)
+            self._table.note_contention()
+        return group.run(append, deadline)
 
     def _stage_once(self, sales: Sequence[Sale]) -> Staged:
         keys = [sale.key for sale in sales]
         if self._staged is None or self._staged[0] != keys:
             self._staged = (keys, self._store.stage(self._judged, sales, self.attempt_id))
         return self._staged[1]
-
-    def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
-        """Judge a commit that was not confirmed, from the table's history.
-
-        Returns None if it has not landed as of the head that was just read. Then it is safe to commit on that head:
-        each request is a compare-and-set, so that at most one of them can take effect.
-        """
-        try:
-            state = self._table.load(deadline)
-        except StoreUnavailable as error:
-            self._table.forget()
-            return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, conflicts, str(error))
-        since_judged = ancestors_since(state.head, self._judged.head, state.snapshots)
-        self._judged = state
-        if since_judged.landed([self.attempt_id]) is not None:
-            return Landed(self.attempt_id, conflicts)
-        if since_judged.fences(self.attempt_id):
-            return NotKnownToHaveLanded(GiveUp.FENCED, conflicts, self._last_error)
-        if since_judged.landed(fenced) is not None:
-            return NotKnownToHaveLanded(GiveUp.EARLIER_ATTEMPT_LANDED, conflicts, self._last_error)
-        if not since_judged.complete:
-            return NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, conflicts, self._last_error)
-        return None
 
     def _scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         if not sales:

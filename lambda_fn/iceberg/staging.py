@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.avro.codecs import AvroCompressionCodec
 from pyiceberg.manifest import (
+    MANIFEST_LIST_FILE_SCHEMAS,
     UNASSIGNED_SEQ,
     DataFile,
     DataFileContent,
@@ -31,6 +31,7 @@ from pyiceberg.typedef import Record
 
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
 from lambda_fn.iceberg.column_metrics import measured_columns, metrics_of
+from lambda_fn.iceberg.member_manifest import MemberManifest, with_members
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
 from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, arrow_rows, value_of_field
 from lambda_fn.iceberg.snapshots import next_sequence_number
@@ -79,6 +80,16 @@ class StagedFiles:
     pending: dict[str, NewFile] = field(default_factory=dict)
     manifest_list: ManifestList | None = None
 
+    def as_member(self) -> MemberManifest:
+        """Return the manifest in the form in which another writer can list it."""
+        size_bytes = sum(data_file.file_size_in_bytes for data_file in self.data_files)
+        return MemberManifest(self.manifest, self.schema_id, self.spec_id, size_bytes)
+
+    def files_to_share(self) -> list[NewFile]:
+        """Return the pending files without the manifest list: those that a leader needs."""
+        own_list = self.manifest_list.file.location if self.manifest_list is not None else None
+        return [file for location, file in self.pending.items() if location != own_list]
+
     def replace_manifest_list(self, manifest_list: ManifestList | None) -> None:
         """Use this manifest list for the next request. The one before it no longer has to be uploaded."""
         if self.manifest_list is not None:
@@ -104,7 +115,7 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
     manifest_file = MemoryFile(locations.new_metadata_location(f"{uuid.uuid4()}-m0.avro"))
     with write_manifest(FORMAT_VERSION, spec, schema, manifest_file, attempt_id, AVRO_CODEC) as writer:
         for data_file in data_files:
-            writer.add_entry(_added(attempt_id, data_file))
+            writer.add_entry(_added(data_file))
     manifest = writer.to_manifest_file()
     pending.append(manifest_file.as_new_file())
     by_location = {file.location: file for file in pending}
@@ -112,39 +123,45 @@ def stage(table: Table, sales: Sequence[Sale], attempt_id: int) -> StagedFiles:
 
 
 def manifest_list(
-    table: Table, snapshot_id: int, added: ManifestFile, existing: Sequence[ManifestFile]
+    table: Table, snapshot_id: int, added: Sequence[ManifestFile], existing: Sequence[ManifestFile]
 ) -> ManifestList:
     """Make the manifest list of a snapshot on the table's head, in a file with a new name."""
     output = MemoryFile(table.location_provider().new_metadata_location(f"snap-{snapshot_id}-{uuid.uuid4()}.avro"))
     parent_id, number = table.metadata.current_snapshot_id, next_sequence_number(table.metadata)
-    manifests = (_numbered(added, number), *existing)
+    manifests = (*(_assigned(manifest, snapshot_id, number) for manifest in added), *existing)
     with write_manifest_list(FORMAT_VERSION, output, snapshot_id, parent_id, number, AVRO_CODEC) as writer:
         writer.add_manifests(list(manifests))
     return ManifestList(parent_id, number, output.as_new_file(), manifests)
 
 
-def _numbered(manifest: ManifestFile, sequence_number: int) -> ManifestFile:
-    """Return a copy of a new manifest with its sequence numbers assigned (Iceberg specification, "Manifest Lists").
+def _assigned(manifest: ManifestFile, snapshot_id: int, sequence_number: int) -> ManifestFile:
+    """Return a copy of a new manifest that belongs to a snapshot (Iceberg specification, "Manifest Lists").
 
-    pyiceberg's writer would assign them to the original: it makes a shallow copy, which shares its values with the
-    original. After a conflict the manifest would keep the number of a snapshot that never landed, and its rows would
-    seem older than deletes that came before them. For the same reason the copy here is a deep one.
+    The manifest's entries inherit the snapshot's id and sequence number from here.
+
+    pyiceberg's writer would assign the numbers to the original: it makes a shallow copy, which shares its values with
+    the original. After a conflict the manifest would keep the number of a snapshot that never landed, and its rows
+    would seem older than deletes that came before them.
     """
-    numbered = deepcopy(manifest)
-    numbered.sequence_number = sequence_number
-    if numbered.min_sequence_number == UNASSIGNED_SEQ:
-        numbered.min_sequence_number = sequence_number
-    return numbered
+    fields = MANIFEST_LIST_FILE_SCHEMAS[FORMAT_VERSION].fields
+    values = {field.name: getattr(manifest, field.name) for field in fields}
+    values |= {"added_snapshot_id": snapshot_id, "sequence_number": sequence_number}
+    if manifest.min_sequence_number == UNASSIGNED_SEQ:
+        values["min_sequence_number"] = sequence_number
+    return ManifestFile.from_args(_table_format_version=FORMAT_VERSION, **values)
 
 
-def summary(table: Table, staged: StagedFiles, properties: Mapping[str, str]) -> Summary:
+def summary(
+    table: Table, staged: StagedFiles, members: Sequence[MemberManifest], properties: Mapping[str, str]
+) -> Summary:
     """Return the snapshot's summary: the files it adds, the table's new totals, and the given properties."""
     collector = SnapshotSummaryCollector()
     for data_file in staged.data_files:
         collector.add_file(data_file, table.schema(), table.spec())
     head = table.current_snapshot()
     previous = head.summary.additional_properties if head is not None and head.summary is not None else None
-    return update_snapshot_summaries(Summary(Operation.APPEND, **collector.build(), **properties), previous)
+    added = with_members(collector.build(), members)
+    return update_snapshot_summaries(Summary(Operation.APPEND, **added, **properties), previous)
 
 
 def _by_partition(
@@ -214,11 +231,12 @@ def _data_file(location: str, size_bytes: int, partition: Record, metrics: Mappi
     )
 
 
-def _added(attempt_id: int, data_file: DataFile) -> ManifestEntry:
+def _added(data_file: DataFile) -> ManifestEntry:
     return ManifestEntry.from_args(
         status=ManifestEntryStatus.ADDED,
-        snapshot_id=attempt_id,
-        # Inherited from the manifest, whose number is known when it is listed ("Sequence Number Inheritance").
+        # Inherited from the manifest list. Only the writer that commits it knows them: it may be the leader of a group
+        # (Iceberg specification, "Sequence Number Inheritance" and "Manifests", field 1).
+        snapshot_id=None,
         sequence_number=None,
         file_sequence_number=None,
         data_file=data_file,

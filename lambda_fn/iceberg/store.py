@@ -111,8 +111,31 @@ class TableStore(Protocol[State, Staged]):
         """Upload the files before their commit on the state's head. The commit uploads what fails here."""
         ...
 
-    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
-        """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises."""
+    def share(self, state: State, staged: Staged, deadline: Deadline) -> NotSent | None:
+        """Upload the files that another writer needs to land the append. Returns the failure, if any."""
+        ...
+
+    def manifest_of(self, staged: Staged) -> str:
+        """Return the manifest as text, with which another writer can land the append once its files are shared."""
+        ...
+
+    def can_list(self, state: State, manifest: str) -> bool:
+        """Return whether a manifest from the queue has the table's current schema and partition spec."""
+        ...
+
+    def commit(
+        self,
+        state: State,
+        staged: Staged,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
+    ) -> CommitResult[State]:
+        """Upload the remaining files, then commit as a compare-and-set on the state's head. Never raises.
+
+        ``members`` are attempts with their manifests, which the same snapshot lands. Its summary names them and the
+        fenced attempts.
+        """
         ...
 
     def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:

@@ -1,4 +1,4 @@
-"""DynamoDB in memory: the three operations that lambda_fn uses, answered as by a boto3 client.
+"""DynamoDB in memory: the four operations that lambda_fn uses, answered as by a boto3 client.
 
 Where Amazon's DynamoDB Local and the emulator differ, the fake follows DynamoDB Local. Everything that lambda_fn does
 not use raises an error rather than return a wrong answer.
@@ -22,6 +22,7 @@ WRITE_LIMIT: Final = 25
 STATEMENT_LIMIT: Final = 25
 ITEM_LIMIT_BYTES: Final = 400 * 1024
 GET_LIMIT_BYTES: Final = 16 * 1024 * 1024
+QUERY_LIMIT_BYTES: Final = 1024 * 1024
 PARTITION_KEY_LIMIT_BYTES: Final = 2048
 SORT_KEY_LIMIT_BYTES: Final = 1024
 # Developer Guide: "Using time to live (TTL) in DynamoDB".
@@ -115,19 +116,45 @@ class FakeDynamoDB:
         }
 
     def batch_write_item(self, **request: Any) -> dict[str, Any]:
-        """Put up to 25 items into one table. One that cannot be stored fails the whole request."""
+        """Put items into one table or delete some, up to 25. One that cannot be stored fails the whole request."""
         action = "BatchWriteItem"
-        name, puts = _one_table(action, request)
-        given = [_put_of(put) for put in _some(action, puts, WRITE_LIMIT)]
+        name, writes = _one_table(action, request)
+        given = [_write_of(write) for write in _some(action, writes, WRITE_LIMIT)]
         with self._lock:
             items, schema = self._table(action, name)
             try:
-                new = [_checked_item(schema, item) for item in given]
+                new = [_checked_item(schema, item) for item, key in given if key is None]
             except _Refused as refused:
                 raise client_error(refused.code, action, refused.message) from None
-            keys = _distinct(action, [schema.key_of(item) for item in new])
-            items.update(zip(keys, new, strict=True))
+            written = [schema.key_of(item) for item in new]
+            deleted = [_key_alone(action, schema, key) for _, key in given if key is not None]
+            _distinct(action, [*written, *deleted])
+            items.update(zip(written, new, strict=True))
+            for key in deleted:
+                items.pop(key, None)
         return {**_ANSWERED, "UnprocessedItems": {}}
+
+    def query(self, **request: Any) -> dict[str, Any]:
+        """Read the items of a partition whose sort key has a prefix, in the order of the sort key, up to 1 MB."""
+        action = "Query"
+        expected = {"TableName", "ConsistentRead", "KeyConditionExpression", "ExpressionAttributeValues"}
+        if set(request) != expected or request["ConsistentRead"] is not True:
+            raise NotImplementedError(f"{action} of {sorted(request)}: only strongly consistent reads of whole items.")
+        with self._lock:
+            items, schema = self._table(action, request["TableName"])
+            condition = f"{schema.partition_key} = :partition AND begins_with({schema.sort_key}, :prefix)"
+            if request["KeyConditionExpression"] != condition:
+                raise NotImplementedError(f"{action} where {request['KeyConditionExpression']}")
+            values = request["ExpressionAttributeValues"]
+            partition, prefix = values[":partition"]["S"], values[":prefix"]["S"]
+            found = [
+                item
+                for key, item in sorted(items.items())
+                if key.partition == partition and key.sort.startswith(prefix)
+            ]
+        fitting = _how_many_fit(found, QUERY_LIMIT_BYTES)
+        last = {"LastEvaluatedKey": schema.key_attributes(schema.key_of(found[fitting - 1]))} if found[fitting:] else {}
+        return {**_ANSWERED, "Items": [copied(item) for item in found[:fitting]], "Count": fitting, **last}
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """Run up to 25 INSERT and UPDATE statements, each of which succeeds or fails separately."""
@@ -228,11 +255,13 @@ def _distinct(action: str, keys: Sequence[Any]) -> Sequence[Any]:
     return keys
 
 
-def _put_of(request: Mapping[str, Any]) -> Item:
-    if set(request) != {"PutRequest"} or set(request["PutRequest"]) != {"Item"}:
-        raise NotImplementedError(f"BatchWriteItem of {sorted(request)}")
-    item: Item = request["PutRequest"]["Item"]
-    return item
+def _write_of(request: Mapping[str, Any]) -> tuple[Item, Item | None]:
+    """Return the item to put and None, or an empty item and the key to delete."""
+    if set(request) == {"PutRequest"} and set(request["PutRequest"]) == {"Item"}:
+        return request["PutRequest"]["Item"], None
+    if set(request) == {"DeleteRequest"} and set(request["DeleteRequest"]) == {"Key"}:
+        return {}, request["DeleteRequest"]["Key"]
+    raise NotImplementedError(f"BatchWriteItem of {sorted(request)}")
 
 
 def _statement_of(action: str, request: Mapping[str, Any]) -> tuple[Insert | Update, Sequence[Value]]:
@@ -281,14 +310,14 @@ def _check_size(item: Item) -> None:
         raise _Refused("ValidationException", "Item size has exceeded the maximum allowed size")
 
 
-def _how_many_fit(items: Iterable[Item]) -> int:
-    """Return how many of the items, counted from the first, fit in one answer of BatchGetItem."""
+def _how_many_fit(items: Iterable[Item], limit_bytes: int = GET_LIMIT_BYTES) -> int:
+    """Return how many of the items, counted from the first, fit in one answer of this size."""
     listed = list(items)
-    if len(listed) * ITEM_LIMIT_BYTES <= GET_LIMIT_BYTES:
+    if len(listed) * ITEM_LIMIT_BYTES <= limit_bytes:
         return len(listed)
     total = 0
     for count, item in enumerate(listed):
         total += item_size_bytes(item)
-        if total > GET_LIMIT_BYTES:
+        if total > limit_bytes:
             return count
     return len(listed)

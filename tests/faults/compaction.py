@@ -65,7 +65,7 @@ def compact(table: TableUnderTest, snapshot_id: int, figures: CompactionFigures)
         if not replaced <= manifests.keys():
             return  # The same files were compacted by somebody else.
         kept = [manifest for path, manifest in manifests.items() if path not in replaced]
-        manifest_list = staging.manifest_list(loaded, snapshot_id, staged.manifest, kept).file
+        manifest_list = staging.manifest_list(loaded, snapshot_id, [staged.manifest], kept).file
         _upload(loaded, manifest_list)
         try:
             catalog.commit_table(loaded, *_replacement(loaded, staged, manifest_list.location))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from lambda_fn.fields import LATER_FACTS
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.guard.items import Status, guard_key, read_item
 from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.iceberg.store import CommitResult, Committed, Scan, Unknown
+from lambda_fn.iceberg.store import CommitResult, Committed, NotSent, Scan, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.projection.item import projection_key
 from lambda_fn.projection.projection_table import projection_table
@@ -77,6 +77,7 @@ class State:
     head: int
     snapshots: Mapping[int, SnapshotNode]
     missing_facts: frozenset[str] = frozenset()
+    schema: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Staged:
 
     sales: frozenset[SaleKey]
     attempt_id: int
+    schema: int = 0
 
 
 @dataclass
@@ -100,6 +102,7 @@ class World:
     acknowledged: set[SaleKey] = field(default_factory=set)
     rows: Counter[SaleKey] = field(default_factory=Counter)
     maintenance: int = 0
+    schema: int = 0
     rejected: set[SaleKey] = field(default_factory=set)
     look_up_every_sale: bool = False
     without_item: set[SaleKey] = field(default_factory=set)
@@ -107,25 +110,39 @@ class World:
 
     def state(self) -> State:
         """Return the table as the catalog shows it, without expired snapshots."""
-        return State(
-            self.head, {key: snapshot.node for key, snapshot in self.history.items() if key not in self.expired}
-        )
+        retained = {key: snapshot.node for key, snapshot in self.history.items() if key not in self.expired}
+        return State(self.head, retained, schema=self.schema)
 
-    def commit(self, parent: int, snapshot_id: int, sales: Iterable[SaleKey], fenced: Collection[int]) -> bool:
-        """Compare and set the head. Return whether the commit took effect."""
+    def commit(
+        self,
+        parent: int,
+        snapshot_id: int,
+        sales: Sequence[SaleKey],
+        fenced: Collection[int] = (),
+        landed: Collection[int] = (),
+    ) -> bool:
+        """Compare and set the head. Return whether the commit took effect.
+
+        ``sales`` has a sale twice if two manifests have it. ``landed`` are attempts besides the one with the
+        snapshot's id.
+        """
         if parent != self.head:
             return False
         parent_id = None if parent == NO_SNAPSHOT else parent
-        node = SnapshotNode(snapshot_id, parent_id, len(self.history) + 1, frozenset(fenced))
+        node = SnapshotNode(snapshot_id, parent_id, len(self.history) + 1, frozenset(fenced), frozenset(landed))
         self.history[snapshot_id] = Snapshot(node, frozenset(sales))
-        self.rows.update(self.history[snapshot_id].sales)
+        self.rows.update(sales)
         self.head = snapshot_id
         return True
 
     def compact(self) -> None:
         """Commit a snapshot with the same rows, as a compaction does."""
         self.maintenance += 1
-        self.commit(self.head, 1_000_000 + self.maintenance, (), ())
+        self.commit(self.head, 1_000_000 + self.maintenance, ())
+
+    def change_the_schema(self) -> None:
+        """Add a column that no sale has."""
+        self.schema += 1
 
     def expire_snapshots(self) -> None:
         """Expire every snapshot but the head."""
@@ -174,8 +191,12 @@ class World:
             repr(sorted((key, sorted(item.items(), key=lambda pair: pair[0])) for key, item in items.items()))
             for items in self.dynamodb.tables.values()
         )
-        history = tuple((key, it.node.parent_id, it.sales, it.node.fenced) for key, it in self.history.items())
-        return hash((tables, history, frozenset(self.expired), self.head, self.wall, frozenset(self.acknowledged)))
+        history = tuple(
+            (key, it.node.parent_id, it.sales, it.node.fenced, it.node.landed) for key, it in self.history.items()
+        )
+        return hash(
+            (tables, history, frozenset(self.expired), self.head, self.wall, frozenset(self.acknowledged), self.schema)
+        )
 
     def lost_or_doubled(self) -> list[str]:
         """Return the violations that no design may have: an acknowledged sale without a row, or a sale with two."""
@@ -243,9 +264,14 @@ class SimulatedDynamoDB:
         return self._send(text, [lambda: self._dynamodb.batch_get_item(RequestItems=RequestItems)], _only, is_read=True)
 
     def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803
-        ((table, puts),) = RequestItems.items()
-        parts = [lambda put=put: self._dynamodb.batch_write_item(RequestItems={table: [put]}) for put in puts]
-        return self._send(f"puts {_ids(puts)} into {table}", parts, _only)
+        ((table, writes),) = RequestItems.items()
+        parts = [lambda write=write: self._dynamodb.batch_write_item(RequestItems={table: [write]}) for write in writes]
+        verb = "deletes" if "DeleteRequest" in writes[0] else "puts"
+        return self._send(f"{verb} {_ids(writes)} in {table}", parts, _only)
+
+    def query(self, **request: Any) -> Any:
+        text = f"queries {request['TableName']}"
+        return self._send(text, [lambda: self._dynamodb.query(**request)], _only, is_read=True)
 
     def batch_execute_statement(self, *, Statements: Sequence[Any]) -> Any:  # noqa: N803
         verb = "inserts" if Statements[0]["Statement"].startswith("INSERT") else "updates"
@@ -271,12 +297,12 @@ def _all_responses(responses: list[Any]) -> Any:
 
 
 def _ids(requests: Sequence[Any]) -> str:
-    texts = repr(requests)
-    return (
-        "sale "
-        + "+".join(sorted({part.split("'")[0] for part in texts.split("carousel.product.sold#")[1:]}))
-        + ("" if "carousel.product.sold#" in texts else "items")
-    )
+    text = repr(requests)
+    for marker, name in (("carousel.product.sold#", "sale"), ("ENTRY#", "entry")):
+        ids = {part.split("'")[0] for part in text.split(marker)[1:]}
+        if ids:
+            return f"{name} {'+'.join(sorted(ids))}"
+    return "lease" if "'LEASE'" in text else "items"
 
 
 class SimulatedTableStore:
@@ -295,22 +321,45 @@ class SimulatedTableStore:
         return state
 
     def stage(self, state: State, sales: Sequence[Sale], attempt_id: int) -> Staged:
-        return Staged(frozenset(member.key for member in sales), attempt_id)
+        return Staged(frozenset(member.key for member in sales), attempt_id, state.schema)
 
     def fits(self, state: State, staged: Staged) -> bool:
-        return True
+        return staged.schema == state.schema
 
     def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
         """Do nothing: a file that no snapshot references changes nothing."""
 
-    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
-        ids = "+".join(sorted(key.sale_id for key in staged.sales))
-        text = f"commits sale {ids} as {staged.attempt_id} on {state.head}" + (
-            f", fencing {sorted(fenced)}" if fenced else ""
-        )
+    def share(self, state: State, staged: Staged, deadline: Deadline) -> NotSent | None:
+        """Do nothing: an upload that fails leaves the attempt out of the queue."""
+        return None
+
+    def manifest_of(self, staged: Staged) -> str:
+        return f"{'+'.join(sorted(key.sale_id for key in staged.sales))} of schema {staged.schema}"
+
+    def can_list(self, state: State, manifest: str) -> bool:
+        return manifest.endswith(f" of schema {state.schema}")
+
+    def commit(
+        self,
+        state: State,
+        staged: Staged,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
+    ) -> CommitResult[State]:
+        sales = list(staged.sales)
+        text = f"commits sale {'+'.join(sorted(key.sale_id for key in sales))} as {staged.attempt_id}"
+        for attempt, manifest in members:
+            ids = manifest.split(" ")[0].split("+")
+            sales += [key for sale_id in ids for key in self.world.sales if key.sale_id == sale_id]
+            text += f", with {'+'.join(ids)} of {attempt},"
+        text += f" on {state.head}" + (f", fencing {sorted(fenced)}" if fenced else "")
 
         def effect() -> CommitResult[State]:
-            landed = self.world.commit(state.head, staged.attempt_id, staged.sales, fenced)
+            if state.schema != self.world.schema:
+                return Unknown("the schema has changed")
+            others = [attempt for attempt, _ in members]
+            landed = self.world.commit(state.head, staged.attempt_id, sales, fenced, others)
             return Committed(self.world.state()) if landed else Unknown("409")
 
         try:

@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
+from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.guard.guard_table import DynamoDBGuard
 from lambda_fn.guard.items import completed_item, guard_key
+from lambda_fn.iceberg.commit_queue import CommitQueue
 from lambda_fn.iceberg.history import SnapshotNode
-from lambda_fn.iceberg.sales_table import IcebergAppendAttempt, IcebergSalesTable
+from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.iceberg.store import CommitResult, Committed, Scan
-from lambda_fn.ports import AppendResult, Completion, Metric, Reason, Unreadable
+from lambda_fn.ports import Completion, Metric, Reason, Unreadable
 from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
 from lambda_fn.runtime.retry import Deadline, Retry
@@ -67,6 +69,8 @@ class ProtocolWriter:
     Each subclass removes one rule of the protocol, by wrapping a port or by overriding one step.
     """
 
+    always_in_groups = False
+
     def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
         self.world = world
         self.process = process
@@ -102,8 +106,13 @@ class ProtocolWriter:
     def store(self) -> SimulatedTableStore:
         return SimulatedTableStore(self.world, self.process, self.clock)
 
+    def queue(self) -> CommitQueue | None:
+        return DynamoDBCommitQueue(
+            Batches(self.client, GUARD, self.retry, InTurn(), 1.0), ("n", "t"), self.clock, InTurn()
+        )
+
     def table(self) -> SimulatedTable:
-        return IcebergSalesTable(self.store(), self.retry)
+        return IcebergSalesTable(self.store(), self.retry, self.queue(), always_in_groups=self.always_in_groups)
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
         outcomes = self.sync_sales.sync(sales, Deadline.after(self.clock, INVOCATION_SECONDS))
@@ -113,12 +122,25 @@ class ProtocolWriter:
         return {key for key, outcome in outcomes.items() if isinstance(outcome, Completed)}
 
 
+class GroupWriter(ProtocolWriter):
+    """The same, with every attempt in a group, whether or not there is contention."""
+
+    always_in_groups = True
+
+
 # --- without one rule each -------------------------------------------------------------------------------------------
 
 
 class _WritesNoFences(SimulatedTableStore):
-    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
-        return super().commit(state, staged, (), deadline)
+    def commit(
+        self,
+        state: State,
+        staged: Staged,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
+    ) -> CommitResult[State]:
+        return super().commit(state, staged, members, (), deadline)
 
 
 class FencesNotWritten(ProtocolWriter):
@@ -131,7 +153,8 @@ class FencesNotWritten(ProtocolWriter):
 class _HidesFences(SimulatedTableStore):
     def load(self, known: State | None = None) -> State:
         state = super().load()
-        return State(state.head, {key: replace(node, fenced=frozenset()) for key, node in state.snapshots.items()})
+        shown = {key: replace(node, fenced=frozenset()) for key, node in state.snapshots.items()}
+        return replace(state, snapshots=shown)
 
 
 class FencesNotRead(ProtocolWriter):
@@ -141,22 +164,35 @@ class FencesNotRead(ProtocolWriter):
         return _HidesFences(self.world, self.process, self.clock)
 
 
-class _ForgetsItsFences(IcebergAppendAttempt[State, Staged]):
-    def _judge_unknown_commit(self, fenced: Collection[int], conflicts: int, deadline: Deadline) -> AppendResult | None:
-        return super()._judge_unknown_commit((), conflicts, deadline)
+class _HidesTheFencedAttempts(SimulatedTableStore):
+    """Shows no attempt as landed that this process has fenced."""
 
+    def __init__(self, world: World, process: Process, clock: SimulatedClock) -> None:
+        super().__init__(world, process, clock)
+        self._fenced: set[int] = set()
 
-class _TableOfForgetfulAttempts(SimulatedTable):
-    def begin(self, attempt_id: int, deadline: Deadline) -> _ForgetsItsFences:
-        pinned = self._last_seen or self.load(deadline)
-        return _ForgetsItsFences(self, self._store, self._retry, attempt_id, pinned)
+    def load(self, known: State | None = None) -> State:
+        state = super().load()
+        shown = {key: _blank(node) if key in self._fenced else node for key, node in state.snapshots.items()}
+        return replace(state, snapshots=shown)
+
+    def commit(
+        self,
+        state: State,
+        staged: Staged,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
+    ) -> CommitResult[State]:
+        self._fenced |= set(fenced)
+        return super().commit(state, staged, members, fenced, deadline)
 
 
 class FencedAttemptsNotLookedFor(ProtocolWriter):
     """After a conflict, an attempt does not look for the attempts that it fences."""
 
-    def table(self) -> SimulatedTable:
-        return _TableOfForgetfulAttempts(self.store(), self.retry)
+    def store(self) -> SimulatedTableStore:
+        return _HidesTheFencedAttempts(self.world, self.process, self.clock)
 
 
 class _KeepsOnlyTheLastAttempt(SimulatedDynamoDB):
@@ -184,7 +220,8 @@ class _HidesExpiry(SimulatedTableStore):
     def load(self, known: State | None = None) -> State:
         state = super().load()
         history = self.world.history
-        return State(state.head, {key: state.snapshots.get(key) or _blank(history[key].node) for key in history})
+        shown = {key: state.snapshots.get(key) or _blank(history[key].node) for key in history}
+        return replace(state, snapshots=shown)
 
 
 def _blank(node: SnapshotNode) -> SnapshotNode:
@@ -334,7 +371,7 @@ class CheckAndSetThenAppend:
                 state = self._store.load()
                 self._snapshot_id += 1
                 staged = self._store.stage(state, sales, self._snapshot_id)
-                result = self._store.commit(state, staged, (), deadline)
+                result = self._store.commit(state, staged, (), (), deadline)
                 if isinstance(result, Committed):
                     return True
                 if result.cause != "409":

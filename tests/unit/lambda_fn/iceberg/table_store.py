@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.iceberg.store import CommitResult, MergeResult, Scan, Unknown
+from lambda_fn.iceberg.store import CommitResult, MergeResult, NotSent, Scan, Unknown
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.builders import sale
@@ -37,7 +37,7 @@ def table(*snapshots: SnapshotNode | int, expired: Collection[int] = (), **chang
     parent: int | None = None
     for number, snapshot in enumerate(snapshots, 1):
         node = snapshot if isinstance(snapshot, SnapshotNode) else SnapshotNode(snapshot, None, 0)
-        nodes[node.snapshot_id] = SnapshotNode(node.snapshot_id, parent, number, node.fenced)
+        nodes[node.snapshot_id] = SnapshotNode(node.snapshot_id, parent, number, node.fenced, node.landed)
         parent = node.snapshot_id
     assert parent is not None
     retained = {snapshot_id: node for snapshot_id, node in nodes.items() if snapshot_id not in expired}
@@ -71,6 +71,7 @@ class Store:
     calls: list[str] = field(default_factory=list)
     fenced: list[Collection[int]] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
+    not_shared: NotSent | None = None
     load_takes: float = 0.0
     load_seconds: float = REQUEST_SECONDS
     commit_seconds: float = 3 * REQUEST_SECONDS
@@ -93,9 +94,27 @@ class Store:
     def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
         self.calls.append(f"upload {staged.sale_ids} on {state.head}")
 
-    def commit(self, state: State, staged: Staged, fenced: Collection[int], deadline: Deadline) -> CommitResult[State]:
+    def share(self, state: State, staged: Staged, deadline: Deadline) -> NotSent | None:
+        self.calls.append(f"share {staged.sale_ids}")
+        return self.not_shared
+
+    def manifest_of(self, staged: Staged) -> str:
+        return f"{staged.sale_ids} {staged.schema}"
+
+    def can_list(self, state: State, manifest: str) -> bool:
+        return manifest.rpartition(" ")[2] == str(state.schema)
+
+    def commit(
+        self,
+        state: State,
+        staged: Staged,
+        members: Sequence[tuple[int, str]],
+        fenced: Collection[int],
+        deadline: Deadline,
+    ) -> CommitResult[State]:
         assert state.schema == staged.schema
-        self.calls.append(f"commit {staged.sale_ids} on {state.head}")
+        beside = "".join(f" with {attempt}" for attempt, _ in members)
+        self.calls.append(f"commit {staged.sale_ids}{beside} on {state.head}")
         self.fenced.append(fenced)
         self.clock.advance(REQUEST_SECONDS)
         return self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]

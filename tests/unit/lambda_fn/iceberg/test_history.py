@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog_config.table_properties import FENCED_ATTEMPTS
+from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.iceberg.history import (
     Ancestry,
     SnapshotNode,
     ancestors_since,
-    fenced_by,
-    fencing_properties,
+    attempt_properties,
+    judge,
+    snapshot_node,
 )
-from lambda_fn.ports import NO_SNAPSHOT
+from lambda_fn.ports import NO_SNAPSHOT, GiveUp
 
 FIRST = SnapshotNode(10, None, 1)
 SECOND = SnapshotNode(20, 10, 2, frozenset({7, 8}))
@@ -77,16 +78,43 @@ def test_the_ancestry_shows_the_newest_landed_attempt_and_the_fences() -> None:
 # --- fences in a summary ---------------------------------------------------------------------------------------------
 
 
-def test_fences_are_text_in_the_summary() -> None:
-    assert fencing_properties({9223372036854775807, 7}) == {FENCED_ATTEMPTS: "7,9223372036854775807"}
-    assert fencing_properties(()) == {}
-    assert fenced_by({"operation": "append"}) == frozenset()
-    assert fenced_by({FENCED_ATTEMPTS: ""}) == frozenset()
+def test_attempts_are_text_in_the_summary() -> None:
+    assert attempt_properties({9223372036854775807, 7}) == {FENCED_ATTEMPTS: "7,9223372036854775807"}
+    assert attempt_properties((), {9, 8}) == {LANDED_ATTEMPTS: "8,9"}
+    assert attempt_properties(()) == {}
+    assert snapshot_node(1, None, 1, {"operation": "append"}) == SnapshotNode(1, None, 1)
+    assert snapshot_node(1, None, 1, {FENCED_ATTEMPTS: "", LANDED_ATTEMPTS: ""}) == SnapshotNode(1, None, 1)
 
 
-@given(st.frozensets(st.integers(1, 2**63 - 1)))
-def test_fences_read_back_unchanged(attempts: frozenset[int]) -> None:
-    assert fenced_by({"operation": "append", **fencing_properties(attempts)}) == attempts
+@given(st.frozensets(st.integers(1, 2**63 - 1)), st.frozensets(st.integers(1, 2**63 - 1)))
+def test_attempts_read_back_unchanged(fenced: frozenset[int], landed: frozenset[int]) -> None:
+    summary = {"operation": "append", **attempt_properties(fenced, landed)}
+    assert snapshot_node(3, 2, 1, summary) == SnapshotNode(3, 2, 1, fenced, landed)
+
+
+# --- the judgement of an attempt -------------------------------------------------------------------------------------
+
+
+def test_an_attempt_has_landed_if_a_snapshot_has_its_id_or_lists_it() -> None:
+    group = SnapshotNode(20, 10, 2, landed=frozenset({7}))
+    nodes = table(FIRST, group)
+    assert judge(20, (), 10, 20, nodes) == 20
+    assert judge(7, (), 10, 20, nodes) == 20
+    assert judge(8, (), 10, 20, nodes) is None
+
+
+def test_an_attempt_gives_up_if_it_is_fenced_or_if_one_that_it_fences_has_landed() -> None:
+    group = SnapshotNode(20, 10, 2, fenced=frozenset({8}), landed=frozenset({7}))
+    nodes = table(FIRST, group)
+    assert judge(8, (), 10, 20, nodes) is GiveUp.FENCED
+    assert judge(9, {7}, 10, 20, nodes) is GiveUp.EARLIER_ATTEMPT_LANDED
+    assert judge(9, {6}, 10, 20, nodes) is None
+    assert judge(9, {7}, 20, 20, nodes) is None
+
+
+def test_an_attempt_gives_up_if_the_history_no_longer_reaches_back() -> None:
+    assert judge(9, (), 10, 30, table(THIRD)) is GiveUp.HISTORY_EXPIRED
+    assert judge(30, (), 10, 30, table(THIRD)) == 30
 
 
 # --- any history -----------------------------------------------------------------------------------------------------
@@ -121,7 +149,8 @@ def pasts(draw: st.DrawFn) -> Past:
             head = draw(st.sampled_from(sorted(every)))
         fenced = draw(st.frozensets(st.integers(1, 9), max_size=3))
         parent = None if head == NO_SNAPSHOT else head
-        every[snapshot_id] = SnapshotNode(snapshot_id, parent, sequence_number, fenced)
+        listed = draw(st.frozensets(st.integers(11, 19), max_size=2))
+        every[snapshot_id] = SnapshotNode(snapshot_id, parent, sequence_number, fenced, listed)
         head = snapshot_id
     expired = draw(st.sets(st.sampled_from(ids), max_size=len(ids))) - {head} if ids else set()
     retained = {snapshot_id: node for snapshot_id, node in every.items() if snapshot_id not in expired}
@@ -146,8 +175,9 @@ def test_a_complete_walk_misses_no_snapshot(past: Past, data: st.DataObject) -> 
     if ancestry.complete:
         assert older in true_ancestors or older == NO_SNAPSHOT
         assert walked == since
-        attempts = data.draw(st.sets(st.sampled_from([1, *past.every])))
-        assert ancestry.landed(attempts) == next((found for found in since if found in attempts), None)
+        attempts = data.draw(st.sets(st.sampled_from([1, *range(11, 20), *past.every])))
+        landing = (found for found in since if {found, *past.every[found].landed} & attempts)
+        assert ancestry.landed(attempts) == next(landing, None)
         fences = {attempt for attempt in range(10) if any(attempt in past.every[found].fenced for found in since)}
         assert {attempt for attempt in range(10) if ancestry.fences(attempt)} == fences
     elif older in true_ancestors or older == NO_SNAPSHOT:
