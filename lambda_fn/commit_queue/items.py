@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from lambda_fn.aws.batch_requests import Item, ItemKey
-from lambda_fn.iceberg.commit_queue import Lease, QueueEntry
+from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry
 
 LEASE: Final = "LEASE"
 ENTRY_PREFIX: Final = "ENTRY#"

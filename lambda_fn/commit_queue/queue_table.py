@@ -19,7 +19,7 @@ from lambda_fn.commit_queue.items import (
     read_lease,
 )
 from lambda_fn.errors import OutOfTime
-from lambda_fn.iceberg.commit_queue import Lease, QueueEntry, Round
+from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
 

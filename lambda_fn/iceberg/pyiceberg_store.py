@@ -16,10 +16,11 @@ from pyiceberg.table.snapshots import Snapshot, Summary
 from catalog_config.table_answers import history_in
 from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
-from lambda_fn.iceberg import manifest_merging, member_manifest, row_scan, staging
+from lambda_fn.iceberg import manifest_merging, row_scan, staging
 from lambda_fn.iceberg.failures import FAILURES, describe, is_access_denied
+from lambda_fn.iceberg.group_commit import member_manifest
+from lambda_fn.iceberg.group_commit.member_manifest import MemberManifest
 from lambda_fn.iceberg.history import SnapshotNode, attempt_properties, snapshot_node
-from lambda_fn.iceberg.member_manifest import MemberManifest
 from lambda_fn.iceberg.memory_file import NewFile
 from lambda_fn.iceberg.rows import facts_without_column
 from lambda_fn.iceberg.snapshots import compare_and_set, next_sequence_number, snapshot_on_head

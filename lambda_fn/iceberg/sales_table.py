@@ -12,8 +12,8 @@ from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.append import Append
-from lambda_fn.iceberg.commit_queue import CommitQueue
-from lambda_fn.iceberg.group_commit import GroupCommit
+from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue
+from lambda_fn.iceberg.group_commit.group import GroupCommit
 from lambda_fn.iceberg.history import ancestors_since
 from lambda_fn.iceberg.store import Committed, Scan, Staged, State, TableState, TableStore, Unknown
 from lambda_fn.ports import AppendResult, Claimed, GiveUp, ManifestMerge, Resolution

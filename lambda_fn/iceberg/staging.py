@@ -31,7 +31,7 @@ from pyiceberg.typedef import Record
 
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
 from lambda_fn.iceberg.column_metrics import measured_columns, metrics_of
-from lambda_fn.iceberg.member_manifest import MemberManifest, with_members
+from lambda_fn.iceberg.group_commit.member_manifest import MemberManifest, with_members
 from lambda_fn.iceberg.memory_file import MemoryFile, NewFile
 from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, arrow_rows, value_of_field
 from lambda_fn.iceberg.snapshots import next_sequence_number

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from lambda_fn.guard.items import Status, guard_key, read_item
 from tests.simulation.process import Process
-from tests.simulation.scheduler import GO, Budget, Scheduler, Violation
+from tests.simulation.scheduler import GO, WORLD_EVENTS, Budget, Scheduler, Violation
 from tests.simulation.world import GUARD, World, sale
 from tests.simulation.writers import ProtocolWriter, Writer, WriterOf
 
@@ -33,6 +33,7 @@ class Scenario:
     old: bool = False
     losses: int = 0
     version_before: frozenset[str] = frozenset()
+    events: Sequence[str] = tuple(WORLD_EVENTS)
 
     @property
     def sales(self) -> list[int]:
@@ -65,7 +66,7 @@ def run(
             for number, batches in enumerate(scenario.deliveries, 1)
         ]
 
-    budget = Budget(scenario.faults, scenario.maintenance, scenario.losses)
+    budget = Budget(scenario.faults, scenario.maintenance, scenario.losses, scenario.events)
     scheduler = Scheduler(world, deliver_all("P", 0), budget, check, lambda: deliver_all("S", 50_000))
     faulty: int | None = None
     try:
@@ -168,6 +169,29 @@ def replaying(choices: Sequence[str]) -> Choose:
     return choose
 
 
+def directed(*steps: str) -> Choose:
+    """Make these choices in turn, then continue without faults.
+
+    ``P1 until TEXT`` lets the process P1 go on until it is about to send a request whose description contains TEXT.
+    """
+    remaining = list(steps)
+
+    def choose(scheduler: Scheduler, moves: list[str]) -> str:
+        while remaining:
+            name, until, text = remaining[0].partition(" until ")
+            if not until:
+                return remaining.pop(0)
+            process = next(process for process in scheduler.processes if process.name == name)
+            if process.pending is None:
+                raise Violation(f"{name} ended before it {text}")
+            if text not in process.pending.text:
+                return f"{name}:{GO}"
+            remaining.pop(0)
+        return moves[0]
+
+    return choose
+
+
 def at_random(seed: int) -> Choose:
     """Mostly continue the same process, often switch, and sometimes choose a fault."""
     rng = random.Random(seed)
@@ -184,6 +208,10 @@ def at_random(seed: int) -> Choose:
         return rng.choice(going)
 
     return choose
+
+
+ScenarioOf = Callable[[int], Scenario]
+"""Makes a scenario from a seed."""
 
 
 def random_scenario(seed: int) -> Scenario:
@@ -204,9 +232,22 @@ def random_scenario(seed: int) -> Scenario:
     )
 
 
-def run_seed(seed: int, writer_of: WriterOf = ProtocolWriter, check: Check = World.violations) -> Failure | None:
+def random_group_scenario(seed: int) -> Scenario:
+    """Return a scenario of three or four processes that meet in the commit queue while leases lapse."""
+    rng = random.Random(f"group scenario {seed}")
+    deliveries = [[rng.choice(([1], [1], [2], [1, 2]))] for _ in range(rng.choice((3, 3, 4)))]
+    events = ["leases_lapse", *rng.sample(sorted(WORLD_EVENTS), rng.randint(0, 2))]
+    return Scenario(deliveries, faults=rng.randint(0, 2), maintenance=rng.randint(1, 4), events=events)
+
+
+def run_seed(
+    seed: int,
+    writer_of: WriterOf = ProtocolWriter,
+    check: Check = World.violations,
+    scenario_of: ScenarioOf = random_scenario,
+) -> Failure | None:
     """Run the scenario and the choices of a seed."""
-    return run(random_scenario(seed), at_random(seed), writer_of, check)
+    return run(scenario_of(seed), at_random(seed), writer_of, check)
 
 
 # --- exploring and shrinking -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,12 @@ class Violation(Exception):
 
 @dataclass
 class Budget:
-    """How many faults, maintenance events and losses of a store may still happen."""
+    """How many faults, maintenance events and losses of a store may still happen, and which events."""
 
     faults: int
     maintenance: int
     losses: int = 0
+    events: Sequence[str] = ()
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Scheduler:
                 for fault in process.pending.faults
             )
         if self.budget.maintenance > 0 and any(process.pending for process in self.processes):
-            found.extend(f"world:{name}" for name in _WORLD)
+            found.extend(f"world:{name}" for name in self.budget.events)
         if self.budget.losses > 0 and any(process.pending for process in self.processes):
             found.extend(f"operator:{name}" for name in _LOSSES)
         return found
@@ -88,7 +89,7 @@ class Scheduler:
         actor, what = name.split(":")
         if actor == "world":
             self.budget.maintenance -= 1
-            _WORLD[what](self.world)
+            WORLD_EVENTS[what](self.world)
             self.story.append(f"{what.replace('_', ' ')}")
         elif actor == "operator":
             self.budget.losses -= 1
@@ -153,9 +154,10 @@ class Scheduler:
         return hash((self.world.digest(), processes, wire, self.budget.faults, self.budget.maintenance))
 
 
-_WORLD: dict[str, Callable[[World], None]] = {
+WORLD_EVENTS: dict[str, Callable[[World], None]] = {
     "a_compaction_replaces_the_head": World.compact,
     "snapshots_expire": World.expire_snapshots,
+    "the_schema_changes": World.change_the_schema,
     "leases_lapse": World.let_leases_lapse,
     "a_day_passes": World.let_a_day_pass,
     "a_month_passes": World.let_a_month_pass,

@@ -103,6 +103,8 @@ class World:
     rows: Counter[SaleKey] = field(default_factory=Counter)
     maintenance: int = 0
     schema: int = 0
+    of_another_schema: list[int] = field(default_factory=list)
+    """The attempts whose manifest had another schema than the table when it landed."""
     rejected: set[SaleKey] = field(default_factory=set)
     look_up_every_sale: bool = False
     without_item: set[SaleKey] = field(default_factory=set)
@@ -208,6 +210,7 @@ class World:
     def violations(self) -> list[str]:
         """Return the violations of the invariants, which hold after every step."""
         found = self.lost_or_doubled()
+        found += [f"attempt {attempt} landed with ANOTHER SCHEMA" for attempt in self.of_another_schema]
         guards = self.dynamodb.tables[GUARD.name]
         items = self.dynamodb.tables[PROJECTION.name]
         for key, expected in self.sales.items():
@@ -358,9 +361,11 @@ class SimulatedTableStore:
         def effect() -> CommitResult[State]:
             if state.schema != self.world.schema:
                 return Unknown("the schema has changed")
-            others = [attempt for attempt, _ in members]
-            landed = self.world.commit(state.head, staged.attempt_id, sales, fenced, others)
-            return Committed(self.world.state()) if landed else Unknown("409")
+            if not self.world.commit(state.head, staged.attempt_id, sales, fenced, self.listed(members)):
+                return Unknown("409")
+            current = f" of schema {state.schema}"
+            self.world.of_another_schema += [attempt for attempt, text in members if not text.endswith(current)]
+            return Committed(self.world.state())
 
         try:
             result: CommitResult[State] = self._process.request(Request(text, [effect], _only, is_read=False))
@@ -368,6 +373,10 @@ class SimulatedTableStore:
             self._clock.sleep(1)
             return Unknown("no response")
         return result
+
+    def listed(self, members: Sequence[tuple[int, str]]) -> list[int]:
+        """Return the attempts that the snapshot's summary lists."""
+        return [attempt for attempt, _ in members]
 
     def merge_manifests(self, state: State, deadline: Deadline) -> None:
         """Do nothing: to every other attempt a merge is the same as a compaction, which the world does at any time."""

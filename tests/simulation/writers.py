@@ -8,17 +8,14 @@ from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
+from lambda_fn.aws.batch_requests import Batches, Item
 from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
-from lambda_fn.errors import StoreUnavailable
 from lambda_fn.guard.guard_table import DynamoDBGuard
-from lambda_fn.guard.items import completed_item, guard_key
-from lambda_fn.iceberg.commit_queue import CommitQueue
+from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.iceberg.store import CommitResult, Committed, Scan
+from lambda_fn.iceberg.store import CommitResult, Scan
 from lambda_fn.ports import Completion, Metric, Reason, Unreadable
-from lambda_fn.projection.item import item_of
 from lambda_fn.projection.projection_table import DynamoDBProjection
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import FactsDigest, Sale, SaleKey
@@ -70,6 +67,7 @@ class ProtocolWriter:
     """
 
     always_in_groups = False
+    invocation_seconds = INVOCATION_SECONDS
 
     def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
         self.world = world
@@ -115,7 +113,7 @@ class ProtocolWriter:
         return IcebergSalesTable(self.store(), self.retry, self.queue(), always_in_groups=self.always_in_groups)
 
     def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        outcomes = self.sync_sales.sync(sales, Deadline.after(self.clock, INVOCATION_SECONDS))
+        outcomes = self.sync_sales.sync(sales, Deadline.after(self.clock, self.invocation_seconds))
         for each in sales:
             if (facts := outcomes[each.key].facts) is not None and facts.conflicts_with(each.facts):
                 self.world.rejected.add(each.key)
@@ -126,6 +124,12 @@ class GroupWriter(ProtocolWriter):
     """The same, with every attempt in a group, whether or not there is contention."""
 
     always_in_groups = True
+
+
+class ImpatientGroupWriter(GroupWriter):
+    """The same, with time for two or three looks at the queue: an exhaustive exploration stays small."""
+
+    invocation_seconds = 6.0
 
 
 # --- without one rule each -------------------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class _HidesTheFencedAttempts(SimulatedTableStore):
 
     def load(self, known: State | None = None) -> State:
         state = super().load()
-        shown = {key: _blank(node) if key in self._fenced else node for key, node in state.snapshots.items()}
+        shown = {key: blank(node) if key in self._fenced else node for key, node in state.snapshots.items()}
         return replace(state, snapshots=shown)
 
     def commit(
@@ -220,11 +224,11 @@ class _HidesExpiry(SimulatedTableStore):
     def load(self, known: State | None = None) -> State:
         state = super().load()
         history = self.world.history
-        shown = {key: state.snapshots.get(key) or _blank(history[key].node) for key in history}
+        shown = {key: state.snapshots.get(key) or blank(history[key].node) for key in history}
         return replace(state, snapshots=shown)
 
 
-def _blank(node: SnapshotNode) -> SnapshotNode:
+def blank(node: SnapshotNode) -> SnapshotNode:
     """Return an expired snapshot as a retained one that is no attempt and fences none."""
     return SnapshotNode(-node.snapshot_id - 10, node.parent_id, node.sequence_number)
 
@@ -323,68 +327,6 @@ class CompletedBeforeProjection(ProtocolWriter):
         if self._later is None:
             self._later = _PutsLater(Batches(self.client, PROJECTION, self.retry, InTurn(), 1.0))
         return self._later
-
-
-# --- naive designs ---------------------------------------------------------------------------------------------------
-
-
-class CheckAndSetThenAppend:
-    """The usual design: check and set the guard, append, put the item. A failure is left to a retry.
-
-    The append does what a library's append does: it rebases after a conflict, and fails for anything else.
-    """
-
-    releases_on_failure = False
-
-    def __init__(self, world: World, process: Process, first_attempt_id: int) -> None:
-        clock = SimulatedClock(world)
-        retry = Retry(clock, random.Random(first_attempt_id))
-        client: Any = SimulatedDynamoDB(world, process, clock)
-        self._clock = clock
-        self._guard = Batches(client, GUARD, retry, InTurn(), 1.0)
-        self._projection = Batches(client, PROJECTION, retry, InTurn(), 1.0)
-        self._store = SimulatedTableStore(world, process, clock)
-        self._snapshot_id = first_attempt_id
-        self._world = world
-
-    def deliver(self, sales: Sequence[Sale]) -> Collection[SaleKey]:
-        deadline = Deadline.after(self._clock, INVOCATION_SECONDS)
-        by_guard: dict[ItemKey, Sale] = {guard_key(sale.key): sale for sale in sales}
-        try:
-            seen = self._guard.get(list(by_guard), deadline)
-            new = [sale for key, sale in by_guard.items() if key not in seen]
-            marks = [completed_item(Completion(sale.key, sale.facts, None), self._clock.now()) for sale in new]
-            self._guard.put(marks, deadline)
-        except StoreUnavailable:
-            return set()
-        if not new or self._append(new, deadline):
-            self._projection.put([item_of(sale) for sale in new], deadline)
-            return {sale.key for sale in sales}
-        if self.releases_on_failure:
-            for sale in new:
-                self._world.dynamodb.tables[GUARD.name].pop(guard_key(sale.key), None)
-        return {sale.key for key, sale in by_guard.items() if key in seen}
-
-    def _append(self, sales: Sequence[Sale], deadline: Deadline) -> bool:
-        try:
-            for _ in range(5):
-                state = self._store.load()
-                self._snapshot_id += 1
-                staged = self._store.stage(state, sales, self._snapshot_id)
-                result = self._store.commit(state, staged, (), (), deadline)
-                if isinstance(result, Committed):
-                    return True
-                if result.cause != "409":
-                    return False
-        except StoreUnavailable:
-            pass
-        return False
-
-
-class CheckAndSetReleasedOnFailure(CheckAndSetThenAppend):
-    """The same design, with the claim deleted if the append fails, as general idempotency libraries do."""
-
-    releases_on_failure = True
 
 
 WITHOUT_ONE_RULE: Final[Sequence[type[ProtocolWriter]]] = (

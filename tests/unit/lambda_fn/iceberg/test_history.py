@@ -113,7 +113,7 @@ def test_an_attempt_gives_up_if_it_is_fenced_or_if_one_that_it_fences_has_landed
 
 
 def test_an_attempt_gives_up_if_the_history_no_longer_reaches_back() -> None:
-    assert judge(9, (), 10, 30, table(THIRD)) is GiveUp.HISTORY_EXPIRED
+    assert judge(6, (), 10, 30, table(THIRD)) is GiveUp.HISTORY_EXPIRED
     assert judge(30, (), 10, 30, table(THIRD)) == 30
 
 

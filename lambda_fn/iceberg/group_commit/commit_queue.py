@@ -18,7 +18,7 @@ class QueueEntry:
     """An attempt whose files are uploaded, and which any leader may land from now on.
 
     As of ``judged``, a snapshot id or NO_SNAPSHOT, the attempt has not landed. ``manifest`` is its manifest as text
-    (:mod:`lambda_fn.iceberg.member_manifest`). ``enlisted_at`` is in seconds since the Unix epoch.
+    (:mod:`lambda_fn.iceberg.group_commit.member_manifest`). ``enlisted_at`` is in seconds since the Unix epoch.
     """
 
     attempt_id: int

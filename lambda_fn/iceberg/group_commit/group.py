@@ -14,7 +14,7 @@ from typing import Final, Generic, Protocol
 
 from lambda_fn.errors import ColumnsMissing, StoreUnavailable
 from lambda_fn.iceberg.append import Append
-from lambda_fn.iceberg.commit_queue import CommitQueue, Lease, QueueEntry, Round
+from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue, Lease, QueueEntry, Round
 from lambda_fn.iceberg.history import judge
 from lambda_fn.iceberg.store import Committed, Staged, State, TableStore
 from lambda_fn.ports import AppendResult, GiveUp, Landed

@@ -1,0 +1,1 @@
+"""Group commit: whoever gets to commit commits for everybody who is waiting."""
