@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
+from lambda_fn.aws.batch_requests import LOST_THE_CONDITION, Batches, Item, ItemKey
 from lambda_fn.commit_queue.items import (
     ENTRY_PREFIX,
     LEASE,
@@ -18,7 +18,7 @@ from lambda_fn.commit_queue.items import (
     read_entry,
     read_lease,
 )
-from lambda_fn.errors import OutOfTime
+from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
@@ -57,9 +57,9 @@ class DynamoDBCommitQueue:
         return read_lease(self._batches.get([key], deadline).get(key))
 
     def take(self, lease: Lease, attempt_id: int, seconds: float, deadline: Deadline) -> Lease | None:
-        """Take the lease for this long, if it has not changed since it was read. Returns None if it may have.
+        """Take the lease for this long, if it has not changed since it was read. Returns None if it has.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable. The lease may be taken then.
         """
         now = self._clock.now()
         taken = replace(lease, number=lease.number + 1, owner=attempt_id, since=now, until=now + seconds)
@@ -85,7 +85,10 @@ class DynamoDBCommitQueue:
         self._parallel.both(lambda: self._change(lease, freed, deadline), remove_settled)
 
     def _change(self, lease: Lease, new: Lease, deadline: Deadline) -> bool:
-        """Write the lease on condition that it is still as it was read. Return whether it certainly was written."""
+        """Write the lease on condition that it is still as it was read. Return whether it was.
+
+        Raises StoreUnavailable if the answer does not say. The lease may be written then.
+        """
         values = list(lease_attributes(new, self._clock.now()).values())
         key: list[Item] = [{"S": self._partition}, {"S": LEASE}]
         if lease.number == 0:
@@ -93,4 +96,8 @@ class DynamoDBCommitQueue:
         else:
             statement = (self._update, [*values, *key, {"N": str(lease.number)}])
         (answer,) = self._batches.execute([statement], deadline)
+        if answer.error not in (None, *LOST_THE_CONDITION):
+            raise StoreUnavailable(
+                f"The lease of the commit queue could not be changed: {answer.error} {answer.message}"
+            )
         return answer.error is None
