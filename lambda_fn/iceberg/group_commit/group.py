@@ -31,8 +31,8 @@ HISTORY_SECONDS: Final = 2.0
 
 # A leader waits a little for the attempts that the group before it has just released. Otherwise they would miss this
 # group, and groups would be half as large. PostgreSQL's commit_delay does the same.
-GATHER_SHARE: Final = 0.1
-GATHER_SECONDS: Final = 0.1
+GATHER_SHARE: Final = 0.2
+GATHER_SECONDS: Final = 0.2
 # Once a group is due, its members look this often, and ever less often.
 _LOOKS_PER_ROUND: Final = 12
 _PAUSE_GROWTH: Final = 1.5
@@ -91,7 +91,7 @@ class GroupCommit(Generic[State, Staged]):
     def _take_part(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
         looked = self._clock.monotonic()
         entry: QueueEntry | None = None
-        looks = 0
+        looks, round_number = 0, -1
         while deadline.allows(self._store.commit_seconds + self._store.load_seconds):
             lease = self._queue.lease(deadline)
             if append.attempt_id in lease.landed:
@@ -103,15 +103,15 @@ class GroupCommit(Generic[State, Staged]):
             elif (own := self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)) is not None:
                 if (result := self._lead(own, append, deadline)) is not None:
                     return result
-                looks = 0
             is_due = self._clock.monotonic() - looked >= HISTORY_SECONDS
             if is_due and (judgement := append.reload(deadline)) is not None:
                 return judgement
             if entry is None or is_due:
                 looked = self._clock.monotonic()
                 entry = self._enlist(append, deadline)
+            looks = looks + 1 if lease.number == round_number else 0
+            round_number = lease.number
             self._clock.sleep(min(self._pause(lease, looks), max(0.0, deadline.remaining_seconds())))
-            looks += 1
         return append.give_up(deadline, may_have_landed=entry is not None)
 
     def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> QueueEntry | None:
