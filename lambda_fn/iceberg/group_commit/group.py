@@ -89,36 +89,39 @@ class GroupCommit(Generic[State, Staged]):
             return alone if alone is not None else append.give_up(deadline, may_have_landed=True)
 
     def _take_part(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
-        looked = self._clock.monotonic()
-        entry: QueueEntry | None = None
-        looks, round_number = 0, -1
+        enlisted = False
+        judged_at = self._clock.monotonic()
+        looks, seen = 0, -1
         while deadline.allows(self._store.commit_seconds + self._store.load_seconds):
             lease = self._queue.lease(deadline)
-            if append.attempt_id in lease.landed:
-                return Landed(lease.landed[append.attempt_id], append.conflicts, group_size=0)
-            # An attempt may have taken the lease by a request whose answer was lost.
-            is_held = lease.until > self._clock.now() and lease.owner != append.attempt_id
-            if is_held:
-                self._contention.note_contention()
-            elif (own := self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)) is not None:
-                if (result := self._lead(own, append, deadline)) is not None:
-                    return result
-            is_due = self._clock.monotonic() - looked >= HISTORY_SECONDS
-            if is_due and (judgement := append.reload(deadline)) is not None:
-                return judgement
-            if entry is None or is_due:
-                looked = self._clock.monotonic()
-                entry = self._enlist(append, deadline)
-            looks = looks + 1 if lease.number == round_number else 0
-            round_number = lease.number
+            if (result := self._act_on(lease, append, deadline)) is not None:
+                return result
+            without_news = self._clock.monotonic() - judged_at >= HISTORY_SECONDS
+            if without_news and (result := append.reload(deadline)) is not None:
+                return result
+            if not enlisted or without_news:
+                enlisted = self._enlist(append, deadline)
+                judged_at = self._clock.monotonic()
+            looks, seen = (looks + 1 if lease.number == seen else 0), lease.number
             self._clock.sleep(min(self._pause(lease, looks), max(0.0, deadline.remaining_seconds())))
-        return append.give_up(deadline, may_have_landed=entry is not None)
+        return append.give_up(deadline, may_have_landed=enlisted)
 
-    def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> QueueEntry | None:
-        """Upload the files and add the attempt to the queue. Returns None if a file could not be uploaded."""
+    def _act_on(self, lease: Lease, append: Append[State, Staged], deadline: Deadline) -> AppendResult | None:
+        """Return the outcome if the lease tells it, or lead if it is free. Returns None if the attempt has to wait."""
+        if append.attempt_id in lease.landed:
+            return Landed(lease.landed[append.attempt_id], append.conflicts, group_size=0)
+        # An attempt may own the lease without knowing it: the answer to its request was lost.
+        if lease.until > self._clock.now() and lease.owner != append.attempt_id:
+            self._contention.note_contention()
+            return None
+        own = self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)
+        return self._lead(own, append, deadline) if own is not None else None
+
+    def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> bool:
+        """Upload the files and add the attempt to the queue. Returns whether all files could be uploaded."""
         append.stage_again_if_needed()
         if append.share(deadline) is not None:
-            return None
+            return False
         entry = QueueEntry(
             attempt_id=append.attempt_id,
             judged=append.judged.head,
@@ -127,7 +130,7 @@ class GroupCommit(Generic[State, Staged]):
             enlisted_at=self._clock.now(),
         )
         self._queue.enlist(entry, deadline)
-        return entry
+        return True
 
     def _pause(self, lease: Lease, looks: int) -> float:
         """Return how long to wait before the next look: until the group should have landed, then a fraction of it."""
