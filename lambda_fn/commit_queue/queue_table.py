@@ -52,9 +52,18 @@ class DynamoDBCommitQueue:
         return [entry for item in items if (entry := read_entry(item)) is not None]
 
     def lease(self, deadline: Deadline) -> Lease:
-        """Return the lease as it is now. Raises StoreUnavailable."""
+        """Return the lease as it is now. Raises StoreUnavailable.
+
+        Deletes an item that something else has changed: nobody could take the lease while it is there.
+        """
         key = ItemKey(self._partition, LEASE)
-        return read_lease(self._batches.get([key], deadline).get(key))
+        item = self._batches.get([key], deadline).get(key)
+        if item is None:
+            return Lease()
+        lease = read_lease(item)
+        if lease is None:
+            self._batches.delete([key], deadline)
+        return lease or Lease()
 
     def take(self, lease: Lease, attempt_id: int, seconds: float, deadline: Deadline) -> Lease | None:
         """Take the lease for this long, if it has not changed since it was read. Returns None if it has.

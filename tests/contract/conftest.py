@@ -39,6 +39,14 @@ def store_with_indexes(request: pytest.FixtureRequest) -> Store:
     return _engine(request.getfixturevalue(request.param))
 
 
+@pytest.fixture(scope="session", params=["memory", "fake", _EMULATOR, _DYNAMODB_LOCAL])
+def queue_store(request: pytest.FixtureRequest) -> Store | None:
+    """What a commit queue is in. None stands for the queue in memory."""
+    if request.param == "memory":
+        return None
+    return _fake() if request.param == "fake" else _engine(request.getfixturevalue(request.param))
+
+
 def _fake() -> Store:
     guard_name, projection_name = _fresh_names()
     return Store(FakeDynamoDB(guard_table(guard_name), projection_table(projection_name)), guard_name, projection_name)

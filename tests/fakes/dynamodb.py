@@ -1,4 +1,4 @@
-"""DynamoDB in memory: the four operations that lambda_fn uses, answered as by a boto3 client.
+"""DynamoDB in memory: the operations that lambda_fn uses, answered as by a boto3 client.
 
 Where Amazon's DynamoDB Local and the emulator differ, the fake follows DynamoDB Local. Everything that lambda_fn does
 not use raises an error rather than return a wrong answer.
@@ -135,7 +135,7 @@ class FakeDynamoDB:
         return {**_ANSWERED, "UnprocessedItems": {}}
 
     def query(self, **request: Any) -> dict[str, Any]:
-        """Read the items of a partition whose sort key has a prefix, in the order of the sort key, up to 1 MB."""
+        """Read the items of a partition whose sort key has a prefix, in the order of the sort key, one page of 1 MB."""
         action = "Query"
         expected = {"TableName", "ConsistentRead", "KeyConditionExpression", "ExpressionAttributeValues"}
         if set(request) != expected or request["ConsistentRead"] is not True:
@@ -152,7 +152,7 @@ class FakeDynamoDB:
                 for key, item in sorted(items.items())
                 if key.partition == partition and key.sort.startswith(prefix)
             ]
-        fitting = _how_many_fit(found, QUERY_LIMIT_BYTES)
+        fitting = _page_length(found)
         last = {"LastEvaluatedKey": schema.key_attributes(schema.key_of(found[fitting - 1]))} if found[fitting:] else {}
         return {**_ANSWERED, "Items": [copied(item) for item in found[:fitting]], "Count": fitting, **last}
 
@@ -310,14 +310,24 @@ def _check_size(item: Item) -> None:
         raise _Refused("ValidationException", "Item size has exceeded the maximum allowed size")
 
 
-def _how_many_fit(items: Iterable[Item], limit_bytes: int = GET_LIMIT_BYTES) -> int:
-    """Return how many of the items, counted from the first, fit in one answer of this size."""
+def _page_length(items: Sequence[Item]) -> int:
+    """Return how many of the items a query returns. A page ends with the item that reaches the limit."""
+    total = 0
+    for count, item in enumerate(items, 1):
+        total += item_size_bytes(item)
+        if total >= QUERY_LIMIT_BYTES:
+            return count
+    return len(items)
+
+
+def _how_many_fit(items: Iterable[Item]) -> int:
+    """Return how many of the items, counted from the first, fit in one answer of BatchGetItem."""
     listed = list(items)
-    if len(listed) * ITEM_LIMIT_BYTES <= limit_bytes:
+    if len(listed) * ITEM_LIMIT_BYTES <= GET_LIMIT_BYTES:
         return len(listed)
     total = 0
     for count, item in enumerate(listed):
         total += item_size_bytes(item)
-        if total > limit_bytes:
+        if total > GET_LIMIT_BYTES:
             return count
     return len(listed)

@@ -205,7 +205,7 @@ def judge_entries(
         elif (
             now - entry.enlisted_at <= ENTRY_SECONDS
             and store.can_list(state, entry.manifest)
-            and entry.attempt_id not in fenced
+            and entry.attempt_id not in fenced | together
             and entry.fenced.isdisjoint(together)
             and len(group.members) < MAX_MEMBERS
         ):

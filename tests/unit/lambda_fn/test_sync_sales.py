@@ -72,7 +72,14 @@ def test_what_is_logged_and_measured() -> None:
     assert ports.lines == [
         (
             "[CarouselSync] S3 Tables write successful",
-            {"attempt_id": ATTEMPT, "snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
+            {
+                "attempt_id": ATTEMPT,
+                "snapshot_id": ATTEMPT,
+                "count": 2,
+                "conflicts": 3,
+                "group_size": 1,
+                "milliseconds": 250,
+            },
         ),
         ("[CarouselSync] DynamoDB write successful", {"count": 2}),
         ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
@@ -83,7 +90,17 @@ def test_what_is_logged_and_measured() -> None:
         Metric.COMMIT_CONFLICTS: 3,
         Metric.FAILED_COMMITS: 0,
         Metric.COMMIT_MILLISECONDS: 250,
+        Metric.GROUP_SIZE: 1,
     }
+
+
+@pytest.mark.parametrize(("snapshot", "size", "measured"), [(ATTEMPT, 4, 4), (ATTEMPT + 1, 0, None)])
+def test_the_leader_measures_the_size_of_a_group(snapshot: int, size: int, measured: int | None) -> None:
+    ports = Ports(append_result=Landed(snapshot, group_size=size))
+    assert ports.sync("a") == {"a": LANDED["a"]}, "landed by this invocation, whoever has committed the snapshot"
+    _, logged = ports.lines[0]
+    assert (logged["attempt_id"], logged["snapshot_id"], logged["group_size"]) == (ATTEMPT, snapshot, size)
+    assert ports.measured.get(Metric.GROUP_SIZE) == measured
 
 
 # --- 2. begin --------------------------------------------------------------------------------------------------------
