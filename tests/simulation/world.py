@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.fields import LATER_FACTS
 from lambda_fn.guard.guard_table import guard_table
-from lambda_fn.guard.items import Status, guard_key, read_item
+from lambda_fn.guard.items import Status, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.store import CommitResult, Committed, NotSent, Scan, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
@@ -33,6 +33,8 @@ LAPSE_SECONDS = 120.0
 DAY_SECONDS = 25 * 3600.0
 MONTH_SECONDS = 31 * 24 * 3600.0
 
+_COMPLETED = {"S": Status.COMPLETED.value}
+
 
 class SaleOfTheVersionBefore(Sale):
     """A sale as the version of the code reads it that does not know the last fact yet."""
@@ -42,6 +44,7 @@ class SaleOfTheVersionBefore(Sale):
         return facts_digest(self, LATER_FACTS[:-1])
 
 
+@cache
 def sale(number: int, *, old: bool = False, version_before: bool = False) -> Sale:
     """Return the sale with this number. The projection item of an old one has expired from the start.
 
@@ -216,7 +219,7 @@ class World:
         for key, expected in self.sales.items():
             rows = self.rows[key]
             guard = guards.get(guard_key(key))
-            completed = guard is not None and read_item(guard).status is Status.COMPLETED
+            completed = guard is not None and guard["status"] == _COMPLETED
             has_item = projection_key(expected) in items
             if completed and not rows:
                 found.append(f"sale {key.sale_id} is LOST: COMPLETED, and no row")
