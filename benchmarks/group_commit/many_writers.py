@@ -6,20 +6,16 @@ that the machine is not the limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
-from urllib.parse import urlsplit
 
-from benchmarks.group_commit.warm_writers import Landing, Run, Side, Writers, warm_writers
+from benchmarks.group_commit.results import Outcome, check, memory_emulator
+from benchmarks.group_commit.warm_writers import Writers, warm_writers
+from benchmarks.group_commit.writer_kinds import Kind, Side
 from benchmarks.measuring import Bench, paired_ratio
 from benchmarks.report import Row
-from catalog_config.connect import connect
-from testbed.proxied_emulator import ProxiedEmulator, latency_proxy
-from testbed.stored_sales import group_sizes, rows_of_sales
-from testbed.stores import Stores
+from testbed.proxied_emulator import ProxiedEmulator
 
 WRITERS: Final = 32
 DELAY_MILLISECONDS: Final = 5
@@ -41,39 +37,18 @@ class Load:
     max_p95: float
 
 
+GROUPS: Final = Kind(Side.HANDLER)
+ALONE: Final = Kind(Side.HANDLER_ALONE)
+PLAIN: Final = Kind(Side.PLAIN)
+
 SLOW_COMMITS: Final = Load(500, seconds=20.0, repetitions=2, min_times_alone=12.0, max_p95=2000.0)
 FAST_COMMITS: Final = Load(100, seconds=10.0, repetitions=2, min_times_alone=5.0, max_p95=800.0)
-
-
-@dataclass
-class Outcome:
-    """What the writers of one side have done in all repetitions, and what the table holds afterwards."""
-
-    runs: list[Run] = field(default_factory=list)
-    dynamodb_requests: list[float] = field(default_factory=list)
-    """For each sale, in each repetition."""
-    lost: int = 0
-    doubled: int = 0
-
-    @property
-    def rates(self) -> list[float]:
-        """The sales per second of each repetition."""
-        return [run.rate for run in self.runs]
-
-    @property
-    def landings(self) -> list[Landing]:
-        """The invocations of all repetitions."""
-        return [landing for run in self.runs for landing in run.landings]
-
-    def milliseconds(self, percent: float) -> list[float]:
-        """Return a percentile of the invocations' times in each repetition."""
-        return [run.milliseconds(percent) for run in self.runs]
 
 
 def slow_commits(bench: Bench) -> list[Row]:
     """Let commits take half a second."""
     rows, outcomes = _measure(bench, SLOW_COMMITS)
-    ours, alone = (outcomes[side].dynamodb_requests for side in (Side.GROUPS, Side.ALONE))
+    ours, alone = (outcomes[kind].dynamodb_requests for kind in (GROUPS, ALONE))
     name, target = "requests to DynamoDB for each of these sales", f"<= {MAX_DYNAMODB_REQUESTS:.0f}"
     met = median(ours) <= MAX_DYNAMODB_REQUESTS
     return [*rows, Row(f"{name}; anchor: alone", "requests", ours, alone, target=target, met=met)]
@@ -85,10 +60,10 @@ def fast_commits(bench: Bench) -> list[Row]:
     return rows
 
 
-def _measure(bench: Bench, load: Load) -> tuple[list[Row], dict[Side, Outcome]]:
-    with _emulator(bench) as emulator, warm_writers(WRITERS, emulator.proxy) as writers:
+def _measure(bench: Bench, load: Load) -> tuple[list[Row], dict[Kind, Outcome]]:
+    with memory_emulator(bench) as emulator, warm_writers(emulator.proxy) as writers:
         outcomes = _outcomes(bench, load, emulator, writers)
-    ours, alone, plain = outcomes[Side.GROUPS], outcomes[Side.ALONE], outcomes[Side.PLAIN]
+    ours, alone, plain = outcomes[GROUPS], outcomes[ALONE], outcomes[PLAIN]
     name = f"{WRITERS} writers, one sale each, commits of {load.commit_milliseconds} ms"
     ratio, target = paired_ratio(ours.rates, alone.rates), f">= {load.min_times_alone:.0f} x alone"
     wrong = ours.lost + ours.doubled
@@ -111,56 +86,21 @@ def _measure(bench: Bench, load: Load) -> tuple[list[Row], dict[Side, Outcome]]:
     ], outcomes
 
 
-def _outcomes(bench: Bench, load: Load, emulator: ProxiedEmulator, writers: Writers) -> dict[Side, Outcome]:
-    outcomes = {side: Outcome() for side in Side}
-    stores = {side: emulator.create_stores() for side in Side}
+def _outcomes(bench: Bench, load: Load, emulator: ProxiedEmulator, writers: Writers) -> dict[Kind, Outcome]:
+    outcomes = {kind: Outcome(emulator.create_stores()) for kind in (GROUPS, ALONE, PLAIN)}
     repetitions = 1 if bench.quick else load.repetitions
     seconds = min(QUICK_SECONDS, load.seconds) if bench.quick else load.seconds
-    for side in Side:
-        bench.step(f"{side}: starting {WRITERS} writers")
-        writers.prepare(side, stores[side])
+    for kind, outcome in outcomes.items():
+        bench.step(f"{kind}: starting {WRITERS} writers")
+        writers.prepare(kind, outcome.stores, WRITERS)
     for number in range(repetitions):
-        for side, outcome in outcomes.items():
-            if number and side is Side.PLAIN:
+        for kind, outcome in outcomes.items():
+            if number and kind is PLAIN:
                 continue
-            bench.step(f"{side}, commits of {load.commit_milliseconds} ms: {number + 1} of {repetitions}")
+            bench.step(f"{kind}, commits of {load.commit_milliseconds} ms: {number + 1} of {repetitions}")
             emulator.delay(DELAY_MILLISECONDS, load.commit_milliseconds)
-            run = writers.run(side, seconds)
-            outcome.runs.append(run)
-            requests = sum(count for name, count in emulator.counts().items() if name.startswith("dynamodb "))
-            outcome.dynamodb_requests.append(requests / len(run.landings))
+            outcome.add(writers.run(kind, seconds), emulator.counts())
             emulator.delay(0)
-    for side, outcome in outcomes.items():
-        bench.step(f"{side}: looking for lost and doubled sales")
-        _check(bench, side, outcome, stores[side])
+    for kind, outcome in outcomes.items():
+        check(bench, f"{WRITERS} writers {kind}", outcome)
     return outcomes
-
-
-def _check(bench: Bench, side: Side, outcome: Outcome, stores: Stores) -> None:
-    table = connect(stores.settings().catalog).load_table(stores.identifier)
-    rows = rows_of_sales(table)
-    outcome.lost = sum(landing.landed and landing.sale_id not in rows for landing in outcome.landings)
-    outcome.doubled = sum(number > 1 for number in rows.values())
-    sizes = group_sizes(table)
-    bench.note(
-        f"{WRITERS} writers {side}",
-        sales=len(outcome.landings),
-        failed=sum(not landing.landed for landing in outcome.landings),
-        lost=outcome.lost,
-        doubled=outcome.doubled,
-        p50_ms=[round(value) for value in outcome.milliseconds(50)],
-        p95_ms=[round(value) for value in outcome.milliseconds(95)],
-        cpu_ms_per_sale=round(1000 * sum(run.cpu_seconds for run in outcome.runs) / len(outcome.landings)),
-        requests_per_sale=[round(number, 1) for number in outcome.dynamodb_requests],
-        snapshots=sum(sizes.values()),
-        group_sizes=dict(sorted(sizes.items())),
-    )
-
-
-@contextmanager
-def _emulator(bench: Bench) -> Iterator[ProxiedEmulator]:
-    """Put a proxy in front of the emulator that answers DynamoDB's requests itself."""
-    folder, server = bench.folder / "memory", bench.emulator.server
-    folder.mkdir(exist_ok=True)
-    with latency_proxy(folder, urlsplit(server).port or 0, dynamodb_in_memory=True) as proxy:
-        yield ProxiedEmulator(server, proxy, dynamodb_in_memory=True)
