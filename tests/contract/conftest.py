@@ -10,7 +10,7 @@ from lambda_fn.aws.clients import dynamodb_client
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.parallel import Threads
-from testbed.dynamodb_tables import create_tables
+from testbed.dynamodb.tables import create_tables
 from tests.contract.dynamodb.dynamodb_world import READ_TIMEOUT_SECONDS, Store, World
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.parallel import InTurn

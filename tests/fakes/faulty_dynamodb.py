@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from tests.fakes.dynamodb import client_error
+from testbed.dynamodb.memory import client_error
 
 GET: Final = "batch_get_item"
 WRITE: Final = "batch_write_item"

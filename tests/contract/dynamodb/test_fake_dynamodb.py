@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lambda_fn.aws.batch_requests import KeyedTable
-from tests.fakes.attribute_values import item_size_bytes
+from testbed.dynamodb.attribute_values import item_size_bytes
+from testbed.dynamodb.partiql import UnsupportedStatement, parse
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB
-from tests.fakes.partiql import UnsupportedStatement, parse
 
 TABLE = KeyedTable("guard", "pk", "sk")
 KEY = {"pk": {"S": "a"}, "sk": {"S": "V"}}

@@ -14,9 +14,9 @@ from lambda_fn.aws.batch_requests import GET_LIMIT, STATEMENT_LIMIT, WRITE_LIMIT
 from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, claimed_item, guard_key, read_item
 from lambda_fn.ports import NO_SNAPSHOT, AlreadyCompleted, Claimed, HeldByAnother, NotClaimed
 from lambda_fn.sale import SaleKey
+from testbed.dynamodb.attribute_values import item_size_bytes
 from tests.builders import sale
 from tests.contract.dynamodb.dynamodb_world import LEASE_SECONDS, World
-from tests.fakes.attribute_values import item_size_bytes
 from tests.fakes.faulty_dynamodb import EXECUTE, GET, WRITE
 
 LARGEST_ID = 2**63 - 1
