@@ -151,6 +151,14 @@ def test_claims_hold_when_the_rest_of_the_batch_is_throttled(world: World) -> No
     assert [type(result) for result in results] == [NotClaimed] * 5 + [Claimed] * 20
 
 
+def test_a_throttled_statement_does_not_delay_the_decision_about_other_sales(world: World) -> None:
+    throttled, known = world.sale(1), world.sale(2)
+    world.claim(known, attempt_id=11)
+    world.client.always(EXECUTE, statements_refused("ThrottlingError", indexes=[0]))
+    results = world.claim_all([throttled, known], attempt_id=22)
+    assert [type(result) for result in results] == [NotClaimed, HeldByAnother]
+
+
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])
 def test_claims_hold_when_the_rest_of_the_batch_cannot_be_read(world: World, fault: Fault) -> None:
     known, unknown = world.sale(1), world.sale(2)
