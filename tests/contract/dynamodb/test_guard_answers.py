@@ -138,9 +138,17 @@ def test_a_sale_that_is_throttled_until_the_deadline_is_not_claimed(world: World
     world.client.always(EXECUTE, fault)
     deadline = world.deadline()
     results = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, deadline)
-    assert isinstance(results[sale.key], NotClaimed)
+    assert results[sale.key] == NotClaimed("the guard could not be asked in time")
     assert 30 <= deadline.remaining_seconds() < 50
     assert world.guard_item(sale) == {}
+
+
+def test_a_claim_takes_no_more_than_one_request_beyond_a_round_if_half_of_the_time_is_less(world: World) -> None:
+    world.client.always(EXECUTE, statements_refused("ThrottlingError"))
+    deadline = world.deadline(30.0)
+    world.guard.claim([world.sale()], 11, 1000, LEASE_SECONDS, deadline)
+    # Four requests of 5 seconds each. The last round, of three, began after 3 to 5 seconds.
+    assert 25 <= deadline.remaining_seconds() < 27
 
 
 def test_claims_hold_when_the_rest_of_the_batch_is_throttled(world: World) -> None:
