@@ -19,7 +19,7 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy destroy demo test test-engines simulate-faults bench build lint format clean
+.PHONY: help install deploy destroy demo test test-engines simulate-faults mutants bench build lint format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-engines: $(STAMP) $(SAM) $(READERS) ## Run the tests on real engines (needs
 
 simulate-faults: $(STAMP) ## Simulate crashes, lost responses and late requests: SECONDS=60, SEED=...
 	$(RUN) python -m tests.simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+mutants: $(STAMP) ## Mutate the protocol's files, and count the mutants that the tests detect: FILES="lambda_fn/guard/*"
+	$(RUN) python -m tests.mutation $(FILES)
 
 bench: $(STAMP) ## Measure against the usual alternatives: BENCH_JSON=FILE also writes the figures.
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))

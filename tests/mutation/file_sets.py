@@ -1,0 +1,79 @@
+"""The files that are mutated, and the fast tests that must detect each mutation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """Files that share their tests. ``skipped`` are tests that take too long to run once for each mutant."""
+
+    name: str
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+FILE_SETS: Final = (
+    FileSet(
+        "retry",
+        ("lambda_fn/runtime/retry.py",),
+        ("tests/unit/lambda_fn/runtime/test_retry.py",),
+    ),
+    FileSet(
+        "guard",
+        ("lambda_fn/guard/guard_table.py", "lambda_fn/guard/items.py"),
+        (
+            "tests/contract/dynamodb/test_guard.py",
+            "tests/contract/dynamodb/test_guard_answers.py",
+            "tests/contract/dynamodb/test_guard_faults.py",
+        ),
+        ("test_the_guard_holds_under_any_faults",),
+    ),
+    FileSet(
+        "use-case",
+        ("lambda_fn/sync_sales.py", "lambda_fn/process_deliveries.py"),
+        (
+            "tests/unit/lambda_fn/test_sync_sales.py",
+            "tests/unit/lambda_fn/test_sync_sales_failures.py",
+            "tests/unit/lambda_fn/test_process_deliveries.py",
+        ),
+        ("test_no_combination_breaks_the_order_of_the_protocol",),
+    ),
+    FileSet(
+        "failures",
+        ("lambda_fn/iceberg/failures.py",),
+        ("tests/unit/lambda_fn/iceberg/test_failures.py",),
+    ),
+    FileSet(
+        "columns",
+        ("lambda_fn/iceberg/arrow_schema.py", "lambda_fn/iceberg/column_metrics.py"),
+        ("tests/properties/test_column_metrics.py",),
+    ),
+    FileSet(
+        "rows",
+        ("lambda_fn/iceberg/rows.py", "lambda_fn/iceberg/snapshots.py", "lambda_fn/iceberg/memory_file.py"),
+        (
+            "tests/unit/lambda_fn/test_fields.py",
+            "tests/contract/iceberg/test_sales_table.py",
+            "tests/contract/iceberg/test_schema_versions.py",
+        ),
+    ),
+    FileSet(
+        "merging",
+        ("lambda_fn/iceberg/manifest_merging.py",),
+        (
+            "tests/unit/lambda_fn/iceberg/test_manifest_merging.py",
+            "tests/contract/iceberg/test_manifest_merging.py",
+        ),
+        ("test_the_manifest_list_does_not_grow_with_the_commits",),
+    ),
+    FileSet(
+        "scan",
+        ("lambda_fn/iceberg/row_scan.py",),
+        ("tests/contract/iceberg/test_row_scan.py",),
+        ("test_forty_partitions_take_one_pass_over_the_manifests",),
+    ),
+)
