@@ -77,8 +77,11 @@ class DynamoDBCommitQueue:
     def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
         """Free one's own lease, tell the others what was found, and remove the entries that are settled.
 
-        Does not change a lease that another attempt has taken since. Raises StoreUnavailable.
+        Does not change a lease that another attempt has taken since. Raises StoreUnavailable. Entries that are not
+        removed in a few seconds stay: the next leader finds them settled, too.
         """
+        seconds = min(deadline.remaining_seconds(), 2 * self._batches.request_seconds)
+        deadline = Deadline.after(self._clock, seconds)
         landed = dict(lease.landed) | dict(found.landed)
         freed = replace(
             lease,

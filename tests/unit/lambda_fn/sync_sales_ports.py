@@ -15,6 +15,7 @@ from lambda_fn.ports import (
     ClaimResult,
     Completion,
     GiveUp,
+    HeldByAnother,
     Landed,
     LogKeys,
     ManifestMerge,
@@ -26,7 +27,7 @@ from lambda_fn.ports import (
 )
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import FactsDigest, Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, SyncSales
 from tests.builders import sale
 from tests.fakes.clock import FakeClock
@@ -34,6 +35,7 @@ from tests.fakes.parallel import InTurn
 
 ATTEMPT = 5
 PIN = 4
+LEASE_UNTIL = 1e10
 INVOCATION_SECONDS = 58.0
 APPENDED = Landed(ATTEMPT)
 TENANT = sale().tenant_id
@@ -249,3 +251,8 @@ class Crash(BaseException):
 def taken_over(*earlier_attempts: int, base: int = 1) -> Callable[[Sale], ClaimResult]:
     """Return the claim of a sale that earlier attempts have held."""
     return lambda claimed: Claimed(claimed, base, earlier_attempts)
+
+
+def held(facts: FactsDigest) -> HeldByAnother:
+    """Return the state of a sale that another attempt holds for a long time."""
+    return HeldByAnother(facts, LEASE_UNTIL)

@@ -6,6 +6,7 @@ import pytest
 
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease
+from lambda_fn.iceberg.group_commit.group import GATHER_SHARE
 from lambda_fn.iceberg.store import Committed, NotSent
 from lambda_fn.ports import GiveUp, Landed, NotKnownToHaveLanded
 from tests.unit.lambda_fn.iceberg.group_commit.group_runs import (
@@ -69,7 +70,7 @@ def test_a_leader_waits_a_little_for_those_whom_the_last_group_released() -> Non
     queue.current = Lease(1, ANOTHER, 0.0, 0.0, 0.5, {11: ANOTHER, 12: ANOTHER})
     before = store.clock.monotonic()
     append(store, queue)
-    assert store.clock.monotonic() - before == pytest.approx(REQUEST_SECONDS + 0.05)
+    assert store.clock.monotonic() - before == pytest.approx(REQUEST_SECONDS + GATHER_SHARE * 0.5)
 
 
 def test_a_leader_tells_what_others_have_landed_and_removes_what_is_hopeless() -> None:
