@@ -40,6 +40,7 @@ INVOCATION_SECONDS = 58.0
 APPENDED = Landed(ATTEMPT)
 TENANT = sale().tenant_id
 FACTS = {sale_id: sale(sale_id=sale_id).facts for sale_id in "abcde"}
+OTHER_FACTS = sale(brand="another").facts
 LANDED = {sale_id: Completed(facts, by_this_attempt=True) for sale_id, facts in FACTS.items()}
 FOUND_ITEM = {sale_id: Completed(sale(sale_id=sale_id).stored_facts) for sale_id in "abcde"}
 COMPLETED_BEFORE = {sale_id: Completed(facts) for sale_id, facts in FACTS.items()}

@@ -26,6 +26,7 @@ from tests.unit.lambda_fn.sync_sales_ports import (
     FOUND_ITEM,
     INVOCATION_SECONDS,
     LANDED,
+    OTHER_FACTS,
     PIN,
     Ports,
     held,
@@ -34,7 +35,6 @@ from tests.unit.lambda_fn.sync_sales_ports import (
     taken_over,
 )
 
-OTHER_FACTS = sale(brand="another").facts
 NOT_WRITTEN = Unresolved("the projection item or the guard could not be written in time")
 
 
