@@ -123,7 +123,7 @@ def test_a_lease_that_can_not_be_read_is_free_and_can_be_taken(queue: Queue, cha
 
 
 @pytest.mark.parametrize("fault", [answer_lost, unparsable])
-def test_who_took_the_lease_without_an_answer_finds_it_and_takes_it_again(queue: Queue, fault: Fault) -> None:
+def test_who_took_the_lease_without_an_answer_owns_it_all_the_same(queue: Queue, fault: Fault) -> None:
     world = queue.world
     world.client.plan(EXECUTE, fault)
     with pytest.raises(StoreUnavailable, match="NoAnswer"):
@@ -141,14 +141,15 @@ def test_a_lease_that_could_not_be_taken_stays_as_it_is(queue: Queue, fault: Fau
     with pytest.raises(StoreUnavailable):
         queue.take(Lease(), 7, SECONDS, world.deadline())
     assert queue.lease(world.deadline()) == Lease()
-    assert world.client.count(EXECUTE) == 1, "the attempt commits alone instead"
+    assert world.client.count(EXECUTE) == 1, "it is not repeated"
 
 
-def test_a_lease_whose_end_could_not_be_written_ends_by_itself(queue: Queue) -> None:
-    world = queue.world
+@pytest.mark.parametrize("fault", [request_lost, statements_refused("ThrottlingError")])
+def test_a_lease_whose_end_could_not_be_written_ends_by_itself(world: World, fault: Fault) -> None:
+    queue = Queue(world)
     queue.enlist(entry(queue), world.deadline())
     taken = queue.take_free(7)
-    world.client.plan(EXECUTE, request_lost)
+    world.client.plan(EXECUTE, fault)
     with pytest.raises(StoreUnavailable):
         queue.finish(taken, Round({7: 1}, [7], 1.0), world.deadline())
     found = queue.lease(world.deadline())

@@ -70,7 +70,7 @@ def test_a_leader_waits_a_little_for_those_whom_the_last_group_released() -> Non
     queue.current = Lease(1, ANOTHER, 0.0, 0.0, 0.5, {11: ANOTHER, 12: ANOTHER})
     before = store.clock.monotonic()
     append(store, queue)
-    assert store.clock.monotonic() - before == pytest.approx(REQUEST_SECONDS + GATHER_SHARE * 0.5)
+    assert store.clock.monotonic() - before == pytest.approx(REQUEST_SECONDS + 0.5 * GATHER_SHARE)
 
 
 def test_a_leader_tells_what_others_have_landed_and_removes_what_is_hopeless() -> None:
@@ -169,3 +169,12 @@ def test_a_leader_without_time_for_another_try_frees_the_lease() -> None:
     assert len(commits(store)) == 1
     assert queue.current.until == 0.0
     assert 11 in queue.stored, "nobody knows whether it has landed"
+
+
+def test_a_leader_that_can_not_extend_its_lease_commits_alone_on_the_head_judged_anew() -> None:
+    store = Store([FIRST, FIRST, SECOND], [LOST, Committed(table(1, 2, ATTEMPT))])
+    queue = queue_of(store, waiting(store, 11))
+    queue.before["take"] = [nothing, lambda: queue.down.add("take")]
+    assert append(store, queue, 7) == Landed(ATTEMPT, conflicts=1)
+    assert commits(store) == ["commit a with 11 on 1", "commit a on 2"]
+    assert store.fenced == [{7}, {7}]
