@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.group_commit.warm_writers import Landing, Run
 from benchmarks.measuring import Bench
+from carousel_sync.bench.local_run import group_sizes
 from catalog_config.connect import connect
 from testbed.proxied_emulator import ProxiedEmulator, latency_proxy
-from testbed.stored_sales import group_sizes, rows_of_sales
+from testbed.stored_sales import rows_of_sales
 from testbed.stores import Stores
 
 

@@ -41,18 +41,17 @@ class Landing:
 
 @dataclass(frozen=True)
 class Run:
-    """All batches that began between two moments on the machine's monotonic clock, and their CPU time."""
+    """All batches that began after a moment on the machine's monotonic clock, and their CPU time."""
 
     start: float
-    end: float
     landings: list[Landing]
     cpu_seconds: float
 
     @property
     def rate(self) -> float:
-        """The batches per second that landed before the end, or before the last one landed if that was earlier."""
-        end = min(self.end, max(landing.ended for landing in self.landings))
-        return sum(landing.landed and landing.ended <= end for landing in self.landings) / (end - self.start)
+        """The batches per second that landed, until the last one did: it may have begun just before the end."""
+        seconds = max(landing.ended for landing in self.landings) - self.start
+        return sum(landing.landed for landing in self.landings) / seconds
 
     def milliseconds(self, percent: float) -> float:
         """Return a percentile of the batches' times."""
@@ -85,7 +84,7 @@ class Writers:
         tasks = [each.submit(_run, kind, start, start + seconds, batches) for each in self._processes]
         results = [task.result(seconds + _TIMEOUT_SECONDS) for task in tasks]
         landings = [landing for each, _ in results for landing in each]
-        return Run(start, start + seconds, landings, sum(cpu for _, cpu in results))
+        return Run(start, landings, sum(cpu for _, cpu in results))
 
 
 @contextmanager
