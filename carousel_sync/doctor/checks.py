@@ -11,7 +11,16 @@ from botocore.exceptions import ConnectionError as ConnectionFailed
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
 from carousel_sync.aws.target import CATALOG_FAILURES
-from carousel_sync.doctor import account, alarms, delivery, dynamodb_tables, encryption, function, iceberg_table
+from carousel_sync.doctor import (
+    account,
+    alarms,
+    commit_queue,
+    delivery,
+    dynamodb_tables,
+    encryption,
+    function,
+    iceberg_table,
+)
 from carousel_sync.doctor.finding import DEPLOY_AGAIN, Check, Finding, Status, finding_of
 from carousel_sync.doctor.stage import Inconclusive, ResourceMissing, Stage
 from lambda_fn.errors import CarouselSyncError
@@ -33,6 +42,7 @@ CHECKS: Final = (
     Check("environment", function.environment),
     Check("look-up of every sale", function.sale_look_up),
     Check("guard table", dynamodb_tables.guard, dynamodb_tables.MISSING_TABLE),
+    Check("group commit", commit_queue.group_commit, dynamodb_tables.MISSING_TABLE),
     Check("projection table", dynamodb_tables.projection, dynamodb_tables.MISSING_TABLE),
     Check("projection recovery", dynamodb_tables.recovery, dynamodb_tables.MISSING_TABLE),
     Check("table bucket", iceberg_table.bucket),

@@ -48,12 +48,13 @@ def deploy(target: Target, deployment: Deployment) -> None:
 
     Raises ConfigurationError with CloudFormation's reasons when it fails. The emulator keeps running.
     """
-    template = with_code_uri(deployment.template, _upload(target, deployment.code))
+    template_url = _upload(target, deployment)
     name = STACK_NAME.format(stage=target.stage)
     client = target.client("cloudformation")
     request = {
         "StackName": name,
-        "TemplateBody": template,
+        # CreateStack takes a body of at most 51,200 bytes.
+        "TemplateURL": template_url,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in deployment.parameters.items()],
         "Capabilities": list(_CAPABILITIES),
     }
@@ -69,17 +70,19 @@ def deploy(target: Target, deployment: Deployment) -> None:
     apply_corrections(target, cloudformation.outputs(cloudformation.describe(target)))
 
 
-def _upload(target: Target, code: CodePackage) -> str:
-    """Upload the code for CloudFormation under a key that changes with it, and return its URL."""
+def _upload(target: Target, deployment: Deployment) -> str:
+    """Upload code and template under keys that change with them, and return the template's URL."""
     s3 = target.client("s3")
     try:
         s3.create_bucket(Bucket=_ARTEFACT_BUCKET, CreateBucketConfiguration={"LocationConstraint": target.region})
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
-    key = f"{code.digest}.zip"
-    s3.put_object(Bucket=_ARTEFACT_BUCKET, Key=key, Body=code.content)
-    return f"s3://{_ARTEFACT_BUCKET}/{key}"
+    code_key, template_key = f"{deployment.code.digest}.zip", f"{deployment.digest}.yaml"
+    template = with_code_uri(deployment.template, f"s3://{_ARTEFACT_BUCKET}/{code_key}")
+    s3.put_object(Bucket=_ARTEFACT_BUCKET, Key=code_key, Body=deployment.code.content)
+    s3.put_object(Bucket=_ARTEFACT_BUCKET, Key=template_key, Body=template.encode())
+    return f"{target.endpoint_url}/{_ARTEFACT_BUCKET}/{template_key}"
 
 
 def _reasons(target: Target) -> str:

@@ -88,8 +88,9 @@ class LocalStack:
             elif running.stage != self.stage:
                 raise self._already_running(f"with stage {running.stage!r}")
             mode = DeliveryMode(delivery_mode or running.delivery_mode)
-            # The emulator has no schema registry.
-            parameters = {"Stage": self.stage, "DeliveryMode": mode.value, "SchemaRegistry": "false"}
+            # The emulator has no schema registry, and its CloudFormation ignores reserved concurrency.
+            left_out = {"SchemaRegistry": "false", "ReservedConcurrency": "0"}
+            parameters = {"Stage": self.stage, "DeliveryMode": mode.value, **left_out}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
                 self._deploy(running.target(), wanted)

@@ -14,7 +14,18 @@ from tests.infrastructure.conftest import Emitted
 
 # Metrics that AWS services emit (CloudWatch User Guide, "AWS services that publish CloudWatch metrics").
 OF_SERVICES = {
-    *(("AWS/Lambda", name, ("FunctionName",)) for name in ("Invocations", "Errors", "Throttles", "Duration")),
+    *(
+        ("AWS/Lambda", name, ("FunctionName",))
+        for name in (
+            "Invocations",
+            "Errors",
+            "Throttles",
+            "Duration",
+            "AsyncEventsReceived",
+            "AsyncEventsDropped",
+            "AsyncEventAge",
+        )
+    ),
     *(
         ("AWS/SQS", name, ("QueueName",))
         for name in (

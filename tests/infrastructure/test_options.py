@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import pytest
+
 from carousel_sync.contract.registry_schema import as_text, schema, written_in
+from carousel_sync.doctor.template import Template
 from carousel_sync.local_stack.deployment import prepare
 from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.event import EVENT_SOURCE
+from lambda_fn.iceberg.group_commit.group import MAX_MEMBERS
 from lambda_fn.sale import EVENT_TYPE
+from lambda_fn.settings import GroupCommitMode
 from tests.infrastructure.conftest import TEMPLATE
 
 NOTHING = {"Ref": "AWS::NoValue"}
@@ -38,15 +44,43 @@ def test_function_parameters_and_their_defaults(template: dict[str, Any], resour
     function = properties(resources, "SyncFunction")
     assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
     assert function["Tracing"] == {"Ref": "Tracing"}
-    assert function["ReservedConcurrentExecutions"] == {
-        "Fn::If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, NOTHING]
-    }
     parameters = template["Parameters"]
-    assert {name: parameters[name]["Default"] for name in ("SnapStart", "Tracing", "ReservedConcurrency")} == {
+    assert {name: parameters[name]["Default"] for name in ("SnapStart", "Tracing")} == {
         "SnapStart": "None",
         "Tracing": "PassThrough",
-        "ReservedConcurrency": 0,
     }
+
+
+def reserved(template: dict[str, Any], mode: str, concurrency: str) -> Any:
+    """Return the concurrency that the template reserves for the function, or None."""
+    parameters = {"DeliveryMode": mode, "ReservedConcurrency": concurrency}
+    return Template(template, parameters, {}).properties("SyncFunction").get("ReservedConcurrentExecutions")
+
+
+def test_direct_delivery_reserves_as_many_invocations_as_can_share_a_commit(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["ReservedConcurrency"]["Default"] == "auto"
+    assert reserved(template, "direct", "auto") == MAX_MEMBERS
+    assert reserved(template, "queue", "auto") is None
+
+
+@pytest.mark.parametrize("mode", ["queue", "direct"])
+def test_a_given_concurrency_holds_in_both_modes(template: dict[str, Any], mode: str) -> None:
+    assert reserved(template, mode, "7") == "7"
+    assert reserved(template, mode, "0") is None
+
+
+@pytest.mark.parametrize(("text", "allowed"), [("auto", True), ("0", True), ("1000", True), ("00", False), ("", False)])
+def test_the_forms_of_the_concurrency(template: dict[str, Any], text: str, allowed: bool) -> None:
+    pattern = template["Parameters"]["ReservedConcurrency"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, text)) == allowed
+
+
+def test_group_commit_has_the_modes_of_the_function(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    parameter = template["Parameters"]["GroupCommit"]
+    assert parameter["AllowedValues"] == [mode.value for mode in GroupCommitMode]
+    assert parameter["Default"] == GroupCommitMode.ADAPTIVE
+    environment = properties(resources, "SyncFunction")["Environment"]["Variables"]
+    assert environment["GROUP_COMMIT"] == {"Ref": "GroupCommit"}
 
 
 def test_key_encrypts_every_store_and_the_log(resources: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from carousel_sync.project import PROJECT_ROOT
+from lambda_fn.commit_queue.items import queue_partition
 
 
 class Right(NamedTuple):
@@ -36,7 +37,7 @@ BUFFER, LETTERS, LOG, KEY = (
 )
 EVERYTHING = json.dumps("*")
 
-DYNAMODB, GUARD_CODE = "lambda_fn/aws/batch_requests.py", "lambda_fn/guard/guard_table.py"
+GUARD_CODE, QUEUE_CODE = "lambda_fn/guard/guard_table.py", "lambda_fn/commit_queue/queue_table.py"
 STORE, FILES = "lambda_fn/iceberg/pyiceberg_store.py", "lambda_fn/aws/s3_file_io.py"
 # The Lambda service itself uses the function's role to poll the queue and to write the log (Lambda Developer Guide,
 # "Using Lambda with Amazon SQS", "Sending Lambda function logs to CloudWatch Logs").
@@ -46,7 +47,9 @@ NEEDED = {
     Right("dynamodb:PartiQLInsert", GUARD): (GUARD_CODE, "INSERT INTO"),
     Right("dynamodb:PartiQLUpdate", GUARD): (GUARD_CODE, "UPDATE "),
     Right("dynamodb:BatchGetItem", GUARD): (GUARD_CODE, "self._batches.get("),
+    # BatchWriteItem needs no other action to put or to delete (Service Authorization Reference, "Amazon DynamoDB").
     Right("dynamodb:BatchWriteItem", GUARD): (GUARD_CODE, "self._batches.put("),
+    Right("dynamodb:Query", GUARD): (QUEUE_CODE, "self._batches.query("),
     Right("dynamodb:BatchGetItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.get("),
     Right("dynamodb:BatchWriteItem", PROJECTION): ("lambda_fn/projection/projection_table.py", "self._batches.put("),
     # Amazon S3 User Guide, "Accessing tables using the Amazon S3 Tables Iceberg REST endpoint", lists the action
@@ -74,6 +77,7 @@ NEEDED = {
 CALLS = {
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "batch_write_item": {"dynamodb:BatchWriteItem"},
+    "query": {"dynamodb:Query"},
     "batch_execute_statement": {"dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"},
     "send_message_batch": {"sqs:SendMessage"},
     "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
@@ -154,6 +158,14 @@ def test_only_two_resources_contain_wildcards(resources: dict[str, Any]) -> None
                     "s3tables:tableName": "sales_history",
                 }
             }
+
+
+def test_only_the_commit_queue_of_the_table_can_be_queried(resources: dict[str, Any]) -> None:
+    (statement,) = [one for _, one in statements(resources) if "dynamodb:Query" in as_list(one["Action"])]
+    settings = resources["SyncFunction"]["Properties"]["Environment"]["Variables"]
+    partition = queue_partition((settings["ICEBERG_NAMESPACE"], settings["ICEBERG_TABLE"]))
+    assert as_list(statement["Action"]) == ["dynamodb:Query"]
+    assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
 
 
 def test_optional_permissions_have_conditions(resources: dict[str, Any]) -> None:

@@ -90,6 +90,7 @@ def test_environment_matches_the_contract(resources: dict[str, Any]) -> None:
         "PROJECTION_TABLE",
         "DEAD_LETTER_QUEUE_URL",
         "POWERTOOLS_TRACE_DISABLED",
+        "GROUP_COMMIT",
         "LOOK_UP_EVERY_SALE",
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,10 +19,18 @@ import pytest
 
 from carousel_sync.aws.target import Target, function_name
 from carousel_sync.local_stack.stack import LocalStack
-from lambda_fn.runtime.retry import Deadline
-from lambda_fn.settings import Settings
+from lambda_fn.aws.batch_requests import Batches
+from lambda_fn.aws.clients import dynamodb_client
+from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
+from lambda_fn.errors import StoreUnavailable
+from lambda_fn.guard.guard_table import guard_table
+from lambda_fn.iceberg.group_commit.commit_queue import QueueEntry, Round
+from lambda_fn.ports import NO_SNAPSHOT
+from lambda_fn.runtime.retry import Deadline, Retry, SystemClock
+from lambda_fn.settings import GroupCommitMode, Settings
 from lambda_fn.wiring import build
 from tests.builders import event
+from tests.fakes.parallel import InTurn
 from tests.fakes.sdk_session import new_sdk_session
 from tests.waiting import eventually
 
@@ -38,6 +47,7 @@ ENFORCED = [
     ("ClaimSales", "dynamodb:BatchExecuteStatement"),
     ("ClaimSales", "dynamodb:BatchGetItem"),
     ("ClaimSales", "dynamodb:BatchWriteItem"),
+    ("ReadTheCommitQueue", "dynamodb:Query"),
     ("ProjectSales", "dynamodb:BatchGetItem"),
     ("ProjectSales", "dynamodb:BatchWriteItem"),
     ("FindTheIcebergTable", "s3tables:GetTableBucket"),
@@ -140,7 +150,29 @@ def all_goes_well(target: Target, settings: Settings) -> bool:
     processed = all(
         build(settings).handle({"Records": records}, Context()) == {"batchItemFailures": []} for _ in range(2)
     )
-    return processed and gives_back(target, settings)
+    return processed and lands_a_member(settings) and gives_back(target, settings)
+
+
+def lands_a_member(settings: Settings) -> bool:
+    """Enlist an attempt, then lead: read the queue, free the lease, and remove the entry of the attempt.
+
+    The queue by itself, because an attempt that may not use it commits alone.
+    """
+    clock = SystemClock()
+    retry, threads = Retry(clock, random.Random(1)), InTurn()
+    batches = Batches(dynamodb_client(settings, 1), guard_table(settings.guard_table), retry, threads)
+    queue = DynamoDBCommitQueue(batches, settings.table_identifier, clock, threads)
+    deadline = Deadline.after(clock, 10)
+    member = uuid.uuid4().int % 2**63
+    try:
+        queue.enlist(QueueEntry(member, NO_SNAPSHOT, frozenset(), "{}", clock.now()), deadline)
+        lease = queue.take(queue.lease(deadline), attempt_id=1, seconds=0.0, deadline=deadline)
+        assert lease is not None
+        assert member in {entry.attempt_id for entry in queue.entries(deadline)}
+        queue.finish(lease, Round({member: 1}, [member], 0.1), deadline)
+        return member not in {entry.attempt_id for entry in queue.entries(deadline)}
+    except StoreUnavailable:
+        return False
 
 
 def gives_back(target: Target, settings: Settings) -> bool:
@@ -200,6 +232,14 @@ def test_the_rights_of_the_template_are_enough(enforced: Enforced, as_the_role: 
 def test_no_right_is_superfluous(enforced: Enforced, as_the_role: Settings, sid: str, action: str) -> None:
     enforced.allow(enforced.without(sid, action))
     assert not all_goes_well(enforced.target, as_the_role)
+
+
+def test_a_sale_lands_without_the_right_to_read_the_commit_queue(enforced: Enforced, as_the_role: Settings) -> None:
+    """The queue saves work: an attempt that cannot use it commits alone."""
+    enforced.allow(enforced.without("ReadTheCommitQueue", "dynamodb:Query"))
+    settings = replace(as_the_role, group_commit=GroupCommitMode.ALWAYS)
+    given = event(tenantId=f"tenant-{uuid.uuid4().hex[:12]}")
+    assert build(settings).handle(given, Context()) == {"statusCode": 200, "body": "Event processed successfully"}
 
 
 @pytest.mark.parametrize(("sid", "action"), NOT_ENFORCED)

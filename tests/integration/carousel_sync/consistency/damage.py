@@ -13,7 +13,9 @@ from carousel_sync.consistency.repair import Repair, Repairs
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
 from lambda_fn.application import Application
+from lambda_fn.commit_queue.items import LEASE, entry_item, lease_attributes, queue_partition
 from lambda_fn.guard.items import claimed_item
+from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
@@ -71,6 +73,14 @@ class Stores:
         """Write a claim as an attempt that crashed leaves it."""
         claim = claimed_item(sale.key, sale.facts, attempt, -1, time.time(), lease_seconds)
         self.client.put_item(TableName=self.settings.guard_table, Item=claim)
+
+    def fill_commit_queue(self) -> None:
+        """Write a lease, an entry, and an entry that cannot be read, as group commit leaves them in the guard table."""
+        partition, now = queue_partition(self.settings.table_identifier), time.time()
+        entry = entry_item(partition, QueueEntry(7, -1, frozenset({5}), "{}", now))
+        lease = {"pk": {"S": partition}, "sk": {"S": LEASE}, **lease_attributes(Lease(1, 7, now, now + 1), now)}
+        for item in (entry, lease, {"pk": {"S": partition}, "sk": {"S": "ENTRY#unreadable"}}):
+            self.client.put_item(TableName=self.settings.guard_table, Item=item)
 
     def append_row(self, sale: Sale) -> None:
         table = self.target.load_table()

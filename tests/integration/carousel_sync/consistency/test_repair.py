@@ -79,7 +79,7 @@ def test_a_released_claim_keeps_its_attempts_and_the_next_delivery_lands_the_sal
 def delete_open_claims(stores: Stores) -> None:
     """The control: what people commonly do about claims that nobody completes."""
     for claim in stores.client.scan(TableName=stores.settings.guard_table, ConsistentRead=True)["Items"]:
-        if claim["status"] == {"S": "IN_PROGRESS"}:
+        if claim.get("status") == {"S": "IN_PROGRESS"}:
             stores.client.delete_item(
                 TableName=stores.settings.guard_table, Key={name: claim[name] for name in ("pk", "sk")}
             )
@@ -114,6 +114,17 @@ def test_a_sale_that_lands_after_its_claim_was_released_is_completed(stores: Sto
     assert verify_target(stores.target).open_claims == [f"{late.tenant_id}/late"]
     done = stores.repair()
     assert done.items_written == done.claims_completed == [f"{late.tenant_id}/late"]
+
+
+def test_the_commit_queue_beside_the_claims_is_left_alone(stores: Stores) -> None:
+    (landed,) = stores.land()
+    before = verify_target(stores.target)
+    stores.fill_commit_queue()
+    queued = stores.everything()
+    assert verify_target(stores.target) == before
+    assert stores.repair().changes == 0
+    assert stores.everything() == queued
+    assert stores.deliver(stores.application(), [event(tenantId=landed.tenant_id, saleId="next")]) == []
 
 
 def test_a_claim_with_a_running_lease_is_left_alone(stores: Stores) -> None:

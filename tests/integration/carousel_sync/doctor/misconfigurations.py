@@ -6,11 +6,13 @@ import json
 from typing import NamedTuple
 
 from carousel_sync.doctor.finding import Status
+from lambda_fn.iceberg.group_commit.group import MAX_MEMBERS
 from schemas.evolution.migration import load_migrations
 from tests.integration.carousel_sync.doctor.stage_changes import (
     MakeChange,
     alarm_deleted,
     alarm_goes_off,
+    attempts_waiting,
     column_renamed,
     dead_letter,
     function,
@@ -43,6 +45,19 @@ class Misconfiguration(NamedTuple):
 
 
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
+# Without its settings, the function's table is unknown.
+WITHOUT_SETTINGS = frozenset(
+    {
+        "look-up of every sale",
+        "group commit",
+        "table bucket",
+        "namespace",
+        "Iceberg table",
+        "maintenance",
+        "table metadata",
+        "last commit",
+    }
+)
 ELSEWHERE = "arn:aws:s3tables:eu-west-1:000000000000:bucket/somewhere-else"
 
 MISCONFIGURATIONS: dict[str, Misconfiguration] = {
@@ -158,24 +173,27 @@ MISCONFIGURATIONS: dict[str, Misconfiguration] = {
         "environment",
         "GUARD_TABLE is missing",
         "Deploy",
-        # Without its settings, the function's table is unknown.
-        frozenset(
-            {
-                "look-up of every sale",
-                "table bucket",
-                "namespace",
-                "Iceberg table",
-                "maintenance",
-                "table metadata",
-                "last commit",
-            }
-        ),
+        WITHOUT_SETTINGS,
     ),
     "a variable names another table": Misconfiguration(
         variable("PROJECTION_TABLE", "another"),
         "environment",
         "PROJECTION_TABLE is 'another'",
         "Deploy",
+    ),
+    "the mode of group commit is unknown": Misconfiguration(
+        variable("GROUP_COMMIT", "sometimes"),
+        "environment",
+        "has to be one of: adaptive, always, off",
+        "Deploy",
+        WITHOUT_SETTINGS,
+    ),
+    "more attempts wait than one commit lands": Misconfiguration(
+        attempts_waiting(MAX_MEMBERS + 1),
+        "group commit",
+        "attempts that wait for a commit: 201",
+        "docs/runbook.md, Commit queue grows",
+        status=Status.WARNING,
     ),
     "the guard table has no TTL": Misconfiguration(
         no_ttl("guard_table"),

@@ -9,6 +9,9 @@ from typing import Any
 
 from carousel_sync.aws.target import FUNCTION_ALIAS
 from carousel_sync.doctor.stage import Stage
+from lambda_fn.commit_queue.items import entry_item, queue_partition
+from lambda_fn.iceberg.group_commit.commit_queue import QueueEntry
+from lambda_fn.ports import NO_SNAPSHOT
 
 Change = AbstractContextManager[None]
 MakeChange = Callable[[Stage], Change]
@@ -105,6 +108,25 @@ def function(**changes: Any) -> MakeChange:
             client.update_alias(**alias, FunctionVersion=client.publish_version(FunctionName=stage.function)["Version"])
             yield
         client.update_alias(**alias, FunctionVersion=before)
+
+    return change
+
+
+def attempts_waiting(count: int) -> MakeChange:
+    """Enlist attempts in the commit queue."""
+
+    @contextmanager
+    def change(stage: Stage) -> Iterator[None]:
+        client, partition = stage.client("dynamodb"), queue_partition(stage.settings.table_identifier)
+        now = stage.now().timestamp()
+        entries = [
+            entry_item(partition, QueueEntry(attempt, NO_SNAPSHOT, frozenset(), "{}", now)) for attempt in range(count)
+        ]
+        for entry in entries:
+            client.put_item(TableName=stage.guard_table, Item=entry)
+        yield
+        for entry in entries:
+            client.delete_item(TableName=stage.guard_table, Key={name: entry[name] for name in ("pk", "sk")})
 
     return change
 
