@@ -13,8 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from rich.console import Console
@@ -70,7 +69,9 @@ def main() -> int:
 
 def _chosen(patterns: Sequence[str]) -> Iterator[FileSet]:
     for each in FILE_SETS:
-        files = tuple(file for file in each.files if not patterns or any(fnmatch(file, name) for name in patterns))
+        files = tuple(
+            file for file in each.files if not patterns or any(PurePath(file).match(name) for name in patterns)
+        )
         if files:
             yield replace(each, files=files)
 

@@ -13,7 +13,6 @@ from lambda_fn.ports import (
     Completion,
     GiveUp,
     HeldByAnother,
-    Landed,
     ManifestMerge,
     Metric,
     NotClaimed,
@@ -23,6 +22,7 @@ from lambda_fn.sale import FactsDigest
 from lambda_fn.sync_sales import Completed, Unresolved
 from tests.builders import sale
 from tests.unit.lambda_fn.sync_sales_ports import (
+    APPEND_SECONDS,
     ATTEMPT,
     COMPLETED_BEFORE,
     FACTS,
@@ -64,26 +64,6 @@ def test_new_sales_are_landed_in_the_order_of_the_protocol() -> None:
     ]
     assert ports.fenced == set()
     assert ports.completions[key("a")] == Completion(key("a"), FACTS["a"], ATTEMPT)
-
-
-def test_what_is_logged_and_measured() -> None:
-    ports = Ports(append_result=Landed(ATTEMPT, conflicts=3))
-    ports.sync("b", "a")
-    assert ports.lines == [
-        (
-            "[CarouselSync] S3 Tables write successful",
-            {"attempt_id": ATTEMPT, "snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
-        ),
-        ("[CarouselSync] DynamoDB write successful", {"count": 2}),
-        ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
-    ]
-    assert ports.measured == {
-        Metric.WAITING_FOR_COLUMN: 0,
-        Metric.TAKEOVERS: 0,
-        Metric.COMMIT_CONFLICTS: 3,
-        Metric.FAILED_COMMITS: 0,
-        Metric.COMMIT_MILLISECONDS: 250,
-    }
 
 
 # --- 2. begin --------------------------------------------------------------------------------------------------------
@@ -244,7 +224,7 @@ def test_a_sale_past_the_retention_without_a_row_is_landed_and_gets_no_item() ->
 @pytest.mark.parametrize(("seconds", "has_item"), [(-1, True), (0, False), (1, False)])
 def test_a_sale_whose_item_would_already_have_expired_gets_none(seconds: float, has_item: bool) -> None:
     ports = Ports()
-    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - 0.25)  # an append takes 0.25 s
+    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - APPEND_SECONDS)
     assert ports.sync("a") == {"a": LANDED["a"]}
     assert ports.items == ({"a"} if has_item else set())
 
