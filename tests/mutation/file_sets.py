@@ -44,22 +44,29 @@ FILE_SETS: Final = (
         ("test_no_combination_breaks_the_order_of_the_protocol",),
     ),
     FileSet(
-        "failures",
-        ("lambda_fn/iceberg/failures.py",),
-        ("tests/unit/lambda_fn/iceberg/test_failures.py",),
+        "snapshots",
+        (
+            "lambda_fn/iceberg/failures.py",
+            "lambda_fn/iceberg/memory_file.py",
+            "lambda_fn/iceberg/snapshots.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_failures.py",
+            "tests/unit/lambda_fn/iceberg/test_memory_file.py",
+            "tests/unit/lambda_fn/iceberg/test_snapshots.py",
+        ),
     ),
     FileSet(
         "columns",
-        ("lambda_fn/iceberg/arrow_schema.py", "lambda_fn/iceberg/column_metrics.py"),
-        ("tests/properties/test_column_metrics.py",),
-    ),
-    FileSet(
-        "rows",
-        ("lambda_fn/iceberg/rows.py", "lambda_fn/iceberg/snapshots.py", "lambda_fn/iceberg/memory_file.py"),
         (
+            "lambda_fn/iceberg/arrow_schema.py",
+            "lambda_fn/iceberg/column_metrics.py",
+            "lambda_fn/iceberg/rows.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_rows.py",
             "tests/unit/lambda_fn/test_fields.py",
-            "tests/contract/iceberg/test_sales_table.py",
-            "tests/contract/iceberg/test_schema_versions.py",
+            "tests/properties/test_column_metrics.py",
         ),
     ),
     FileSet(
