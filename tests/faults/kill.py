@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from carousel_sync.aws.target import FUNCTION_ALIAS, Target, function_name
+from carousel_sync.aws.target import Target, function_name
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
@@ -30,6 +30,7 @@ from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.project_zip import package_code
 from lambda_fn.settings import GroupCommitMode
 from tests import builders
+from tests.stack import publish
 from tests.waiting import holds_within
 
 # The deployed queue has 660 s, for invocations of up to 60 s. Here a batch takes a few seconds.
@@ -227,7 +228,7 @@ def _replace_code(target: Target) -> None:
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
     client.update_function_configuration(FunctionName=name, Handler="tests.faults.harness.naive_lambda.handler")
-    _publish(target)
+    publish(target)
 
 
 def _force_groups(target: Target) -> None:
@@ -235,14 +236,7 @@ def _force_groups(target: Target) -> None:
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     forced = {**variables, "GROUP_COMMIT": GroupCommitMode.ALWAYS.value}
     client.update_function_configuration(FunctionName=name, Environment={"Variables": forced})
-    _publish(target)
-
-
-def _publish(target: Target) -> None:
-    """Publish the function as it is now. Events are sent to the alias, which refers to a published version."""
-    client, name = target.client("lambda"), function_name(target.stage)
-    version = client.publish_version(FunctionName=name)["Version"]
-    client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
+    publish(target)
 
 
 def _children(parent: int) -> Iterator[int]:
