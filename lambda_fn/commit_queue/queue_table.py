@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import islice
-from typing import Final
 
 from lambda_fn.aws.batch_requests import LOST_THE_CONDITION, Batches, Item, ItemKey
 from lambda_fn.commit_queue.items import (
@@ -22,12 +19,6 @@ from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
-
-MAX_LANDED: Final = 64
-"""How many attempts a lease names as landed, or all of the last group. Others find themselves in the table's history.
-
-Every look at the lease reads them, and every change is billed by the item's size.
-"""
 
 
 class DynamoDBCommitQueue:
@@ -73,8 +64,7 @@ class DynamoDBCommitQueue:
 
         Raises StoreUnavailable. The lease may be taken then.
         """
-        now = self._clock.now()
-        taken = replace(lease, number=lease.number + 1, owner=attempt_id, since=now, until=now + seconds)
+        taken = lease.taken(attempt_id, self._clock.now(), seconds)
         return taken if self._change(lease, taken, deadline) else None
 
     def finish(self, lease: Lease, found: Round, deadline: Deadline) -> Lease | None:
@@ -86,15 +76,7 @@ class DynamoDBCommitQueue:
         """
         seconds = min(deadline.remaining_seconds(), 2 * self._batches.request_seconds)
         deadline = Deadline.after(self._clock, seconds)
-        landed = dict(lease.landed) | dict(found.landed)
-        kept = max(MAX_LANDED, len(found.landed))
-        changed = replace(
-            lease,
-            number=lease.number + 1,
-            until=self._clock.now() + found.keep_seconds if found.keep_seconds else 0.0,
-            round_seconds=lease.round_seconds if found.seconds is None else found.seconds,
-            landed=dict(islice(landed.items(), max(0, len(landed) - kept), None)),
-        )
+        changed = lease.after(found, self._clock.now())
 
         def remove_settled() -> None:
             self._batches.delete([entry_key(self._partition, attempt) for attempt in found.settled], deadline)

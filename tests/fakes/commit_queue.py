@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from itertools import islice
-from typing import Final
 
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.retry import Clock, Deadline
-
-MAX_LANDED: Final = 200
 
 
 class InMemoryCommitQueue:
@@ -48,24 +43,16 @@ class InMemoryCommitQueue:
     def take(self, lease: Lease, attempt_id: int, seconds: float, deadline: Deadline) -> Lease | None:
         """Take the lease for this long, if it has not changed since it was read. Returns None if it has."""
         self._called("take")
-        now = self._clock.now()
-        taken = replace(lease, number=lease.number + 1, owner=attempt_id, since=now, until=now + seconds)
+        taken = lease.taken(attempt_id, self._clock.now(), seconds)
         return taken if self._change(lease, taken) else None
 
-    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
-        """Free one's own lease, tell the others what was found, and remove the entries that are settled."""
+    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> Lease | None:
+        """Tell the others what was found, free one's own lease or keep it, and remove the entries that are settled."""
         self._called("finish")
-        landed = dict(lease.landed) | dict(found.landed)
-        freed = replace(
-            lease,
-            number=lease.number + 1,
-            until=0.0,
-            round_seconds=lease.round_seconds if found.seconds is None else found.seconds,
-            landed=dict(islice(landed.items(), max(0, len(landed) - MAX_LANDED), None)),
-        )
-        self._change(lease, freed)
         for attempt_id in found.settled:
             self.stored.pop(attempt_id, None)
+        changed = lease.after(found, self._clock.now())
+        return changed if self._change(lease, changed) else None
 
     def _change(self, read: Lease, new: Lease) -> bool:
         if self.current.number != read.number:

@@ -7,10 +7,17 @@ because the table's history decides what has landed (docs/exactly-once.md, "Grou
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, Protocol
 
 from lambda_fn.runtime.retry import Deadline
+
+MAX_LANDED: Final = 64
+"""How many attempts a lease names as landed, or all of the last group. Others find themselves in the table's history.
+
+Every look at the lease reads them, and every change is billed by the item's size.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,22 @@ class Lease:
     until: float = 0.0
     round_seconds: float = 0.0
     landed: Mapping[int, int] = field(default_factory=dict)
+
+    def taken(self, attempt_id: int, now: float, seconds: float) -> Lease:
+        """Return the lease once the attempt has taken it for this long."""
+        return replace(self, number=self.number + 1, owner=attempt_id, since=now, until=now + seconds)
+
+    def after(self, found: Round, now: float) -> Lease:
+        """Return the lease after its owner's round: it names what has landed, and is free unless the owner keeps it."""
+        landed = dict(self.landed) | dict(found.landed)
+        dropped = len(landed) - max(MAX_LANDED, len(found.landed))
+        return replace(
+            self,
+            number=self.number + 1,
+            until=now + found.keep_seconds if found.keep_seconds else 0.0,
+            round_seconds=self.round_seconds if found.seconds is None else found.seconds,
+            landed=dict(islice(landed.items(), max(0, dropped), None)),
+        )
 
 
 @dataclass(frozen=True)

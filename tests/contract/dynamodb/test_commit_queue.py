@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
-from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue, Lease, QueueEntry, Round
+from lambda_fn.iceberg.group_commit.commit_queue import MAX_LANDED, CommitQueue, Lease, QueueEntry, Round
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.runtime.parallel import Threads
 from lambda_fn.runtime.retry import Deadline
@@ -17,7 +17,6 @@ from tests.fakes.commit_queue import InMemoryCommitQueue
 
 LARGEST_ID = 2**63 - 1
 SECONDS = 3.0
-MAX_LANDED = 200
 
 
 @dataclass
@@ -152,13 +151,33 @@ def test_what_earlier_groups_landed_is_kept(queues: Queues) -> None:
 
 
 def test_only_the_last_attempts_that_landed_are_kept(queues: Queues) -> None:
-    first, second = ({base + number: base for number in range(1, 151)} for base in (1000, 2000))
+    first, second = ({base + number: base for number in range(1, 51)} for base in (1000, 2000))
     queues.queue.finish(queues.take(Lease(), 1000), Round(first), queues.soon())
     queues.queue.finish(queues.take(queues.lease(), 2000), Round(second), queues.soon())
     landed = queues.lease().landed
     assert len(landed) == MAX_LANDED
     assert second.items() <= landed.items()
-    assert landed.keys() - second.keys() == set(range(1101, 1151))
+    assert landed.keys() - second.keys() == set(range(1037, 1051))
+
+
+def test_all_attempts_of_the_last_group_are_kept(queues: Queues) -> None:
+    group = dict.fromkeys(range(1, MAX_LANDED + 10), 1)
+    queues.queue.finish(queues.take(Lease(), 1), Round(group), queues.soon())
+    assert queues.lease().landed == group
+
+
+def test_a_leader_may_keep_the_lease_when_it_tells_the_others(queues: Queues) -> None:
+    taken = queues.take(Lease(), 1)
+    assert taken is not None
+    kept = queues.queue.finish(taken, Round({7: 1}, keep_seconds=10.0), queues.soon())
+    assert kept == queues.lease()
+    assert kept is not None
+    assert kept.until > taken.until
+    assert kept.landed == {7: 1}
+    freed = queues.queue.finish(kept, Round(), queues.soon())
+    assert freed is not None
+    assert freed.until == 0.0
+    assert freed.landed == {7: 1}
 
 
 def test_a_leader_removes_the_entries_that_are_settled(queues: Queues) -> None:

@@ -306,17 +306,22 @@ def test_other_sales_are_staged_again() -> None:
 # --- merging manifests -----------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_merged_before_a_head_was_seen() -> None:
-    store = Store([FIRST], merge=MergeResult(7, NotSent("storage")))
-    assert store.table().merge_manifests(store.soon()) is None
-    assert store.calls == []
+def test_only_a_process_that_has_just_committed_merges() -> None:
+    """The manifests of any other head are those of the past: the merge would read them all, and be refused."""
+    store = Store([FIRST], [Committed(SECOND)], merge=MergeResult(7, NotSent("storage")))
+    sales = store.table()
+    assert sales.merge_manifests(store.soon()) is None
+    sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    sales.begin(ANOTHER, store.soon())
+    assert sales.merge_manifests(store.soon()) is None
+    assert not any(call.startswith("merge") for call in store.calls)
 
 
 @pytest.mark.parametrize(
     ("result", "merge", "loads"),
     [
         (None, None, False),
-        (MergeResult(7, Committed(SECOND)), ManifestMerge(7), False),
+        (MergeResult(7, Committed(table(1, 2, 3))), ManifestMerge(7), False),
         (MergeResult(7, NotSent("storage")), ManifestMerge(7, "storage"), False),
         (MergeResult(7, NotSent("storage", access_denied=True)), ManifestMerge(7, "storage"), True),
         (MergeResult(7, Unknown("409")), ManifestMerge(7, "409"), True),
@@ -325,10 +330,11 @@ def test_nothing_is_merged_before_a_head_was_seen() -> None:
 def test_the_next_attempt_pins_the_head_after_a_merge(
     result: MergeResult[State] | None, merge: ManifestMerge | None, loads: bool
 ) -> None:
-    store = Store([FIRST], merge=result)
+    store = Store([FIRST], [Committed(SECOND)], merge=result)
     sales = store.table()
-    sales.begin(ATTEMPT, store.soon())
+    sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    store.calls.clear()
     assert sales.merge_manifests(store.soon()) == merge
     pin = sales.begin(ANOTHER, store.soon()).pin
-    assert store.calls[1:] == ["merge on 1", *(["load, knowing None"] if loads else [])]
-    assert pin == (2 if merge == ManifestMerge(7) else 1)
+    assert store.calls == ["merge on 2", *(["load, knowing None"] if loads else [])]
+    assert pin == (3 if merge == ManifestMerge(7) else 1 if loads else 2)
