@@ -84,7 +84,7 @@ def _run(file_set: FileSet, workers: int, console: Console) -> Iterator[Counted]
         mutant, _, status = line.strip().partition(": ")
         statuses[mutant.rpartition(".")[0].replace(".", "/") + ".py"][status] += 1
         if status not in ("killed", "timeout"):
-            console.print(_mutmut(folder, "show", mutant), markup=False)
+            console.print(f"{status}: (cd {folder} && mutmut show {mutant})", markup=False)
     for file, counts in statuses.items():
         yield Counted(file, counts.total(), counts["killed"], counts["timeout"])
 
