@@ -106,7 +106,7 @@ def _prepare(folder: Path, file_set: FileSet) -> None:
         "only_mutate": list(file_set.files),
         "also_copy": list(_NEEDED_BESIDE),
         "pytest_add_cli_args_test_selection": list(file_set.tests),
-        "pytest_add_cli_args": [*pytest_options, "--hypothesis-seed=1"],
+        "pytest_add_cli_args": [*pytest_options, "--hypothesis-profile=mutants", "--hypothesis-seed=1"],
         # Threads that tests have started do not survive a fork: the process that is forked must not have run any.
         "process_isolation": "forkserver",
         # The limit is (constant + the usual time of the tests) * multiplier. On a busy machine a test may wait long.
