@@ -1,7 +1,6 @@
 """A pytest plugin that saves time for each mutant.
 
-It imports what tests import only when they run, and defines a profile in which Hypothesis does not look for the simplest
-failure.
+It imports what tests import only when they run, and defines a profile in which Hypothesis does not simplify failures.
 """
 
 from __future__ import annotations
