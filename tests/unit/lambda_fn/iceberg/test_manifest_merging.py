@@ -104,7 +104,14 @@ def test_a_property_that_can_not_be_read_counts_as_its_default(text: str) -> Non
 def test_added_and_existing_files_count(files: int | None, existing: int | None) -> None:
     small = [manifest(number, files=TIER_FACTOR - 1) for number in range(3)]
     assert manifests_to_merge([*small, manifest(9, files, existing=existing)], CHECKED, MIN_COUNT) == []
-    assert len(manifests_to_merge([*small, manifest(9, 1, existing=None)], CHECKED, MIN_COUNT)) == 4
+
+
+@pytest.mark.parametrize(
+    ("files", "existing"), [(TIER_FACTOR - 1, None), (None, TIER_FACTOR - 1), (0, TIER_FACTOR - 1)]
+)
+def test_a_count_that_a_manifest_does_not_have_is_0(files: int | None, existing: int | None) -> None:
+    small = [manifest(number) for number in range(3)]
+    assert len(manifests_to_merge([*small, manifest(9, files, existing=existing)], CHECKED, MIN_COUNT)) == 4
 
 
 def test_each_power_of_the_factor_is_a_tier() -> None:
