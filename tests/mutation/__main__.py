@@ -1,6 +1,6 @@
 """``python -m tests.mutation [FILE ...]``: mutates the protocol's files, and counts the mutants that the tests detect.
 
-Exits with 1 if the tests detect too few mutants of a file.
+Exits with 1 if the tests detect too few mutants of a set of files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -39,7 +40,7 @@ class Counted:
     mutants: int
     killed: int
     timed_out: int
-    """Those on which a test ran until the time limit: they loop, so that the tests detect them as well."""
+    """Those on which the tests ran until the time limit, most often in a loop that does not end."""
 
     @property
     def left(self) -> int:
@@ -55,15 +56,18 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(soft_wrap=True)
     started = time.monotonic()
-    counted = [each for chosen in _chosen(arguments.files) for each in _run(chosen, arguments.workers, console)]
-    if not counted:
+    sets = [list(_run(chosen, arguments.workers, console)) for chosen in _chosen(arguments.files)]
+    if not sets:
         parser.error("tests/mutation/file_sets.py has none of these files")
     table = Table("file", "mutants", "killed", "timed out", "left")
-    for each in counted:
+    for each in chain.from_iterable(sets):
         table.add_row(each.file, str(each.mutants), str(each.killed), str(each.timed_out), str(each.left))
     console.print(table)
     console.print(f"{time.monotonic() - started:.0f} s")
-    return int(any(each.left > MOST_LEFT * each.mutants for each in counted))
+    left_too_many = (
+        sum(each.left for each in files) > MOST_LEFT * sum(each.mutants for each in files) for files in sets
+    )
+    return int(any(left_too_many))
 
 
 def _chosen(patterns: Sequence[str]) -> Iterator[FileSet]:
@@ -84,7 +88,7 @@ def _run(file_set: FileSet, workers: int, console: Console) -> Iterator[Counted]
         mutant, _, status = line.strip().partition(": ")
         statuses[mutant.rpartition(".")[0].replace(".", "/") + ".py"][status] += 1
         if status not in ("killed", "timeout"):
-            console.print(_mutmut(folder, "show", mutant), markup=False)
+            console.print(f"{status}: (cd {folder} && mutmut show {mutant})", markup=False)
     for file, counts in statuses.items():
         yield Counted(file, counts.total(), counts["killed"], counts["timeout"])
 
@@ -102,7 +106,7 @@ def _prepare(folder: Path, file_set: FileSet) -> None:
         "only_mutate": list(file_set.files),
         "also_copy": list(_NEEDED_BESIDE),
         "pytest_add_cli_args_test_selection": list(file_set.tests),
-        "pytest_add_cli_args": [*pytest_options, "--hypothesis-seed=1"],
+        "pytest_add_cli_args": [*pytest_options, "--hypothesis-profile=mutants", "--hypothesis-seed=1"],
         # Threads that tests have started do not survive a fork: the process that is forked must not have run any.
         "process_isolation": "forkserver",
         # The limit is (constant + the usual time of the tests) * multiplier. On a busy machine a test may wait long.

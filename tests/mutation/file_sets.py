@@ -75,9 +75,8 @@ FILE_SETS: Final = (
         ("lambda_fn/iceberg/manifest_merging.py",),
         (
             "tests/unit/lambda_fn/iceberg/test_manifest_merging.py",
-            "tests/contract/iceberg/test_manifest_merging.py",
+            "tests/contract/iceberg/test_manifest_merging.py::test_a_merge_leaves_every_data_file_as_it_was",
         ),
-        ("test_the_manifest_list_does_not_grow_with_the_commits",),
     ),
     FileSet(
         "scan",

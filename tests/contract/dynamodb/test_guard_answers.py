@@ -219,6 +219,17 @@ def test_a_refused_statement_fails_the_claim_immediately(world: World, code: str
     assert len(world.client.requests) == 1
 
 
+def test_an_answer_with_too_few_results_is_not_matched_to_the_sales(world_in_turn: World) -> None:
+    """The results of the next request would move up by one, and a sale would get the result of another."""
+
+    def shortened(request: Request, send: Send) -> dict[str, Any]:
+        return {"Responses": send(**request.arguments)["Responses"][1:]}
+
+    world_in_turn.client.plan(EXECUTE, shortened)
+    with pytest.raises(ValueError, match="shorter"):
+        world_in_turn.claim_all(world_in_turn.sales(26), attempt_id=11)
+
+
 @pytest.mark.parametrize(("code", "status"), THROTTLED_WHOLE)
 def test_a_throttled_request_is_retried(world: World, code: str, status: int) -> None:
     sale = world.sale()

@@ -87,7 +87,9 @@ def test_a_merge_leaves_every_data_file_as_it_was(merging: TableUnderTest) -> No
     assert writer.merge_manifests(soon()) == ManifestMerge(CHECK_INTERVAL)
     after = merging.load()
     assert len(manifests_of(before)) == CHECK_INTERVAL
-    assert len(manifests_of(after)) == 1
+    (merged,) = manifests_of(after)
+    assert merged.manifest_path.endswith(f"/{merged.added_snapshot_id}-merged.avro"), "no later merge has this name"
+    assert merged.added_snapshot_id == after.metadata.current_snapshot_id
     assert entries_of(after) == entries_of(before)
     assert totals_of(after) == totals_of(before)
     assert merging.sale_ids() == [f"{number:03}" for number in range(1, CHECK_INTERVAL + 1)]

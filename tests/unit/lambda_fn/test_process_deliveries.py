@@ -288,6 +288,7 @@ def test_a_delivery_whose_letter_is_not_accepted_is_given_back(world: World) -> 
     world.letters.refuses = {"p"}
     results = world.process(malformed("p"), malformed("q"), delivery("a"))
     assert results["p"].outcome is Outcome.GIVEN_BACK
+    assert results["p"].rejection == malformed("p").content
     assert results["p"].cause == "the dead-letter queue did not take the event (INVALID_JSON)"
     assert results["q"].outcome is Outcome.REJECTED
     assert results["a"].outcome is Outcome.COMMITTED

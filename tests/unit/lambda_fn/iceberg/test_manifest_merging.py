@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import TableProperties
+from pyiceberg.table.snapshots import Operation, Summary
 
-from lambda_fn.iceberg.manifest_merging import CHECK_INTERVAL, MAX_MANIFESTS, TIER_FACTOR, manifests_to_merge
+from lambda_fn.iceberg.manifest_merging import CHECK_INTERVAL, MAX_MANIFESTS, TIER_FACTOR, manifests_to_merge, summary
 
 SMALL = 7_000
 CHECKED = 3 * CHECK_INTERVAL
@@ -17,10 +21,11 @@ MIN_COUNT = {TableProperties.MANIFEST_MIN_MERGE_COUNT: "4"}
 
 def manifest(
     number: int,
-    files: int = 1,
+    files: int | None = 1,
     length: int = SMALL,
     spec_id: int = 0,
     content: ManifestContent = ManifestContent.DATA,
+    existing: int | None = 0,
 ) -> ManifestFile:
     return ManifestFile.from_args(
         manifest_path=f"m{number}",
@@ -31,7 +36,7 @@ def manifest(
         min_sequence_number=number,
         added_snapshot_id=number,
         added_files_count=files,
-        existing_files_count=0,
+        existing_files_count=existing,
         deleted_files_count=0,
     )
 
@@ -90,3 +95,74 @@ def test_a_property_that_can_not_be_read_counts_as_its_default(text: str) -> Non
     properties = dict.fromkeys(names, text)
     assert manifests_to_merge(manifests, CHECKED, properties) == manifests
     assert manifests_to_merge(manifests[1:], CHECKED, properties) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "existing"),
+    [(TIER_FACTOR, 0), (0, TIER_FACTOR), (1, TIER_FACTOR - 1), (None, TIER_FACTOR), (TIER_FACTOR, None)],
+)
+def test_added_and_existing_files_count(files: int | None, existing: int | None) -> None:
+    small = [manifest(number, files=TIER_FACTOR - 1) for number in range(3)]
+    assert manifests_to_merge([*small, manifest(9, files, existing=existing)], CHECKED, MIN_COUNT) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "existing"), [(TIER_FACTOR - 1, None), (None, TIER_FACTOR - 1), (0, TIER_FACTOR - 1)]
+)
+def test_a_count_that_a_manifest_does_not_have_is_0(files: int | None, existing: int | None) -> None:
+    small = [manifest(number) for number in range(3)]
+    assert len(manifests_to_merge([*small, manifest(9, files, existing=existing)], CHECKED, MIN_COUNT)) == 4
+
+
+def test_each_power_of_the_factor_is_a_tier() -> None:
+    sizes = [TIER_FACTOR**2 - 1] * 3 + [TIER_FACTOR**2]
+    manifests = [manifest(number, files) for number, files in enumerate(sizes)]
+    assert manifests_to_merge(manifests, CHECKED, MIN_COUNT) == []
+    same_tier = [manifest(number, files) for number, files in enumerate([TIER_FACTOR, TIER_FACTOR + 1, *sizes[:2]])]
+    assert manifests_to_merge(same_tier, CHECKED, MIN_COUNT) == same_tier
+
+
+def test_the_smallest_manifests_are_merged_first() -> None:
+    large = [manifest(number, files=TIER_FACTOR) for number in range(4)]
+    small = [manifest(number) for number in range(4, 8)]
+    assert manifests_to_merge([*large, *small], CHECKED, MIN_COUNT) == small
+
+
+def test_two_manifests_are_merged_even_if_they_exceed_the_target_size() -> None:
+    manifests = [manifest(number, length=SMALL - 1) for number in range(4)]
+    properties = MIN_COUNT | {TableProperties.MANIFEST_TARGET_SIZE_BYTES: str(SMALL)}
+    assert manifests_to_merge(manifests, CHECKED, properties) == manifests[:2]
+
+
+def test_a_single_manifest_is_not_merged() -> None:
+    properties = {TableProperties.MANIFEST_MIN_MERGE_COUNT: "1"}
+    assert manifests_to_merge([manifest(1)], CHECKED, properties) == []
+    assert len(manifests_to_merge([manifest(1), manifest(2)], CHECKED, properties)) == 2
+
+
+@pytest.mark.parametrize("text", ["false", " False "])
+def test_merging_can_be_turned_off(text: str) -> None:
+    manifests = [manifest(number) for number in range(4)]
+    assert manifests_to_merge(manifests, CHECKED, MIN_COUNT | {TableProperties.MANIFEST_MERGE_ENABLED: text}) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "totals"),
+    [
+        (
+            SimpleNamespace(summary=Summary(Operation.APPEND, **{"total-records": "5", "added-records": "1"})),
+            {"total-records": "5"},
+        ),
+        (SimpleNamespace(summary=None), {}),
+        (None, {}),
+    ],
+)
+def test_the_summary_of_a_merge_keeps_the_totals(head: Any, totals: dict[str, str]) -> None:
+    table: Any = SimpleNamespace(current_snapshot=lambda: head)
+    counts = {
+        "manifests-created": "1",
+        "manifests-replaced": "3",
+        "manifests-kept": "2",
+        "entries-processed": "7",
+    }
+    assert summary(table, merged=3, kept=2, entries=7) == Summary(Operation.REPLACE, **totals, **counts)
