@@ -78,7 +78,7 @@ endef
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(CHECK_PYTHON)
-	$(UV) sync --frozen --python $(PYTHON)
+	$(UV) sync --frozen --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 # Tools for the template. Each has its own environment, so that its pinned dependencies do not constrain the project.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from carousel_sync.aws.target import FUNCTION_ALIAS, Target, function_name
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 
 
@@ -23,6 +24,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 def direct_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The stack with direct delivery, on an emulator of its own."""
     yield from _deployed(tmp_path_factory, DeliveryMode.DIRECT)
+
+
+def publish(target: Target) -> None:
+    """Publish the function as it is now. Events are sent to the alias, which refers to a published version."""
+    client, name = target.client("lambda"), function_name(target.stage)
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
 
 
 def _deployed(tmp_path_factory: pytest.TempPathFactory, delivery_mode: DeliveryMode) -> Iterator[LocalStack]:

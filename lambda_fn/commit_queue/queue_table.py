@@ -23,8 +23,11 @@ from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
 
-MAX_LANDED: Final = 200
-"""How many attempts a lease names as landed. Later than that, an attempt finds itself in the table's history."""
+MAX_LANDED: Final = 64
+"""How many attempts a lease names as landed, or all of the last group. Others find themselves in the table's history.
+
+Every look at the lease reads them, and every change is billed by the item's size.
+"""
 
 
 class DynamoDBCommitQueue:
@@ -74,27 +77,30 @@ class DynamoDBCommitQueue:
         taken = replace(lease, number=lease.number + 1, owner=attempt_id, since=now, until=now + seconds)
         return taken if self._change(lease, taken, deadline) else None
 
-    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
-        """Free one's own lease, tell the others what was found, and remove the entries that are settled.
+    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> Lease | None:
+        """Tell the others what was found, free one's own lease or keep it, and remove the entries that are settled.
 
-        Does not change a lease that another attempt has taken since. Raises StoreUnavailable. Entries that are not
-        removed in a few seconds stay: the next leader finds them settled, too.
+        Returns the lease as it is then. Returns None, and does not change it, if another attempt has taken it since.
+        Raises StoreUnavailable. Entries that are not removed in a few seconds stay: the next leader finds them
+        settled, too.
         """
         seconds = min(deadline.remaining_seconds(), 2 * self._batches.request_seconds)
         deadline = Deadline.after(self._clock, seconds)
         landed = dict(lease.landed) | dict(found.landed)
-        freed = replace(
+        kept = max(MAX_LANDED, len(found.landed))
+        changed = replace(
             lease,
             number=lease.number + 1,
-            until=0.0,
+            until=self._clock.now() + found.keep_seconds if found.keep_seconds else 0.0,
             round_seconds=lease.round_seconds if found.seconds is None else found.seconds,
-            landed=dict(islice(landed.items(), max(0, len(landed) - MAX_LANDED), None)),
+            landed=dict(islice(landed.items(), max(0, len(landed) - kept), None)),
         )
 
         def remove_settled() -> None:
             self._batches.delete([entry_key(self._partition, attempt) for attempt in found.settled], deadline)
 
-        self._parallel.both(lambda: self._change(lease, freed, deadline), remove_settled)
+        is_changed = self._parallel.both(lambda: self._change(lease, changed, deadline), remove_settled)
+        return changed if is_changed else None
 
     def _change(self, lease: Lease, new: Lease, deadline: Deadline) -> bool:
         """Write the lease on condition that it is still as it was read. Return whether it was.

@@ -20,8 +20,8 @@ class Head(Protocol[State]):
         """Read the head and remember it. Raises StoreUnavailable."""
         ...
 
-    def remember(self, state: State) -> None:
-        """Pin this head in the next attempt."""
+    def committed(self, state: State) -> None:
+        """Pin this head, which this process has just committed, in the next attempt."""
         ...
 
     def forget(self) -> None:
@@ -85,7 +85,7 @@ class Append(Generic[State, Staged]):
         self.stage_again_if_needed()
         result = self._store.commit(self.judged, self.staged, members, self.fenced | fenced, deadline)
         if isinstance(result, Committed):
-            self._head.remember(result.state)
+            self._head.committed(result.state)
             self._last = None
         else:
             self._last = result

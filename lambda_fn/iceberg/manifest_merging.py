@@ -25,7 +25,10 @@ TIER_FACTOR: Final = 100
 MAX_MANIFESTS: Final = 200
 """The most manifests of one merge: an invocation has little time left to read them."""
 CHECK_INTERVAL: Final = 20
-"""A merge may be due after every so many commits only, so that concurrent writers do not all merge at once."""
+"""A merge may be due after every so many commits only, so that concurrent writers do not all merge at once.
+
+It is also due as soon as there are enough manifests for the largest merge: the commit of a group adds many.
+"""
 
 _MIN_MANIFESTS: Final = 2
 
@@ -41,7 +44,7 @@ def manifests_to_merge(
     names = TableProperties
     # Enabled by default, as in Java. pyiceberg's own default is to append without merging.
     is_off = properties.get(names.MANIFEST_MERGE_ENABLED, "").strip().lower() == "false"
-    if sequence_number % CHECK_INTERVAL or is_off:
+    if is_off:
         return []
     min_count = _integer(properties, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT)
     target_bytes = _integer(properties, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT)
@@ -49,8 +52,9 @@ def manifests_to_merge(
     for manifest in manifests:
         if manifest.content == ManifestContent.DATA and manifest.manifest_length < target_bytes:
             tiers.setdefault((manifest.partition_spec_id, _tier(manifest)), []).append(manifest)
+    enough = MAX_MANIFESTS if sequence_number % CHECK_INTERVAL else min_count
     for _, members in sorted(tiers.items()):
-        if len(members) >= max(min_count, _MIN_MANIFESTS):
+        if len(members) >= max(enough, min_count, _MIN_MANIFESTS):
             return _oldest_up_to(target_bytes, members)
     return []
 

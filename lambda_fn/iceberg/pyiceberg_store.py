@@ -237,18 +237,26 @@ class PyIcebergStore:
             reserved_seconds = self.commit_seconds + self.load_seconds
         return Scan(present, undecided)
 
-    def merge_manifests(self, state: PyIcebergState, deadline: Deadline) -> MergeResult[PyIcebergState] | None:
-        """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due.
+    def merge_is_due(self, state: PyIcebergState) -> bool:
+        """Return whether small manifests of the state's head should be merged."""
+        return bool(self._manifests_to_merge(state))
+
+    def _manifests_to_merge(self, state: PyIcebergState) -> list[ManifestFile]:
+        """Return the manifests to merge, or none.
 
         Only a writer that knows the head's manifests merges: it has committed the head, or has read them anyway.
         """
-        table, existing = state.table, state.known_manifests
-        if existing is None or not deadline.allows(MERGE_REQUESTS * self._request_seconds):
-            return None
-        number = next_sequence_number(table.metadata) - 1
-        chosen = manifest_merging.manifests_to_merge(existing, number, table.metadata.properties)
+        metadata, existing = state.table.metadata, state.known_manifests
+        if existing is None:
+            return []
+        return manifest_merging.manifests_to_merge(existing, next_sequence_number(metadata) - 1, metadata.properties)
+
+    def merge_manifests(self, state: PyIcebergState, deadline: Deadline) -> MergeResult[PyIcebergState] | None:
+        """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due."""
+        chosen = self._manifests_to_merge(state) if deadline.allows(MERGE_REQUESTS * self._request_seconds) else []
         if not chosen:
             return None
+        table, existing = state.table, state.read_manifests()
         snapshot_id = table.metadata.new_snapshot_id()
         try:
             read = self._parallel.map(lambda manifest: self._read_entries(table, manifest, deadline), chosen)

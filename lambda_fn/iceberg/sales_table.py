@@ -45,12 +45,14 @@ class IcebergSalesTable(Generic[State, Staged]):
         self._retry = retry
         self._last_seen: State | None = None
         self._seen_at = 0.0
+        self._committed: State | None = None
         self._always_in_groups = always_in_groups
         self._contended_until = float("-inf")
         self.group_commit = GroupCommit(store, queue, self, retry) if queue is not None else None
 
     def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt[State, Staged]:
         """Pin the head. Raises TableMissing, or StoreUnavailable if the head can't be read."""
+        self._committed = None
         is_old = self.is_contended and self._retry.clock.monotonic() - self._seen_at > MAX_PIN_SECONDS
         pinned = self._last_seen if self._last_seen is not None and not is_old else self.load(deadline)
         return IcebergAppendAttempt(self, self._store, self._retry, attempt_id, pinned)
@@ -69,12 +71,15 @@ class IcebergSalesTable(Generic[State, Staged]):
     def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
         """Merge small manifests if a merge is due and there is time. Returns None if there is none.
 
-        Never raises. A merge that fails leaves the manifests as they were, and may leave files that no snapshot
-        references.
+        Only a process that has just committed the head merges: it knows the head's manifests. Never raises. A merge
+        that fails leaves the manifests as they were, and may leave files that no snapshot references.
         """
-        if self._last_seen is None:
+        if self._committed is None:
             return None
-        merge = self._store.merge_manifests(self._last_seen, deadline)
+        merge = self._store.merge_manifests(self._committed, deadline)
+        self._committed = None
+        if self.group_commit is not None:
+            self.group_commit.release(deadline)
         if merge is None:
             return None
         if isinstance(merge.commit, Committed):
@@ -103,6 +108,11 @@ class IcebergSalesTable(Generic[State, Staged]):
         """Pin this head in the next attempt."""
         self._last_seen = state
         self._seen_at = self._retry.clock.monotonic()
+
+    def committed(self, state: State) -> None:
+        """Pin this head, which this process has just committed, in the next attempt."""
+        self.remember(state)
+        self._committed = state
 
     def forget(self) -> None:
         """Read the head from the catalog in the next attempt."""

@@ -145,6 +145,10 @@ class TableStore(Protocol[State, Staged]):
         """
         ...
 
+    def merge_is_due(self, state: State) -> bool:
+        """Return whether small manifests of the state's head should be merged."""
+        ...
+
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
         """Merge small manifests of the state's head in a snapshot of its own. Returns None if no merge is due."""
         ...

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from lambda_fn.event import parse_message
 from lambda_fn.guard.items import claimed_item
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
+from tests.forked import run_program
 
 EXAMPLE = PROJECT_ROOT / "examples" / "carousel-sold-event.json"
 # Fixed, in case the run passes midnight.
@@ -39,8 +39,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def run_in(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, STATE_DIR_VARIABLE: str(state_dir), "NO_COLOR": "1", "COLUMNS": "200"}
-    program = Path(sys.executable).with_name("carousel-sync")
-    return subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return run_program(arguments, environment)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import multiprocessing
 import os
 import threading
 import time
@@ -28,6 +27,7 @@ from tests.faults.compaction import CompactionFigures, compact_until
 from tests.faults.harness.naive_writer import NaiveWriter
 from tests.faults.harness.shifted_clock import ShiftedClock
 from tests.faults.harness.stores_under_test import StoresUnderTest
+from tests.forked import forkserver
 
 WRITERS: Final = 16
 BATCHES: Final = 3
@@ -141,8 +141,7 @@ def contend(
     compactions = CompactionFigures()
     stop = threading.Event()
     compactor = threading.Thread(target=compact_until, args=(stop, stores.table, compactions))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.contention"])
+    context = forkserver()
     barrier = context.Barrier(writers + 1)
     answers: Any = context.SimpleQueue()
     processes = [context.Process(target=_run, args=(writer, task, barrier, answers)) for task in tasks]

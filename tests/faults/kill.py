@@ -22,13 +22,15 @@ from typing import Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from carousel_sync.aws.target import FUNCTION_ALIAS, Target, function_name
+from carousel_sync.aws.target import Target, function_name
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.project_zip import package_code
+from lambda_fn.settings import GroupCommitMode
 from tests import builders
+from tests.stack import publish
 from tests.waiting import holds_within
 
 # The deployed queue has 660 s, for invocations of up to 60 s. Here a batch takes a few seconds.
@@ -201,12 +203,19 @@ class KillRun:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, seed: int, *, expire_leases: bool, control: bool = False) -> Iterator[KillRun]:
-    """Deploy the template to a new emulator; with ``control``, the naive writer replaces the function's code."""
+def deployed(
+    folder: Path, seed: int, *, expire_leases: bool, control: bool = False, in_groups: bool = False
+) -> Iterator[KillRun]:
+    """Deploy the template to a new emulator.
+
+    With ``control``, the naive writer replaces the function's code. With ``in_groups``, group commit is forced on.
+    """
     with LocalStack(folder) as stack:
         stack.up(DeliveryMode.QUEUE)
         if control:
             _replace_code(stack.target())
+        if in_groups:
+            _force_groups(stack.target())
         yield KillRun(stack, seed, expire_leases=expire_leases)
 
 
@@ -219,9 +228,15 @@ def _replace_code(target: Target) -> None:
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
     client.update_function_configuration(FunctionName=name, Handler="tests.faults.harness.naive_lambda.handler")
-    # Events are sent to the alias, which refers to a published version.
-    version = client.publish_version(FunctionName=name)["Version"]
-    client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
+    publish(target)
+
+
+def _force_groups(target: Target) -> None:
+    client, name = target.client("lambda"), function_name(target.stage)
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    forced = {**variables, "GROUP_COMMIT": GroupCommitMode.ALWAYS.value}
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": forced})
+    publish(target)
 
 
 def _children(parent: int) -> Iterator[int]:

@@ -36,29 +36,38 @@ FILE_SETS: Final = (
         "use-case",
         ("lambda_fn/sync_sales.py", "lambda_fn/process_deliveries.py"),
         (
-            "tests/unit/lambda_fn/test_sync_sales.py",
-            "tests/unit/lambda_fn/test_sync_sales_failures.py",
+            "tests/unit/lambda_fn/sync_sales/test_sync_sales.py",
+            "tests/unit/lambda_fn/sync_sales/test_failures.py",
+            "tests/unit/lambda_fn/sync_sales/test_telemetry.py",
+            "tests/unit/lambda_fn/sync_sales/test_waiting.py",
             "tests/unit/lambda_fn/test_process_deliveries.py",
         ),
         ("test_no_combination_breaks_the_order_of_the_protocol",),
     ),
     FileSet(
-        "failures",
-        ("lambda_fn/iceberg/failures.py",),
-        ("tests/unit/lambda_fn/iceberg/test_failures.py",),
+        "snapshots",
+        (
+            "lambda_fn/iceberg/failures.py",
+            "lambda_fn/iceberg/memory_file.py",
+            "lambda_fn/iceberg/snapshots.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_failures.py",
+            "tests/unit/lambda_fn/iceberg/test_memory_file.py",
+            "tests/unit/lambda_fn/iceberg/test_snapshots.py",
+        ),
     ),
     FileSet(
         "columns",
-        ("lambda_fn/iceberg/arrow_schema.py", "lambda_fn/iceberg/column_metrics.py"),
-        ("tests/properties/test_column_metrics.py",),
-    ),
-    FileSet(
-        "rows",
-        ("lambda_fn/iceberg/rows.py", "lambda_fn/iceberg/snapshots.py", "lambda_fn/iceberg/memory_file.py"),
         (
+            "lambda_fn/iceberg/arrow_schema.py",
+            "lambda_fn/iceberg/column_metrics.py",
+            "lambda_fn/iceberg/rows.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_rows.py",
             "tests/unit/lambda_fn/test_fields.py",
-            "tests/contract/iceberg/test_sales_table.py",
-            "tests/contract/iceberg/test_schema_versions.py",
+            "tests/properties/test_column_metrics.py",
         ),
     ),
     FileSet(
@@ -75,5 +84,31 @@ FILE_SETS: Final = (
         ("lambda_fn/iceberg/row_scan.py",),
         ("tests/contract/iceberg/test_row_scan.py",),
         ("test_forty_partitions_take_one_pass_over_the_manifests",),
+    ),
+    FileSet(
+        "judge",
+        ("lambda_fn/iceberg/history.py", "lambda_fn/iceberg/sales_table.py"),
+        ("tests/unit/lambda_fn/iceberg/test_history.py", "tests/unit/lambda_fn/iceberg/test_sales_table.py"),
+    ),
+    FileSet(
+        "batches",
+        ("lambda_fn/aws/batch_requests.py",),
+        (
+            "tests/contract/dynamodb/test_batches.py",
+            "tests/contract/dynamodb/test_guard_answers.py",
+            "tests/unit/lambda_fn/aws/test_throttling.py",
+        ),
+    ),
+    FileSet(
+        "append",
+        ("lambda_fn/iceberg/staging.py", "lambda_fn/iceberg/pyiceberg_store.py"),
+        (
+            "tests/unit/lambda_fn/iceberg/test_failures.py",
+            "tests/contract/iceberg/test_append_failures.py",
+            "tests/contract/iceberg/test_manifest_merging.py",
+            "tests/contract/iceberg/test_sales_table.py",
+            "tests/contract/iceberg/test_schema_versions.py",
+        ),
+        ("test_the_manifest_list_does_not_grow_with_the_commits",),
     ),
 )

@@ -324,6 +324,10 @@ class SimulatedTableStore:
         """Return the attempts that the snapshot's summary lists."""
         return [attempt for attempt, _ in members]
 
+    def merge_is_due(self, state: State) -> bool:
+        """Return whether the snapshot's id is even, so that half of the leaders keep the lease for a while."""
+        return state.head % 2 == 0
+
     def merge_manifests(self, state: State, deadline: Deadline) -> None:
         """Do nothing: to every other attempt a merge is the same as a compaction, which the world does at any time."""
 

@@ -50,12 +50,13 @@ class Round:
     """What a leader found out: the attempts that have landed, each with its snapshot.
 
     ``settled`` are the attempts whose entries are of no more use. ``seconds`` is how long the round took, or None if
-    nothing was committed.
+    nothing was committed. The leader keeps the lease for ``keep_seconds``.
     """
 
     landed: Mapping[int, int] = field(default_factory=dict)
     settled: Collection[int] = ()
     seconds: float | None = None
+    keep_seconds: float = 0.0
 
 
 class CommitQueue(Protocol):
@@ -77,9 +78,9 @@ class CommitQueue(Protocol):
         """Take the lease for this long, if it has not changed since it was read. Returns None if it has."""
         ...
 
-    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
-        """Free one's own lease, tell the others what was found, and remove the entries that are settled.
+    def finish(self, lease: Lease, found: Round, deadline: Deadline) -> Lease | None:
+        """Tell the others what was found, free one's own lease or keep it, and remove the entries that are settled.
 
-        Does not change a lease that another attempt has taken since.
+        Returns the lease as it is then. Returns None, and does not change it, if another attempt has taken it since.
         """
         ...

@@ -22,6 +22,10 @@ from lambda_fn.runtime.retry import Deadline, Retry
 
 LEASE_SECONDS: Final = 3.0
 """A leader that dies holds the others up for this long. One that takes longer is overtaken, which is safe."""
+MERGE_SECONDS: Final = 10.0
+"""A leader keeps the lease for this long at most while it merges manifests. Nobody commits meanwhile, and it lands."""
+CLOCK_SKEW_SECONDS: Final = 5.0
+"""A lease that begins later than this was taken by a process whose clock is wrong, and counts as free."""
 ENTRY_SECONDS: Final = 180.0
 """An older entry is not landed: catalogs other than S3 Tables may remove files that no snapshot references."""
 MAX_MEMBERS: Final = 200
@@ -74,6 +78,7 @@ class GroupCommit(Generic[State, Staged]):
         self._contention = contention
         self._retry = retry
         self._clock = retry.clock
+        self._kept: Lease | None = None
 
     def run(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
         """Land the append with a group, as its leader or as a member.
@@ -111,7 +116,7 @@ class GroupCommit(Generic[State, Staged]):
         if append.attempt_id in lease.landed:
             return Landed(lease.landed[append.attempt_id], append.conflicts, group_size=0)
         # An attempt may own the lease without knowing it: the answer to its request was lost.
-        if lease.until > self._clock.now() and lease.owner != append.attempt_id:
+        if _is_held(lease, self._clock.now()) and lease.owner != append.attempt_id:
             self._contention.note_contention()
             return None
         own = self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)
@@ -156,10 +161,14 @@ class GroupCommit(Generic[State, Staged]):
                 self._finish(lease, Round(group.landed, settled), deadline)
                 return judgement
             members = [(member.attempt_id, member.manifest) for member in group.members]
-            if isinstance(append.commit(members, deadline, group.fenced), Committed):
+            result = append.commit(members, deadline, group.fenced)
+            if isinstance(result, Committed):
                 landed = group.landed | dict.fromkeys((attempt for attempt, _ in members), append.attempt_id)
                 settled = [*landed, *group.hopeless, *group.own]
-                self._finish(lease, Round(landed, settled, self._clock.monotonic() - started), deadline)
+                keep_seconds = MERGE_SECONDS if self._store.merge_is_due(result.state) else 0.0
+                found = Round(landed, settled, self._clock.monotonic() - started, keep_seconds)
+                finished = self._finish(lease, found, deadline)
+                self._kept = finished if keep_seconds else None
                 if members:
                     self._contention.note_contention()
                 return Landed(append.attempt_id, append.conflicts, group_size=1 + len(members))
@@ -170,13 +179,24 @@ class GroupCommit(Generic[State, Staged]):
         self._finish(lease, Round(), deadline)
         return None
 
-    def _finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
+    def release(self, deadline: Deadline) -> None:
+        """Free the lease if this process has kept it as a leader, to merge manifests."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._finish(kept, Round(), deadline)
+
+    def _finish(self, lease: Lease, found: Round, deadline: Deadline) -> Lease | None:
         """Tell the others. If that fails, the lease ends by itself, and the history tells them."""
         with suppress(StoreUnavailable):
-            self._queue.finish(lease, found, deadline)
+            return self._queue.finish(lease, found, deadline)
+        return None
 
     def _judge(self, entries: Collection[QueueEntry], append: Append[State, Staged]) -> Group:
         return judge_entries(entries, append.attempt_id, append.fenced, append.judged, self._store, self._clock.now())
+
+
+def _is_held(lease: Lease, now: float) -> bool:
+    return lease.since - CLOCK_SKEW_SECONDS <= now < lease.until
 
 
 def judge_entries(

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from carousel_sync.local_stack import state
 from carousel_sync.local_stack.emulator import DEFAULT_PORT, is_emulator
 from carousel_sync.local_stack.stack import LocalStack
+from tests.forked import run_program
 from tests.waiting import holds_within
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,9 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).parent / "carousel-sync"), *arguments]
         environment = {**os.environ, state.STATE_DIR_VARIABLE: str(folder), "NO_COLOR": "1", **variables}
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        return run_program(arguments, environment)
 
     return run
 

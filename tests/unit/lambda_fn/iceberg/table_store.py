@@ -130,6 +130,9 @@ class Store:
         undecided = {each.key: "unreadable" for each in sales if each.sale_id in self.unreadable}
         return Scan({each.key for each in sales if each.sale_id in self.rows}, undecided)
 
+    def merge_is_due(self, state: State) -> bool:
+        return self.merge is not None
+
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
         self.calls.append(f"merge on {state.head}")
         return self.merge

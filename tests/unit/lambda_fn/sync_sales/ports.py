@@ -37,6 +37,7 @@ ATTEMPT = 5
 PIN = 4
 LEASE_UNTIL = 1e10
 INVOCATION_SECONDS = 58.0
+APPEND_SECONDS = 0.75
 APPENDED = Landed(ATTEMPT)
 TENANT = sale().tenant_id
 FACTS = {sale_id: sale(sale_id=sale_id).facts for sale_id in "abcde"}
@@ -165,7 +166,7 @@ class Ports:
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         self.fenced = set(fenced)
         self._call("append", ids(sales), deadline=deadline)
-        self.clock.advance(0.25)
+        self.clock.advance(APPEND_SECONDS)
         if isinstance(self.append_result, Landed):
             self.rows |= {each.sale_id for each in sales}
         self._crash_after()

@@ -12,14 +12,14 @@ from lambda_fn.ports import (
     ClaimResult,
     Completion,
     GiveUp,
-    Landed,
     Metric,
     NotClaimed,
     NotKnownToHaveLanded,
 )
 from lambda_fn.sync_sales import Completed, Unresolved
 from tests.builders import sale
-from tests.unit.lambda_fn.sync_sales_ports import (
+from tests.unit.lambda_fn.sync_sales.ports import (
+    APPEND_SECONDS,
     ATTEMPT,
     COMPLETED_BEFORE,
     FACTS,
@@ -57,43 +57,6 @@ def test_new_sales_are_landed_in_the_order_of_the_protocol() -> None:
     ]
     assert ports.fenced == set()
     assert ports.completions[key("a")] == Completion(key("a"), FACTS["a"], ATTEMPT)
-
-
-def test_what_is_logged_and_measured() -> None:
-    ports = Ports(append_result=Landed(ATTEMPT, conflicts=3))
-    ports.sync("b", "a")
-    assert ports.lines == [
-        (
-            "[CarouselSync] S3 Tables write successful",
-            {
-                "attempt_id": ATTEMPT,
-                "snapshot_id": ATTEMPT,
-                "count": 2,
-                "conflicts": 3,
-                "group_size": 1,
-                "milliseconds": 250,
-            },
-        ),
-        ("[CarouselSync] DynamoDB write successful", {"count": 2}),
-        ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
-    ]
-    assert ports.measured == {
-        Metric.WAITING_FOR_COLUMN: 0,
-        Metric.TAKEOVERS: 0,
-        Metric.COMMIT_CONFLICTS: 3,
-        Metric.FAILED_COMMITS: 0,
-        Metric.COMMIT_MILLISECONDS: 250,
-        Metric.GROUP_SIZE: 1,
-    }
-
-
-@pytest.mark.parametrize(("snapshot", "size", "measured"), [(ATTEMPT, 4, 4), (ATTEMPT + 1, 0, None)])
-def test_the_leader_measures_the_size_of_a_group(snapshot: int, size: int, measured: int | None) -> None:
-    ports = Ports(append_result=Landed(snapshot, group_size=size))
-    assert ports.sync("a") == {"a": LANDED["a"]}, "landed by this invocation, whoever has committed the snapshot"
-    _, logged = ports.lines[0]
-    assert (logged["attempt_id"], logged["snapshot_id"], logged["group_size"]) == (ATTEMPT, snapshot, size)
-    assert ports.measured.get(Metric.GROUP_SIZE) == measured
 
 
 # --- 2. begin --------------------------------------------------------------------------------------------------------
@@ -254,7 +217,7 @@ def test_a_sale_past_the_retention_without_a_row_is_landed_and_gets_no_item() ->
 @pytest.mark.parametrize(("seconds", "has_item"), [(-1, True), (0, False), (1, False)])
 def test_a_sale_whose_item_would_already_have_expired_gets_none(seconds: float, has_item: bool) -> None:
     ports = Ports()
-    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - 0.25)  # an append takes 0.25 s
+    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - APPEND_SECONDS)
     assert ports.sync("a") == {"a": LANDED["a"]}
     assert ports.items == ({"a"} if has_item else set())
 

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_fn.ports import AlreadyCompleted, ManifestMerge
 from lambda_fn.sync_sales import Completed, Unresolved
-from tests.unit.lambda_fn.sync_sales_ports import COMPLETED_BEFORE, FACTS, LANDED, OTHER_FACTS, Ports, held
+from tests.unit.lambda_fn.sync_sales.ports import COMPLETED_BEFORE, FACTS, LANDED, OTHER_FACTS, Ports, held
 
 # --- waiting for others ----------------------------------------------------------------------------------------------
 
