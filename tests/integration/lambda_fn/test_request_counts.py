@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from lambda_fn.ports import Landed
+from lambda_fn.settings import GroupCommitMode
 from testbed.function import TableWriter, function_handler
 from testbed.latency_proxy import RecordedRequest
 from testbed.proxied_emulator import ProxiedEmulator, counted, latency_proxy, max_concurrent
@@ -71,7 +73,8 @@ def test_a_file_of_several_megabytes_is_one_request(emulator: ProxiedEmulator, s
 
 
 def test_after_a_lost_race_only_the_manifest_list_is_uploaded_again(emulator: ProxiedEmulator, stores: Stores) -> None:
-    writer, other = (TableWriter(stores.settings(emulator.proxy)) for _ in range(2))
+    settings = replace(stores.settings(emulator.proxy), group_commit=GroupCommitMode.OFF)
+    writer, other = TableWriter(settings), TableWriter(settings)
     writer.append(one_partition_sales(1))
     other.append(one_partition_sales(1))
     emulator.delay(0)
@@ -80,6 +83,20 @@ def test_after_a_lost_race_only_the_manifest_list_is_uploaded_again(emulator: Pr
     assert result.conflicts == 1
     # The table and its newest manifest list are read again. The data file and the manifest are already uploaded.
     assert counted(emulator.requests()) == {"s3 PUT": 4, "s3 GET": 1, "catalog GET": 1, "catalog POST": 2}
+
+
+def test_after_a_lost_race_a_writer_leads_a_group(emulator: ProxiedEmulator, stores: Stores) -> None:
+    writer, other = (TableWriter(stores.settings(emulator.proxy)) for _ in range(2))
+    writer.append(one_partition_sales(1))
+    other.append(one_partition_sales(1))
+    emulator.delay(0)
+    result = writer.append(one_partition_sales(1))
+    assert isinstance(result, Landed)
+    assert (result.conflicts, result.group_size) == (1, 1)
+    # It reads the lease, takes it, reads the queue, and frees the lease. The head is read after the queue once more.
+    requests = emulator.requests()
+    assert dynamodb(requests) == {"BatchGetItem": 1, "BatchExecuteStatement": 2, "Query": 1}
+    assert table(requests) == {"s3 PUT": 4, "s3 GET": 1, "catalog GET": 2, "catalog POST": 2}
 
 
 def test_requests_of_a_batch_of_500_sales(emulator: ProxiedEmulator, stores: Stores) -> None:
