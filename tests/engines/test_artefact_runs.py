@@ -25,7 +25,8 @@ from tests.engines.java_engine import EngineUnavailable
 from tests.engines.runtime_interface import RunningFunction, running_function
 from tests.tables import TableUnderTest, provisioned, rest_config
 
-pytestmark = pytest.mark.engine
+# One pytest-xdist worker runs all of them, so that each artefact is built once.
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("artefact")]
 
 SALES = 50
 POISON = "{"

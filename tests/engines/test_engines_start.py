@@ -20,6 +20,7 @@ from testbed.server_process import ServerNotStarted, ServerProcess, free_port, r
 from tests.engines import java_engine
 from tests.engines.fixtures import IcebergRestServer
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
+from tests.engines.readers.reader import tool
 from tests.waiting import holds_within
 
 
@@ -122,6 +123,11 @@ def test_the_error_for_a_missing_program_shows_the_command_that_installs_it(
     monkeypatch.setenv("PATH", str(programs))
     with pytest.raises(EngineUnavailable, match=f"'{missing}'.*{INSTALL_COMMAND}"):
         java_engine.fetch(DYNAMODB_LOCAL, tmp_path / "cache")
+
+
+def test_the_error_for_a_missing_environment_shows_the_command_that_installs_it() -> None:
+    with pytest.raises(EngineUnavailable, match=r"Install it: make \.tools/nothing/\.installed"):
+        tool("nothing", "bin/python")
 
 
 def _ends(group: int, within_seconds: float = 5.0) -> bool:

@@ -1,4 +1,4 @@
-"""Fixtures of the readers, one of each per test process.
+"""Fixtures of the readers and of the table that they read, one of each per test process.
 
 Spark and Trino are large. Mark the tests that use them with ``ONE_PROCESS``, so that one pytest-xdist worker runs them
 all and each server starts once in a run.
@@ -11,13 +11,15 @@ from typing import Final
 
 import pytest
 
-from tests.engines.fixtures import started
+from tests.engines.fixtures import IcebergRestServer, started
 from tests.engines.java_engine import EngineUnavailable
 from tests.engines.readers.dataframes import Dataframes
 from tests.engines.readers.embedded import DuckDB, PyIceberg
 from tests.engines.readers.reader import Reader
 from tests.engines.readers.spark_engine import Spark, spark_session
 from tests.engines.readers.trino_engine import Trino, trino_server
+from tests.engines.readers.written_table import WrittenTable, write_table
+from tests.tables import rest_config, s3_tables_config
 
 ONE_PROCESS: Final = pytest.mark.xdist_group("readers")
 
@@ -66,6 +68,25 @@ def daft(tmp_path_factory: pytest.TempPathFactory) -> Dataframes:
 def reader(request: pytest.FixtureRequest) -> Reader:
     """Each reader in turn."""
     found: Reader = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def s3_tables_written(emulator_endpoint: str) -> WrittenTable:
+    """A table with a history in the emulator's S3 Tables. Do not change it."""
+    return write_table(s3_tables_config(emulator_endpoint, "readers"))
+
+
+@pytest.fixture(scope="session")
+def rest_written(iceberg_rest_server: IcebergRestServer) -> WrittenTable:
+    """A table with a history in the REST reference server. Do not change it."""
+    return write_table(rest_config(iceberg_rest_server))
+
+
+@pytest.fixture(scope="session", params=["s3_tables_written", "rest_written"], ids=["s3-tables", "rest"])
+def written(request: pytest.FixtureRequest) -> WrittenTable:
+    """A table with a history in each type of catalog in turn."""
+    found: WrittenTable = request.getfixturevalue(request.param)
     return found
 
 

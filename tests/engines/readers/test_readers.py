@@ -6,30 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.engines.fixtures import IcebergRestServer
 from tests.engines.readers.comparison import assert_agree, assert_rows, columns_of, rows_of
 from tests.engines.readers.fixtures import ONE_PROCESS, READERS
 from tests.engines.readers.reader import Reader
-from tests.engines.readers.written_table import COLUMNS, WrittenTable, expected_rows, write_table
-from tests.tables import rest_config, s3_tables_config
+from tests.engines.readers.written_table import COLUMNS, WrittenTable, expected_rows
 
-pytestmark = [pytest.mark.engine, ONE_PROCESS]
-
-
-@pytest.fixture(scope="module")
-def s3_tables_written(emulator_endpoint: str) -> WrittenTable:
-    return write_table(s3_tables_config(emulator_endpoint, "readers"))
-
-
-@pytest.fixture(scope="module")
-def rest_written(iceberg_rest_server: IcebergRestServer) -> WrittenTable:
-    return write_table(rest_config(iceberg_rest_server))
-
-
-@pytest.fixture(scope="module", params=["s3_tables_written", "rest_written"], ids=["s3-tables", "rest"])
-def written(request: pytest.FixtureRequest) -> WrittenTable:
-    found: WrittenTable = request.getfixturevalue(request.param)
-    return found
+pytestmark = [pytest.mark.engine, ONE_PROCESS, pytest.mark.timeout(600)]
 
 
 def test_every_value_of_every_row(reader: Reader, written: WrittenTable) -> None:
