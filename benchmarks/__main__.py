@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import append_charts, planning_charts
 from benchmarks.append import contention, growth, single_append
 from benchmarks.deployment import artefact, fresh_processes
+from benchmarks.group_commit import many_batches, many_writers
 from benchmarks.invocation import claims, decode, handlers
 from benchmarks.measuring import Bench
 from benchmarks.report import Row, as_json, as_markdown, as_table
@@ -33,6 +34,10 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "decode": decode.events_per_second,
     "growth": growth.commit_by_commit,
     "contention": contention.eight_writers,
+    "slow-commits": many_writers.slow_commits,
+    "fast-commits": many_writers.fast_commits,
+    "batches-of-100": many_batches.batches_of_a_hundred,
+    "batches-of-10": many_batches.batches_of_ten,
     "memory": fresh_processes.peak_memory,
     "artefact": artefact.artefact_size,
     "start": fresh_processes.cold_start,

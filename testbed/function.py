@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Final
 
 from carousel_sync.bench.worker import Context
+from lambda_fn.aws.batch_requests import Batches
+from lambda_fn.aws.clients import dynamodb_client
+from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.ports import AppendResult
 from lambda_fn.runtime.parallel import Threads
-from lambda_fn.runtime.retry import Deadline, SystemClock
+from lambda_fn.runtime.retry import Deadline, Retry, SystemClock
 from lambda_fn.sale import Sale
 from lambda_fn.settings import Settings
 from lambda_fn.telemetry import PowertoolsTelemetry
@@ -38,13 +42,16 @@ def function_handler(settings: Settings) -> Handle:
 
 
 class TableWriter:
-    """The function's writer of the Iceberg table, without the guard and the projection around it."""
+    """The function's writer of the Iceberg table with its commit queue, without the guard and the projection."""
 
     def __init__(self, settings: Settings) -> None:
         self._clock = SystemClock()
+        parallel, retry = Threads(WORKERS), Retry(self._clock, random.SystemRandom())
+        dynamodb, guard = dynamodb_client(settings, WORKERS), guard_table(settings.guard_table)
+        batches = Batches(dynamodb, guard, retry, parallel, settings.request_seconds)
         with _discarded_log():
             telemetry = PowertoolsTelemetry(settings.stage)
-            self._table = sales_table(settings, self._clock, Threads(WORKERS), telemetry)
+            self._table = sales_table(settings, self._clock, parallel, telemetry, batches)
 
     def append(self, sales: Sequence[Sale]) -> AppendResult:
         """Commit the sales as one snapshot, and merge manifests when they are due, as the function does."""

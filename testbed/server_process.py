@@ -70,6 +70,7 @@ def running(
     environment: Mapping[str, str],
     ready_path: str,
     ready_status: int = 200,
+    start_seconds: float = _START_TIMEOUT_SECONDS,
 ) -> Iterator[ServerProcess]:
     """Run a server for as long as the context is open. Entering waits until ``ready_path`` returns ``ready_status``.
 
@@ -90,24 +91,23 @@ def running(
         )
     server = ServerProcess(process.pid, port, log)
     try:
-        _wait_until_ready(process, server, name, ready_path, ready_status)
+        _wait_until_ready(process, server, name, ready_path, ready_status, start_seconds)
         yield server
     finally:
         _stop(process)
 
 
 def _wait_until_ready(
-    process: subprocess.Popen[bytes], server: ServerProcess, name: str, path: str, ready: int
+    process: subprocess.Popen[bytes], server: ServerProcess, name: str, path: str, ready: int, start_seconds: float
 ) -> None:
-    end = time.monotonic() + _START_TIMEOUT_SECONDS
+    end = time.monotonic() + start_seconds
     while (status := _status(server.port, path)) != ready:
         error = ""
         if process.poll() is not None:
             error = f"{name} ended with exit code {process.returncode}."
         elif time.monotonic() > end:
             answered = "nothing" if status is None else f"HTTP {status}"
-            seconds = f"{_START_TIMEOUT_SECONDS:.0f} s"
-            error = f"{name} answered {answered} to GET {path} within {seconds}, not HTTP {ready}."
+            error = f"{name} answered {answered} to GET {path} within {start_seconds:.0f} s, not HTTP {ready}."
         if error:
             text = server.log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
             raise ServerNotStarted(f"{error} The end of {server.log}:\n{text or '(empty)'}")

@@ -13,7 +13,7 @@ from catalog_config.connect import connect
 from catalog_config.provision import ensure_table
 from lambda_fn.settings import FILE_IO, Settings
 from schemas.sales_history import TABLE
-from testbed.dynamodb_tables import create_tables
+from testbed.dynamodb.tables import create_tables
 from testbed.emulator import CLIENT_ENVIRONMENT, REGION
 
 REQUEST_SECONDS = 20.0

@@ -10,7 +10,7 @@ from hypothesis import settings
 settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
 
-pytest_plugins = ["tests.engines.fixtures", "tests.stack", "tests.tables"]
+pytest_plugins = ["tests.engines.fixtures", "tests.stack", "tests.tables", "tests.engines.readers.fixtures"]
 
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[_name]

@@ -19,7 +19,7 @@ from carousel_sync.bench.load import Tally
 from carousel_sync.bench.local_run import run_benchmark
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import stderr, stdout
-from carousel_sync.local_stack.stack import LocalStack
+from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.planning.prices import LOOKED_UP, REGION
 from lambda_fn.errors import ConfigurationError
 
@@ -35,10 +35,14 @@ def bench() -> None:
 
 @app.command()
 def local(
+    mode: Annotated[
+        DeliveryMode, typer.Option(help="queue: batches, as from the queue. direct: each event by itself.")
+    ] = DeliveryMode.QUEUE,
     events: Annotated[int, typer.Option(min=1, help="Number of events, including duplicates.")] = 20_000,
     concurrency: Annotated[int, typer.Option(min=1, help="Number of handlers in parallel.")] = 4,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Events per batch; a batch is smaller if 6 MB are full.")
+        int,
+        typer.Option(min=1, max=10_000, help="Events per batch in queue mode; a batch is smaller if 6 MB are full."),
     ] = 500,
     embedding: Annotated[int, typer.Option(help="Values per embedding; 0 for no embedding.")] = 1024,
     duplicates: Annotated[float, typer.Option(help="Share of events that repeat a sale.")] = 0.0,
@@ -48,13 +52,14 @@ def local(
     ] = None,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Send batches through parallel handlers on a separate embedded stack, and verify every sale.
+    """Send batches or events through parallel handlers on a separate embedded stack, and verify every sale.
 
     Each handler is its own process with the environment of the deployed function, as in Lambda. The exit code is 0
     only if each sale has exactly one row and one look-up item in the end.
     """
     seed = secrets.randbelow(SEEDS) if seed is None else seed
-    setup = Setup(events, concurrency, batch_size, embedding, duplicates, seed)
+    size = 1 if mode is DeliveryMode.DIRECT else batch_size
+    setup = Setup(events, concurrency, size, embedding, duplicates, seed, mode)
     with console.readable_errors():
         # Report what is impossible before anything is started.
         limits.check(setup, report)
@@ -68,7 +73,7 @@ def local(
         LocalStack(folder) as stack,
     ):
         with console.working_on("Starting the emulator and deploying template.yaml"):
-            stack.up()
+            stack.up(mode)
         figures = _run(setup, stack.target(), folder)
     if as_json:
         console.print_json(figures.as_json())
@@ -110,12 +115,12 @@ def _show(figures: Figures) -> None:
     for name, value in figures.facts().items():
         table.add_row(name, value, style="dim" if name.startswith(" ") else None)
     stdout.print(table, highlight=False)
-    stdout.print(
-        "Times are those of this machine and its emulator, not of AWS. The cost is an estimate at list prices "
-        f"({REGION}, looked up on {LOOKED_UP}); carousel-sync cost shows each line of it.",
-        style="dim",
-        highlight=False,
+    cost = (
+        f" The cost is an estimate at list prices ({REGION}, looked up on {LOOKED_UP}); carousel-sync cost shows each "
+        "line of it."
     )
+    where = "Times are those of this machine and its emulator, not of AWS."
+    stdout.print(where if figures.setup.is_direct else where + cost, style="dim", highlight=False)
     for error in figures.errors:
         stdout.print(f"[bold red]A handler raised:[/] {error}", highlight=False, soft_wrap=True)
     stdout.print(_verdict(figures.outcome), highlight=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any, Final
@@ -13,19 +13,21 @@ from typing import Any, Final
 from carousel_sync.bench.load import Tally
 from carousel_sync.consistency.compare import Report
 from carousel_sync.events.generate import Recipe
+from carousel_sync.local_stack.stack import DeliveryMode
 from carousel_sync.planning.bill import Bill, Workload, bill
 from carousel_sync.planning.bytes_per_sale import measure
 from carousel_sync.planning.durations import lambda_milliseconds
 from carousel_sync.planning.prices import LIST_PRICES
 
-PERCENTILES: Final = (50, 90, 99)
+PERCENTILES: Final = (50, 90, 95, 99)
 MEMORY_MB: Final = 512
+BAR_WIDTH: Final = 20
 MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The parameters of a run."""
+    """The parameters of a run. In direct mode, ``batch_size`` is 1."""
 
     events: int
     concurrency: int
@@ -33,6 +35,17 @@ class Setup:
     embedding: int
     duplicates: float
     seed: int
+    mode: DeliveryMode = DeliveryMode.QUEUE
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether each event is an invocation of its own."""
+        return self.mode is DeliveryMode.DIRECT
+
+    @property
+    def invocation(self) -> str:
+        """What people call that which a handler is invoked with."""
+        return "Event" if self.is_direct else "Batch"
 
     def recipe(self) -> Recipe:
         """Return the recipe of the sales. Raises ConfigurationError for shares or sizes that make no sense."""
@@ -45,7 +58,8 @@ class Outcome:
     """What is stored after a run.
 
     ``names`` are those of the distinct sales that were delivered. ``snapshot_bytes`` is what one retained snapshot
-    adds to the table's metadata.json.
+    adds to the table's metadata.json. ``group_sizes`` has the number of commits by the number of invocations that
+    each landed.
     """
 
     names: frozenset[str]
@@ -53,6 +67,7 @@ class Outcome:
     commits: int
     data_files: int
     snapshot_bytes: float
+    group_sizes: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def sales(self) -> int:
@@ -118,7 +133,7 @@ class Figures:
         return sorted({invocation.error for invocation in self.tally.invocations if invocation.error})
 
     def cost_of_a_million(self) -> Bill:
-        """Return the bill of the first month with a million such sales."""
+        """Return the bill of the first month with a million such sales, delivered in such batches through the queue."""
         workload = Workload(
             events=MILLION,
             sizes=measure(self.setup.embedding),
@@ -151,31 +166,55 @@ class Figures:
             "abandoned": tally.abandoned,
             "errors": self.errors,
             "requests": self.requests,
+            "group_sizes": {str(size): commits for size, commits in sorted(outcome.group_sizes.items())},
             "exactly_once": outcome.exactly_once,
             "verification": outcome.report.as_json(),
-            "usd_per_million_sales": self.cost_of_a_million().as_json(),
+            "usd_per_million_sales": None if self.setup.is_direct else self.cost_of_a_million().as_json(),
         }
+
+    def _cost_in_words(self) -> str:
+        cost = self.cost_of_a_million()
+        return f"${cost.usd:,.2f} in the first month, {cost.share('DynamoDB'):.0%} of it DynamoDB"
 
     def facts(self) -> dict[str, str]:
         """Return the figures as names and values to show."""
-        tally, outcome, setup, cost = self.tally, self.outcome, self.setup, self.cost_of_a_million()
-        times = {f"Batch, {name}": f"{1000 * value:,.0f} ms" for name, value in latencies(self.seconds).items()}
+        tally, outcome, setup = self.tally, self.outcome, self.setup
+        times = {
+            f"{setup.invocation}, {name}": f"{1000 * value:,.0f} ms" for name, value in latencies(self.seconds).items()
+        }
+        each = "one by one" if setup.is_direct else f"in batches of up to {setup.batch_size:,}"
         return {
-            "Events": f"{setup.events:,} in batches of up to {setup.batch_size:,}, {setup.concurrency} handlers",
+            "Events": f"{setup.events:,} {each}, {setup.concurrency} handlers",
             "Sales": f"{outcome.sales:,}, with embeddings of {setup.embedding:,} values",
             "Throughput": f"{self.events_per_second:,.0f} events/s over {tally.seconds:.1f} s",
             **times,
-            "CPU of a batch": f"{self.cpu_milliseconds_per_batch:,.0f} ms",
-            "Commits": f"{outcome.commits:,}, {self.sales_per_commit:,.0f} sales each",
+            f"CPU of {'an event' if setup.is_direct else 'a batch'}": f"{self.cpu_milliseconds_per_batch:,.0f} ms",
+            "Commits": f"{outcome.commits:,}, {self.sales_per_commit:,.1f} sales each",
+            **_histogram(outcome.group_sizes),
             "Commit conflicts": f"{self.conflicts:,}",
             "Given back": f"{tally.given_back:,} messages; {tally.abandoned:,} abandoned",
             "Requests": f"{sum(self.requests.values()):,}",
             **{f"  {name}": f"{number:,}" for name, number in self.requests.items()},
             "metadata.json": f"{outcome.snapshot_bytes:,.0f} bytes per retained snapshot",
-            "A million sales": f"${cost.usd:,.2f} in the first month, {cost.share('DynamoDB'):.0%} of it DynamoDB",
+            **({} if setup.is_direct else {"A million sales": self._cost_in_words()}),
             "Seed": str(setup.seed),
             "Verified": "each sale has one row and one item" if outcome.exactly_once else "NOT exactly once",
         }
+
+
+def _histogram(group_sizes: Mapping[int, int]) -> dict[str, str]:
+    """Return the number of commits by the number of invocations in them: 1, 2, 3 to 4, 5 to 8 and so on."""
+    buckets: Counter[int] = Counter()
+    for size, commits in group_sizes.items():
+        buckets[(size - 1).bit_length()] += commits
+    most = max(buckets.values(), default=1)
+    shown: dict[str, str] = {}
+    for bucket, commits in sorted(buckets.items()):
+        first, last = (1 << bucket >> 1) + 1 if bucket else 1, 1 << bucket
+        sizes = f"{last}" if first == last else f"{first} to {last}"
+        name = f"  of {sizes} {'invocation' if last == 1 else 'invocations'}"
+        shown[name] = f"{commits:,} {'█' * math.ceil(BAR_WIDTH * commits / most)}"
+    return shown
 
 
 def latencies(ascending: Sequence[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Delivers batches to handlers in parallel, each in its own process, and redelivers what they give back."""
+"""Delivers batches or events to handlers in parallel, each in its own process, and redelivers what they give back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from carousel_sync.bench.worker import INVOCATION_SECONDS, Invocation, become_ha
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.runtime.retry import Clock, SystemClock
 
-MAX_DELIVERIES: Final = 10
 _START_SECONDS: Final = 60.0
 # A handler answers before its invocation's time is over. After this time it is considered hung.
 _HUNG_SECONDS: Final = INVOCATION_SECONDS + 30.0
@@ -83,7 +82,7 @@ def deliver(submit: Submit, payloads: Sequence[Payload], on_answer: OnAnswer, cl
             payload, invocation = busy.pop(future), _result(future)
             tally.seconds = clock.monotonic() - started
             _record(tally, payload, invocation)
-            if (invocation.error or invocation.given_back) and payload.deliveries < MAX_DELIVERIES:
+            if (invocation.error or invocation.given_back) and not payload.is_last_delivery:
                 again, seconds = delivered_again(payload, None if invocation.error else set(invocation.given_back))
                 heapq.heappush(delayed, (clock.monotonic() + seconds, len(tally.invocations), again))
             on_answer(tally)
@@ -96,7 +95,7 @@ def _record(tally: Tally, payload: Payload, invocation: Invocation) -> None:
     tally.delivered += payload.messages
     tally.given_back += given_back
     tally.settled += payload.messages - given_back
-    tally.abandoned += given_back if payload.deliveries == MAX_DELIVERIES else 0
+    tally.abandoned += given_back if payload.is_last_delivery else 0
 
 
 def _result(future: Future[Invocation]) -> Invocation:

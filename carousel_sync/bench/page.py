@@ -29,14 +29,15 @@ def html(figures: Figures, facts: Mapping[str, str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>carousel-sync bench</title>'
         f"<style>{_STYLE}</style></head><body>\n<h1>carousel-sync bench local</h1>\n"
-        "<p>Batches through the function on this machine, against the embedded emulator. The times are those of this "
+        "<p>Invocations of the function on this machine, against the embedded emulator. The times are those of this "
         "machine and its emulator, not of AWS.</p>\n"
-        f"<table>{rows}</table>\n{histogram(figures.seconds)}</body></html>\n"
+        f"<table>{rows}</table>\n{histogram(figures.seconds, figures.setup.invocation)}</body></html>\n"
     )
 
 
-def histogram(seconds: Sequence[float]) -> str:
-    """Draw the number of batches by duration as SVG, with the percentiles. ``seconds`` is in ascending order."""
+def histogram(seconds: Sequence[float], invocation: str = "Batch") -> str:
+    """Draw the number of invocations by duration as SVG, with the percentiles. ``seconds`` is in ascending order."""
+    invocations = {"Batch": "batches", "Event": "events"}[invocation]
     milliseconds = [1000 * value for value in seconds]
     # The highest value has the highest label, so that no line crosses the label of a value to its right.
     labels = list(reversed(latencies(milliseconds).items()))
@@ -48,7 +49,7 @@ def histogram(seconds: Sequence[float]) -> str:
             .title("milliseconds from payload to answer")
             .axis(format=",~f"),
             y=alt.Y("count():Q", scale=alt.Scale(range=[_HEIGHT, len(labels) * _LABEL_HEIGHT]))
-            .title("batches")
+            .title(invocations)
             .axis(tickMinStep=1),
         )
     )
@@ -62,5 +63,5 @@ def histogram(seconds: Sequence[float]) -> str:
                 y=alt.value(row * _LABEL_HEIGHT), text="label:N"
             ),
         ]
-    title = f"{len(seconds)} batches by duration"
+    title = f"{len(seconds)} {invocations} by duration"
     return svg(alt.layer(bars, *marks).properties(width=WIDTH, height=_HEIGHT), title, f"Histogram of {title}.")

@@ -1,10 +1,10 @@
-"""What the handlers are invoked with: generated sales in SQS batches, one file for each invocation."""
+"""What the handlers are invoked with: generated sales in SQS batches, or events. Each is a file."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,22 +18,36 @@ from lambda_fn.event import parse_event
 from lambda_fn.redelivery import wait_seconds
 from lambda_fn.sale import Sale
 
+MAX_DELIVERIES: Final = 10
+# AWS Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation": two retries, one
+# minute after the first try and two minutes after the second.
+MAX_DIRECT_DELIVERIES: Final = 3
+DIRECT_RETRY_SECONDS: Final = 60
 _RECEIPT: Final = "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a" * 8
 _RECORDS_LIMIT_BYTES: Final = INVOCATION_LIMIT_BYTES - len('{"Records":[]}')
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A batch in a file. ``messages`` is how many it holds; ``deliveries`` counts this delivery too."""
+    """A batch in a file, or one event if ``is_direct``.
+
+    ``messages`` is how many it holds; ``deliveries`` counts this delivery too.
+    """
 
     path: Path
     messages: int
     deliveries: int = 1
+    is_direct: bool = False
+
+    @property
+    def is_last_delivery(self) -> bool:
+        """Whether nothing of it is delivered again."""
+        return self.deliveries == (MAX_DIRECT_DELIVERIES if self.is_direct else MAX_DELIVERIES)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The batches, and the sales in them as ``carousel_sync.consistency.compare.name_of`` names them."""
+    """The batches or events, and the sales in them as ``carousel_sync.consistency.compare.name_of`` names them."""
 
     payloads: list[Payload]
     sales: frozenset[str]
@@ -65,11 +79,26 @@ def prepare(
     return Prepared(payloads, frozenset(sales))
 
 
+def prepare_events(recipe: Recipe, folder: Path, on_event: Callable[[int], None] = lambda _: None) -> Prepared:
+    """Write each event to a file in the folder, and call ``on_event`` with 1 each time."""
+    payloads: list[Payload] = []
+    sales: set[str] = set()
+    for event in generate(recipe):
+        sales.update(_sale_names(event.envelope))
+        path = folder / f"event-{len(payloads)}.json"
+        path.write_bytes(orjson.dumps(event.envelope))
+        payloads.append(Payload(path, 1, is_direct=True))
+        on_event(1)
+    return Prepared(payloads, frozenset(sales))
+
+
 def delivered_again(payload: Payload, given_back: Collection[str] | None) -> tuple[Payload, int]:
     """Write the given-back messages as a new batch. Returns it with the seconds until the queue delivers it.
 
-    None stands for all messages: the invocation failed as a whole.
+    None stands for all messages: the invocation failed as a whole. A single event is invoked again as it is.
     """
+    if payload.is_direct:
+        return replace(payload, deliveries=payload.deliveries + 1), DIRECT_RETRY_SECONDS * payload.deliveries
     records = orjson.loads(payload.path.read_bytes())["Records"]
     again = [record for record in records if given_back is None or record["messageId"] in given_back]
     wait = wait_seconds(again[0])

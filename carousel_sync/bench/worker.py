@@ -69,7 +69,8 @@ class _Process:
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             answer = self._handler(json.loads(payload), context)
-            given_back = tuple(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
+            # The answer to a single event has none: what cannot be settled raises.
+            given_back = tuple(failure["itemIdentifier"] for failure in answer.get("batchItemFailures", ()))
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
         seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu

@@ -46,8 +46,8 @@ def _read(stage: Stage) -> tuple[Lease, list[QueueEntry]]:
     )
     items: list[dict[str, Any]] = [item for page in pages for item in page["Items"]]
     entries = [read_entry(item) for item in items if item["sk"]["S"].startswith(ENTRY_PREFIX)]
-    lease = next((item for item in items if item["sk"]["S"] == LEASE), None)
-    return read_lease(lease), [entry for entry in entries if entry is not None]
+    leases = [read_lease(item) for item in items if item["sk"]["S"] == LEASE]
+    return next(filter(None, leases), Lease()), [entry for entry in entries if entry is not None]
 
 
 def _waiting(ages: Collection[float]) -> str:

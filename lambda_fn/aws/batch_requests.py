@@ -67,6 +67,8 @@ _THROTTLING_CODES: Final = frozenset(
 )
 """Error codes of whole requests, and of single statements in a batch (BatchStatementErrorCodeEnum)."""
 _SERVER_ERROR: Final = 500
+LOST_THE_CONDITION: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
+"""Codes of a conditional statement that found another item than it expected (BatchStatementErrorCodeEnum)."""
 
 
 class ItemKey(NamedTuple):

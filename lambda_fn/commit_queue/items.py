@@ -71,13 +71,11 @@ def lease_attributes(lease: Lease, now: float) -> Item:
     }
 
 
-def read_lease(item: Item | None) -> Lease:
-    """Parse a lease. Without an item, or if something else has changed it, nobody holds it."""
-    if item is None:
-        return Lease()
+def read_lease(item: Item) -> Lease | None:
+    """Parse a lease. Returns None if something else has changed it."""
     try:
         groups = [[int(number["N"]) for number in group["L"]] for group in item["landed"]["L"]]
-        return Lease(
+        lease = Lease(
             number=int(item["version"]["N"]),
             owner=int(item["owner"]["N"]),
             since=float(item["since"]["N"]),
@@ -86,7 +84,8 @@ def read_lease(item: Item | None) -> Lease:
             landed={attempt: snapshot for snapshot, *attempts in groups for attempt in attempts},
         )
     except (KeyError, ValueError):
-        return Lease()
+        return None
+    return lease if lease.number > 0 else None
 
 
 def _number(value: float) -> Item:

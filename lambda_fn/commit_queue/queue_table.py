@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from lambda_fn.aws.batch_requests import Batches, Item, ItemKey
+from lambda_fn.aws.batch_requests import LOST_THE_CONDITION, Batches, Item, ItemKey
 from lambda_fn.commit_queue.items import (
     ENTRY_PREFIX,
     LEASE,
@@ -18,7 +18,7 @@ from lambda_fn.commit_queue.items import (
     read_entry,
     read_lease,
 )
-from lambda_fn.errors import OutOfTime
+from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Clock, Deadline
@@ -52,14 +52,23 @@ class DynamoDBCommitQueue:
         return [entry for item in items if (entry := read_entry(item)) is not None]
 
     def lease(self, deadline: Deadline) -> Lease:
-        """Return the lease as it is now. Raises StoreUnavailable."""
+        """Return the lease as it is now. Raises StoreUnavailable.
+
+        Deletes an item that something else has changed: nobody could take the lease while it is there.
+        """
         key = ItemKey(self._partition, LEASE)
-        return read_lease(self._batches.get([key], deadline).get(key))
+        item = self._batches.get([key], deadline).get(key)
+        if item is None:
+            return Lease()
+        lease = read_lease(item)
+        if lease is None:
+            self._batches.delete([key], deadline)
+        return lease or Lease()
 
     def take(self, lease: Lease, attempt_id: int, seconds: float, deadline: Deadline) -> Lease | None:
-        """Take the lease for this long, if it has not changed since it was read. Returns None if it may have.
+        """Take the lease for this long, if it has not changed since it was read. Returns None if it has.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable. The lease may be taken then.
         """
         now = self._clock.now()
         taken = replace(lease, number=lease.number + 1, owner=attempt_id, since=now, until=now + seconds)
@@ -68,8 +77,11 @@ class DynamoDBCommitQueue:
     def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:
         """Free one's own lease, tell the others what was found, and remove the entries that are settled.
 
-        Does not change a lease that another attempt has taken since. Raises StoreUnavailable.
+        Does not change a lease that another attempt has taken since. Raises StoreUnavailable. Entries that are not
+        removed in a few seconds stay: the next leader finds them settled, too.
         """
+        seconds = min(deadline.remaining_seconds(), 2 * self._batches.request_seconds)
+        deadline = Deadline.after(self._clock, seconds)
         landed = dict(lease.landed) | dict(found.landed)
         freed = replace(
             lease,
@@ -85,7 +97,10 @@ class DynamoDBCommitQueue:
         self._parallel.both(lambda: self._change(lease, freed, deadline), remove_settled)
 
     def _change(self, lease: Lease, new: Lease, deadline: Deadline) -> bool:
-        """Write the lease on condition that it is still as it was read. Return whether it certainly was written."""
+        """Write the lease on condition that it is still as it was read. Return whether it was.
+
+        Raises StoreUnavailable if the answer does not say. The lease may be written then.
+        """
         values = list(lease_attributes(new, self._clock.now()).values())
         key: list[Item] = [{"S": self._partition}, {"S": LEASE}]
         if lease.number == 0:
@@ -93,4 +108,8 @@ class DynamoDBCommitQueue:
         else:
             statement = (self._update, [*values, *key, {"N": str(lease.number)}])
         (answer,) = self._batches.execute([statement], deadline)
+        if answer.error not in (None, *LOST_THE_CONDITION):
+            raise StoreUnavailable(
+                f"The lease of the commit queue could not be changed: {answer.error} {answer.message}"
+            )
         return answer.error is None

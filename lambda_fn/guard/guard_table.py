@@ -14,7 +14,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lambda_fn.aws.batch_requests import Batches, Item, ItemKey, KeyedTable, StatementAnswer, refused, unreadable
+from lambda_fn.aws.batch_requests import (
+    LOST_THE_CONDITION,
+    Batches,
+    Item,
+    ItemKey,
+    KeyedTable,
+    StatementAnswer,
+    refused,
+    unreadable,
+)
 from lambda_fn.errors import OutOfTime
 from lambda_fn.guard.items import (
     GuardItem,
@@ -36,7 +45,6 @@ _REQUESTS_OF_A_ROUND: Final = 3
 """Insert, read back, take over."""
 
 # BatchStatementErrorCodeEnum, Amazon DynamoDB API Reference. Any other code is a refusal that a retry cannot fix.
-_LOST_THE_CONDITION: Final = frozenset({"DuplicateItem", "ConditionalCheckFailed"})
 _TRY_AGAIN: Final = frozenset(
     {
         "InternalServerError",
@@ -218,7 +226,7 @@ class DynamoDBGuard:
     def _won(self, answer: StatementAnswer) -> bool:
         if answer.error is None:
             return True
-        if answer.error in _LOST_THE_CONDITION or answer.error in _TRY_AGAIN:
+        if answer.error in LOST_THE_CONDITION or answer.error in _TRY_AGAIN:
             return False
         raise refused(self._batches.table.name, "BatchExecuteStatement", f"{answer.error} {answer.message}")
 

@@ -126,7 +126,8 @@ class Append(Generic[State, Staged]):
             return None
         if isinstance(verdict, GiveUp):
             return NotKnownToHaveLanded(verdict, self.conflicts, self._last_error)
-        return Landed(verdict, self.conflicts)
+        size = 1 + len(state.snapshots[verdict].landed) if verdict == self.attempt_id else 0
+        return Landed(verdict, self.conflicts, group_size=size)
 
     def give_up(self, deadline: Deadline, *, may_have_landed: bool = False) -> AppendResult:
         """Judge the attempt a last time if its commit may have taken effect, and stop."""

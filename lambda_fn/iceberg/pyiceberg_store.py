@@ -183,7 +183,7 @@ class PyIcebergStore:
         """
         try:
             member = member_manifest.decode(manifest)
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return False
         return _has_current_schema(state, member.schema_id, member.spec_id)
 
@@ -202,6 +202,9 @@ class PyIcebergStore:
                 self._list_manifests(state, staged, manifests)
             manifest_list = self._upload(state, staged, deadline)
         except FAILURES as error:
+            if manifests:
+                # The next commit may be without these members, and must not list their manifests then.
+                staged.replace_manifest_list(None)
             return _not_sent(error)
         # Each request has a manifest list of its own: an earlier request may still take effect, and needs its list.
         staged.replace_manifest_list(None)

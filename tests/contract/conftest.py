@@ -10,7 +10,7 @@ from lambda_fn.aws.clients import dynamodb_client
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.parallel import Threads
-from testbed.dynamodb_tables import create_tables
+from testbed.dynamodb.tables import create_tables
 from tests.contract.dynamodb.dynamodb_world import READ_TIMEOUT_SECONDS, Store, World
 from tests.fakes.dynamodb import FakeDynamoDB
 from tests.fakes.parallel import InTurn
@@ -37,6 +37,14 @@ def strict_store(request: pytest.FixtureRequest) -> Store:
 @pytest.fixture(scope="session", params=[_EMULATOR, _DYNAMODB_LOCAL])
 def store_with_indexes(request: pytest.FixtureRequest) -> Store:
     return _engine(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session", params=["memory", "fake", _EMULATOR, _DYNAMODB_LOCAL])
+def queue_store(request: pytest.FixtureRequest) -> Store | None:
+    """What a commit queue is in. None stands for the queue in memory."""
+    if request.param == "memory":
+        return None
+    return _fake() if request.param == "fake" else _engine(request.getfixturevalue(request.param))
 
 
 def _fake() -> Store:

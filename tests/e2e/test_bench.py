@@ -28,7 +28,24 @@ def test_a_small_run(tmp_path: Path) -> None:
     figures = json.loads(done.stdout)
     assert figures["exactly_once"] is True
     assert (figures["sales"], figures["verification"]["rows"], figures["verification"]["items"]) == (30, 30, 30)
-    assert set(figures["batch_milliseconds"]) == {"p50", "p90", "p99", "max"}
+    assert set(figures["batch_milliseconds"]) == {"p50", "p90", "p95", "p99", "max"}
     assert figures["usd_per_million_sales"]["usd"] > 0
     assert "<svg" in report.read_text()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_small_run_in_direct_mode(tmp_path: Path) -> None:
+    arguments = ["--mode", "direct", "--events", "12", "--concurrency", "3", "--embedding", "0", "--seed", "1"]
+    done = subprocess.run(
+        [CLI, "bench", "local", *arguments, "--json"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["exactly_once"] is True
+    assert (figures["sales"], figures["invocations"], figures["verification"]["rows"]) == (12, 12, 12)
+    assert sum(int(size) * commits for size, commits in figures["group_sizes"].items()) == 12

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from more_itertools import chunked
 
 from carousel_sync.aws.target import Target
+from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
 from tests.builders import event
-from tests.waiting import eventually
+from tests.waiting import eventually, holds_within
+
+EVENTS_AT_ONCE = 60
+ENTRIES_PER_REQUEST = 10
+MAX_SNAPSHOTS = 20
+DRAIN_SECONDS = 200.0
 
 
 @pytest.fixture(params=["stack", "direct_stack"], ids=["queue", "direct"])
@@ -26,9 +34,12 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def put(target: Target, given: dict[str, Any]) -> None:
-    entry = {"Source": given["source"], "DetailType": given["detail-type"], "Detail": json.dumps(given["detail"])}
-    answer = target.client("events").put_events(Entries=[entry])
+def put(target: Target, *events: dict[str, Any]) -> None:
+    entries = [
+        {"Source": given["source"], "DetailType": given["detail-type"], "Detail": json.dumps(given["detail"])}
+        for given in events
+    ]
+    answer = target.client("events").put_events(Entries=entries)
     assert answer["FailedEntryCount"] == 0
 
 
@@ -82,3 +93,18 @@ def test_an_invalid_event_is_kept_with_its_reason(target: Target) -> None:
     assert attributes["firstSeen"]
     assert attributes["requestId"]
     assert json.loads(letter["Body"])["detail"]["productId"] == marker
+
+
+def test_sixty_events_at_once_share_commits(direct_stack: LocalStack) -> None:
+    target, tenant = direct_stack.target(), f"tenant-{uuid.uuid4().hex[:12]}"
+    before = {snapshot.snapshot_id for snapshot in target.load_table().metadata.snapshots}
+    events = [event(tenantId=tenant, soldDate=today(), saleId=f"sale-{number}") for number in range(EVENTS_AT_ONCE)]
+    for given in chunked(events, ENTRIES_PER_REQUEST):
+        put(target, *given)
+    assert holds_within(lambda: len(items_of(target, tenant)) == EVENTS_AT_ONCE, DRAIN_SECONDS)
+    report = verify_target(target)
+    assert report.consistent
+    assert Counter(row["sale_id"] for row in rows_of(target, tenant)) == {f"sale-{n}": 1 for n in range(EVENTS_AT_ONCE)}
+    snapshots = {snapshot.snapshot_id for snapshot in target.load_table().metadata.snapshots} - before
+    print(f"{EVENTS_AT_ONCE} events, {len(snapshots)} snapshots")  # noqa: T201
+    assert len(snapshots) < MAX_SNAPSHOTS

@@ -1,1 +1,1 @@
-"""Real engines for tests, as processes: DynamoDB Local, Apache Iceberg's REST server, and Lambda's runtime emulator."""
+"""Real engines for tests, as processes: stores, catalogs, readers of the table, and Lambda's runtime emulator."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import boto3
 import pytest
 
 from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY, emulator
-from testbed.server_process import ServerNotStarted, ServerProcess
+from testbed.server_process import ServerNotStarted
 from tests.engines import java_engine
 from tests.engines.java_engine import EngineUnavailable
 
 _WAREHOUSE_BUCKET: Final = "warehouse"
+
+Server = TypeVar("Server")
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,14 @@ class IcebergRestServer:
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of Amazon's DynamoDB Local, without tables."""
-    with _started(java_engine.dynamodb_local(tmp_path_factory.mktemp("dynamodb-local"))) as process:
+    with started(java_engine.dynamodb_local(tmp_path_factory.mktemp("dynamodb-local"))) as process:
         yield process.url
 
 
 @pytest.fixture(scope="session")
 def emulator_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of the AWS emulator, empty."""
-    with _started(emulator(tmp_path_factory.mktemp("emulator"))) as process:
+    with started(emulator(tmp_path_factory.mktemp("emulator"))) as process:
         yield process.url
 
 
@@ -59,12 +61,13 @@ def iceberg_rest_server(
         secret_key=SECRET_KEY,
         region=REGION,
     )
-    with _started(server) as process:
+    with started(server) as process:
         yield IcebergRestServer(uri=process.url, warehouse=warehouse, s3_endpoint=emulator_endpoint)
 
 
 @contextmanager
-def _started(server: AbstractContextManager[ServerProcess]) -> Iterator[ServerProcess]:
+def started(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    """Start an engine. If it is not available or does not start, the test fails with that message alone."""
     with ExitStack() as stack:
         try:
             process = stack.enter_context(server)

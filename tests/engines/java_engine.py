@@ -33,10 +33,14 @@ class EngineUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class JavaEngine:
-    """An engine. Its jars are the dependencies in ``tests/engines/<folder>/pom.xml``."""
+    """An engine. Its jars are the dependencies in ``tests/engines/<folder>/pom.xml``.
+
+    ``archives``: the dependencies are archives of jars, which Maven unpacks.
+    """
 
     folder: str
     main_class: str
+    archives: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +53,9 @@ class JavaEngine:
 
 DYNAMODB_LOCAL: Final = JavaEngine("dynamodb_local", "software.amazon.dynamodb.services.local.main.ServerRunner")
 ICEBERG_REST: Final = JavaEngine("iceberg_rest", "org.apache.iceberg.rest.RESTCatalogServer")
-ENGINES: Final = (DYNAMODB_LOCAL, ICEBERG_REST)
+SPARK: Final = JavaEngine("spark", "org.apache.spark.deploy.SparkSubmit")
+TRINO: Final = JavaEngine("trino", "io.trino.server.TrinoServer", archives=True)
+ENGINES: Final = (DYNAMODB_LOCAL, ICEBERG_REST, SPARK, TRINO)
 
 
 def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
@@ -68,7 +74,7 @@ def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
     with _locked(cache / "fetch.lock"):  # One lock for all engines, because they share Maven's cache.
         if not marker.exists():
             shutil.rmtree(home, ignore_errors=True)
-            _copy_dependencies(engine, library)
+            _get_dependencies(engine, library)
             marker.touch()
     return library
 
@@ -123,15 +129,16 @@ def iceberg_rest(
 
 
 def _java(engine: JavaEngine, library: Path, *options: str) -> list[str]:
-    return [_program("java", engine), "-Xmx512m", *options, "-cp", f"{library}/*", engine.main_class]
+    return [program("java", engine), "-Xmx512m", *options, "-cp", f"{library}/*", engine.main_class]
 
 
-def _copy_dependencies(engine: JavaEngine, library: Path) -> None:
-    _program("java", engine)
-    maven = _program("mvn", engine)
+def _get_dependencies(engine: JavaEngine, library: Path) -> None:
+    program("java", engine)
+    maven = program("mvn", engine)
+    goal = "unpack" if engine.archives else "copy"
     command = [
         *(maven, "-q", "-B", "-ntp", "-f", str(engine.pom)),
-        *("dependency:copy-dependencies", f"-DoutputDirectory={library}"),
+        *(f"dependency:{goal}-dependencies", f"-DoutputDirectory={library}"),
     ]
     try:
         done = subprocess.run(
@@ -146,7 +153,8 @@ def _copy_dependencies(engine: JavaEngine, library: Path) -> None:
         raise EngineUnavailable(f"Maven could not download {engine.name}. Try again: {FETCH_COMMAND}\n{output}")
 
 
-def _program(name: str, engine: JavaEngine) -> str:
+def program(name: str, engine: JavaEngine) -> str:
+    """Return the path of a program that an engine needs. Raises EngineUnavailable."""
     path = shutil.which(name)
     if path is None:
         raise EngineUnavailable(

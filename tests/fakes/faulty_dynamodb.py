@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from tests.fakes.dynamodb import client_error
+from testbed.dynamodb.memory import client_error
 
 GET: Final = "batch_get_item"
 WRITE: Final = "batch_write_item"
 EXECUTE: Final = "batch_execute_statement"
+QUERY: Final = "query"
 
 _ENDPOINT: Final = "https://dynamodb.test"
 
@@ -68,6 +69,9 @@ class FaultyDynamoDB:
 
     def batch_execute_statement(self, **arguments: Any) -> dict[str, Any]:
         return self._call(EXECUTE, arguments)
+
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        return self._call(QUERY, arguments)
 
     def _call(self, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
         request = Request(action, arguments)

@@ -18,6 +18,10 @@ class InTurn:
 
     def both(self, function: Callable[[], Answer], beside: Callable[[], None]) -> Answer:
         """Run the first function, then the second, and return the first one's result."""
-        answer = function()
+        try:
+            answer = function()
+        except Exception:
+            beside()
+            raise
         beside()
         return answer

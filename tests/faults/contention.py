@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from carousel_sync.bench.worker import Context
+from lambda_fn.settings import GroupCommitMode
 from lambda_fn.wiring import build
 from tests import builders
 from tests.faults.compaction import CompactionFigures, compact_until
@@ -46,6 +47,7 @@ class Task:
 
     stores: StoresUnderTest
     batches: list[list[str]]
+    group_commit: GroupCommitMode = GroupCommitMode.ADAPTIVE
 
 
 @dataclass
@@ -92,7 +94,8 @@ Writer = Callable[[Task], Written]
 def carousel_sync(task: Task) -> Written:
     """Deliver the batches to the function of this project, and redeliver what it gives back."""
     clock = ShiftedClock()
-    application = build(task.stores.settings(task.stores.endpoint, REQUEST_SECONDS), clock)
+    settings = task.stores.settings(task.stores.endpoint, REQUEST_SECONDS)
+    application = build(replace(settings, group_commit=task.group_commit), clock)
     written = Written()
     for batch in task.batches:
         remaining = batch
@@ -126,11 +129,15 @@ def plain_pyiceberg(task: Task) -> Written:
 
 
 def contend(
-    stores: StoresUnderTest, writer: Writer, writers: int = WRITERS, batches: int = BATCHES
+    stores: StoresUnderTest,
+    writer: Writer,
+    writers: int = WRITERS,
+    batches: int = BATCHES,
+    group_commit: GroupCommitMode = GroupCommitMode.ADAPTIVE,
 ) -> ContentionFigures:
-    """Start the writers at the same time, compact meanwhile, and check the stores when all have finished."""
-    stores = stores.with_new_table()
-    tasks = [Task(replace(stores), _batches_of(number, writers, batches)) for number in range(writers)]
+    """Start the writers at the same time, compact meanwhile, and check new stores when all have finished."""
+    stores = StoresUnderTest.create(stores.endpoint)
+    tasks = [Task(replace(stores), _batches_of(number, writers, batches), group_commit) for number in range(writers)]
     compactions = CompactionFigures()
     stop = threading.Event()
     compactor = threading.Thread(target=compact_until, args=(stop, stores.table, compactions))

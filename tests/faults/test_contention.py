@@ -5,14 +5,18 @@ python -m tests.faults.contention prints the same figures.
 
 from __future__ import annotations
 
+import pytest
+
+from lambda_fn.settings import GroupCommitMode
 from tests.faults.contention import WRITERS, carousel_sync, contend, plain_pyiceberg
 from tests.faults.harness.figures import print_table
 from tests.faults.harness.stores_under_test import StoresUnderTest
 
 
-def test_sixteen_writers_land_every_sale_exactly_once(stores: StoresUnderTest) -> None:
-    figures = contend(stores, carousel_sync)
-    print_table(figures.row(f"{WRITERS} x carousel-sync"))
+@pytest.mark.parametrize("mode", GroupCommitMode)
+def test_sixteen_writers_land_every_sale_exactly_once(stores: StoresUnderTest, mode: GroupCommitMode) -> None:
+    figures = contend(stores, carousel_sync, group_commit=mode)
+    print_table(figures.row(f"{WRITERS} x carousel-sync, group commit {mode}"))
     assert (figures.written.failed, figures.lost, figures.doubled, figures.unsettled) == (0, 0, 0, 0)
     assert figures.compactions.landed > 0
 

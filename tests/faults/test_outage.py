@@ -14,7 +14,7 @@ from tests.faults.harness.figures import print_table
 from tests.faults.harness.naive_writer import mark_first
 from tests.faults.harness.stores_under_test import StoresUnderTest
 from tests.faults.outage import OUTAGES, Outage, run_outage
-from tests.faults.wire import Shape
+from tests.faults.wire import Shape, in_groups
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
@@ -34,6 +34,19 @@ def test_the_function_survives_an_outage(
     assert measured >= given_back
     assert (measured > 0) == (given_back > 0)
     assert measured > 0 or outage.sales_pass is not False
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
+def test_the_function_survives_an_outage_in_group_commit(
+    stores: StoresUnderTest, proxy: FaultProxy, seed: int, outage: Outage
+) -> None:
+    result = run_outage(stores, proxy, outage, seed, in_groups)
+    print_table(result.row())
+    assert result.failed > 0
+    assert result.slowest_seconds < outage.invocation_seconds
+    assert result.figures.problems == {}
+    assert result.unnecessary == []
+    assert result.drained_after == 1
 
 
 def test_a_writer_that_marks_first_is_caught_losing_sales(

@@ -20,10 +20,12 @@ from tests.faults.harness.plans import (
     services_of,
 )
 from tests.faults.harness.stores_under_test import StoresUnderTest
-from tests.faults.wire import OVERTAKEN_AFTER, OVERTAKEN_BEFORE, RoundRunner, Shape
+from tests.faults.wire import OVERTAKEN_AFTER, OVERTAKEN_BEFORE, RoundRunner, Shape, Subject, carousel_sync, in_groups
 
 # Dead letters, claim, look-up, data file, manifest, manifest list, commit, item, completion.
 REQUESTS_OF_A_BATCH = 9
+# The lease is read and taken, the queue is read, the head is loaded, and the lease is freed.
+REQUESTS_OF_A_LEADER = 5
 # Scans add few requests to those of every delivery, so a selection of faults is enough.
 FAULTS_FOR_SCANS = (faults.DROPPED, faults.LATE, faults.TRUNCATED, faults.GARBLED, faults.THROTTLED)
 
@@ -47,6 +49,14 @@ def test_any_request_may_fail(runner: RoundRunner, fault: Fault) -> None:
     assert runner.figures.problems == {}
 
 
+@pytest.mark.parametrize("fault", faults.ALL_FAULTS, ids=lambda fault: fault.name)
+def test_any_request_may_fail_in_group_commit(stores: StoresUnderTest, proxy: FaultProxy, fault: Fault) -> None:
+    runner = RoundRunner(stores.with_new_table(), proxy, in_groups)
+    assert fail_every_request(runner, fault, Shape.DIRECT) >= REQUESTS_OF_A_BATCH - 1 + REQUESTS_OF_A_LEADER
+    print_table(runner.figures.row(f"{fault.name}, in groups"))
+    assert runner.figures.problems == {}
+
+
 @pytest.mark.parametrize("fault", FAULTS_FOR_SCANS, ids=lambda fault: fault.name)
 def test_any_request_may_fail_where_the_table_is_scanned(runner: RoundRunner, fault: Fault) -> None:
     # Sales whose item would already have expired get none: the request that puts the items is missing.
@@ -55,8 +65,12 @@ def test_any_request_may_fail_where_the_table_is_scanned(runner: RoundRunner, fa
     assert runner.figures.problems == {}
 
 
+@pytest.mark.parametrize("subject", [carousel_sync, in_groups])
 @pytest.mark.parametrize("fault", [OVERTAKEN_BEFORE, OVERTAKEN_AFTER], ids=lambda fault: fault.name)
-def test_a_delivery_may_be_overtaken_at_any_request(runner: RoundRunner, fault: Fault) -> None:
+def test_a_delivery_may_be_overtaken_at_any_request(
+    stores: StoresUnderTest, proxy: FaultProxy, fault: Fault, subject: Subject
+) -> None:
+    runner = RoundRunner(stores.with_new_table(), proxy, subject)
     assert overtake_at_every_request(runner, fault, Shape.BATCH) >= REQUESTS_OF_A_BATCH
     runner.check_letters()
     print_table(runner.figures.row(fault.name))

@@ -15,9 +15,9 @@ import pytest
 from tests.faults.harness.fault_proxy import Fault, FaultProxy, Timing
 from tests.faults.harness.figures import Figures, print_table
 from tests.faults.harness.naive_writer import mark_first, mark_last
-from tests.faults.harness.plans import REQUESTS_OF_A_NAIVE_WRITER, all_pairs, inject_pairs
+from tests.faults.harness.plans import REQUESTS_IN_A_GROUP, REQUESTS_OF_A_NAIVE_WRITER, all_pairs, inject_pairs
 from tests.faults.harness.stores_under_test import StoresUnderTest
-from tests.faults.wire import Subject
+from tests.faults.wire import Subject, in_groups
 
 # All samples take about a minute on one core. They are separate tests so that two processes can share them.
 SAMPLES = 4
@@ -34,6 +34,16 @@ def test_two_requests_of_two_deliveries_may_fail(
     pairs = all_pairs(seed)[sample * PAIRS_PER_SAMPLE : (sample + 1) * PAIRS_PER_SAMPLE]
     figures, done = inject_pairs(stores, proxy, pairs, seconds=float("inf"))
     print_table(figures.row(f"{done} pairs, seed {seed}"))
+    assert done == PAIRS_PER_SAMPLE
+    assert figures.problems == {}
+
+
+def test_two_requests_of_two_deliveries_may_fail_in_group_commit(
+    stores: StoresUnderTest, proxy: FaultProxy, seed: int
+) -> None:
+    pairs = all_pairs(seed, REQUESTS_IN_A_GROUP)[:PAIRS_PER_SAMPLE]
+    figures, done = inject_pairs(stores, proxy, pairs, seconds=float("inf"), subject=in_groups)
+    print_table(figures.row(f"{done} pairs in groups, seed {seed}"))
     assert done == PAIRS_PER_SAMPLE
     assert figures.problems == {}
 

@@ -6,6 +6,7 @@ parameter, so that the same rounds can test a naive writer.
 
     python -m tests.faults.wire                                   every request, every fault
     python -m tests.faults.wire --all-pairs --seconds 600         pairs of faults over two deliveries, in random order
+    python -m tests.faults.wire --groups                          the same with group commit forced on
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from carousel_sync.bench.worker import Context
 from lambda_fn.errors import CarouselSyncError
 from lambda_fn.runtime.retry import Clock
 from lambda_fn.sale import Sale
+from lambda_fn.settings import GroupCommitMode
 from lambda_fn.wiring import build
 from testbed.emulator import REGION
 from tests import builders
@@ -66,6 +68,12 @@ Subject = Callable[[StoresUnderTest, str, float, Clock], Handler]
 def carousel_sync(stores: StoresUnderTest, endpoint: str, request_seconds: float, clock: Clock) -> Handler:
     """Return the function of this project, wired by its composition root."""
     return build(stores.settings(endpoint, request_seconds), clock)
+
+
+def in_groups(stores: StoresUnderTest, endpoint: str, request_seconds: float, clock: Clock) -> Handler:
+    """Return the function of this project with group commit forced on: each attempt goes through the commit queue."""
+    settings = replace(stores.settings(endpoint, request_seconds), group_commit=GroupCommitMode.ALWAYS)
+    return build(settings, clock)
 
 
 class Shape(Enum):

@@ -1,4 +1,4 @@
-"""``python -m tests.simulation --seconds 60``: random runs until the time is up or a run fails."""
+"""``python -m tests.simulation --seconds 60 [--groups]``: random runs until the time is up or a run fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tests.simulation.process import Fault
-from tests.simulation.runs import Failure, random_scenario, run_seed, shrink
+from tests.simulation.runs import Failure, random_group_scenario, random_scenario, run_seed, shrink
+from tests.simulation.writers import GroupWriter, ProtocolWriter
 
 
 def main() -> int:
@@ -20,7 +21,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="simulate-faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, help="the first seed (default: from the clock)")
+    parser.add_argument("--groups", action="store_true", help="every attempt goes through the commit queue")
     arguments = parser.parse_args()
+    writer_of = GroupWriter if arguments.groups else ProtocolWriter
+    scenario_of = random_group_scenario if arguments.groups else random_scenario
     first = int(time.time()) * 1_000_000 if arguments.seed is None else arguments.seed
     console = Console(stderr=True)
     started = time.monotonic()
@@ -30,11 +34,11 @@ def main() -> int:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=None, first=first)
         for seed in count(first):
-            failure = run_seed(seed)
+            failure = run_seed(seed, writer_of, scenario_of=scenario_of)
             runs += 1
             progress.update(task, completed=runs)
             if failure is not None:
-                found = (seed, shrink(random_scenario(seed), failure))
+                found = (seed, shrink(scenario_of(seed), failure, writer_of))
             if found is not None or time.monotonic() - started > arguments.seconds:
                 break
     table = Table("runs", "first seed", "fault types", "seconds", "failures")

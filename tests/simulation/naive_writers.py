@@ -15,12 +15,12 @@ from lambda_fn.projection.item import item_of
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale, SaleKey
 from tests.fakes.parallel import InTurn
+from tests.simulation.dynamodb import SimulatedDynamoDB
 from tests.simulation.process import Process
 from tests.simulation.world import (
     GUARD,
     PROJECTION,
     SimulatedClock,
-    SimulatedDynamoDB,
     SimulatedTableStore,
     World,
 )

@@ -124,3 +124,8 @@ def _crash() -> Any:
 def time_out() -> Any:
     """Respond to a request with a time-out."""
     raise TimedOut
+
+
+def only(responses: list[Any]) -> Any:
+    """Return the response to a request of one part."""
+    return responses[0]

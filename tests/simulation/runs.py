@@ -55,9 +55,17 @@ class Failure:
 
 
 def run(
-    scenario: Scenario, choose: Choose, writer_of: WriterOf = ProtocolWriter, check: Check = World.violations
+    scenario: Scenario,
+    choose: Choose,
+    writer_of: WriterOf = ProtocolWriter,
+    check: Check = World.violations,
+    recovered: set[int] | None = None,
 ) -> Failure | None:
-    """Run a scenario to its end, then redeliver everything without faults. Return the first violation, if any."""
+    """Run a scenario to its end, then redeliver everything without faults. Return the first violation, if any.
+
+    ``recovered`` has the digests of ends from which an earlier run has recovered. The recovery is the same each time,
+    so a run that comes to such an end is over. The digest of a new end is added.
+    """
     world = World({sale(number, old=scenario.old).key: sale(number, old=scenario.old) for number in scenario.sales})
 
     def deliver_all(prefix: str, first_attempt_id: int) -> list[Process]:
@@ -73,6 +81,8 @@ def run(
         scheduler.start()
         _until_at_rest(scheduler, choose)
         faulty = len(scheduler.taken)
+        if recovered is not None:
+            _enter(scheduler.digest_of_end(), recovered)
         _recover(scheduler, scenario, writer_of)
     except Violation as violation:
         return Failure(str(violation), tuple(scheduler.taken[:faulty]), tuple(scheduler.story))
@@ -257,6 +267,12 @@ class _Seen(Exception):
     """Raised in a state that was explored before."""
 
 
+def _enter(state: int, seen: set[int]) -> None:
+    if state in seen:
+        raise _Seen
+    seen.add(state)
+
+
 @dataclass
 class Exploration:
     """The progress and result of an exhaustive exploration."""
@@ -271,11 +287,12 @@ def explore(scenario: Scenario, writer_of: WriterOf = ProtocolWriter, runs_limit
     """Make every choice in every reachable state, each state once."""
     result = Exploration()
     seen: set[int] = set()
+    recovered: set[int] = set()
     waiting: list[tuple[str, ...]] = [()]
     while waiting and result.runs < runs_limit:
         prefix = waiting.pop()
         choose = _exploring(prefix, seen, waiting)
-        result.failure = run(scenario, choose, writer_of)
+        result.failure = run(scenario, choose, writer_of, recovered=recovered)
         result.runs += 1
         if result.failure:
             break
@@ -292,10 +309,7 @@ def _exploring(prefix: tuple[str, ...], seen: set[int], waiting: list[tuple[str,
         position += 1
         if position <= len(prefix):
             return prefix[position - 1]
-        state = scheduler.digest()
-        if state in seen:
-            raise _Seen
-        seen.add(state)
+        _enter(scheduler.digest(), seen)
         path = tuple(scheduler.taken)
         waiting.extend((*path, move) for move in moves[1:])
         return moves[0]

@@ -153,6 +153,14 @@ class Scheduler:
         wire = tuple(late.text for late in self.in_flight)
         return hash((self.world.digest(), processes, wire, self.budget.faults, self.budget.maintenance))
 
+    def digest_of_end(self) -> int:
+        """Return a digest of everything that determines a recovery. No process continues.
+
+        The history of the processes counts only because it determines the requests that are in flight.
+        """
+        histories = tuple(process.history for process in self.processes) if self.in_flight else ()
+        return hash((self.world.digest(), tuple(late.text for late in self.in_flight), histories))
+
 
 WORLD_EVENTS: dict[str, Callable[[World], None]] = {
     "a_compaction_replaces_the_head": World.compact,

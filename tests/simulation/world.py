@@ -7,15 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
-
-from botocore.exceptions import ReadTimeoutError
 
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.fields import LATER_FACTS
 from lambda_fn.guard.guard_table import guard_table
-from lambda_fn.guard.items import Status, guard_key, read_item
+from lambda_fn.guard.items import Status, guard_key
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.store import CommitResult, Committed, NotSent, Scan, Unknown
 from lambda_fn.ports import NO_SNAPSHOT
@@ -24,7 +22,7 @@ from lambda_fn.projection.projection_table import projection_table
 from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import FactsDigest, Sale, SaleKey, facts_digest
 from tests.fakes.dynamodb import IGNORED_BY_TTL_SECONDS, FakeDynamoDB
-from tests.simulation.process import Process, Request, TimedOut
+from tests.simulation.process import Process, Request, TimedOut, only
 
 GUARD = guard_table("guard")
 PROJECTION = projection_table("projection")
@@ -32,6 +30,8 @@ START = datetime(2026, 9, 21, tzinfo=UTC).timestamp()
 LAPSE_SECONDS = 120.0
 DAY_SECONDS = 25 * 3600.0
 MONTH_SECONDS = 31 * 24 * 3600.0
+
+_COMPLETED = {"S": Status.COMPLETED.value}
 
 
 class SaleOfTheVersionBefore(Sale):
@@ -42,6 +42,7 @@ class SaleOfTheVersionBefore(Sale):
         return facts_digest(self, LATER_FACTS[:-1])
 
 
+@cache
 def sale(number: int, *, old: bool = False, version_before: bool = False) -> Sale:
     """Return the sale with this number. The projection item of an old one has expired from the start.
 
@@ -216,7 +217,7 @@ class World:
         for key, expected in self.sales.items():
             rows = self.rows[key]
             guard = guards.get(guard_key(key))
-            completed = guard is not None and read_item(guard).status is Status.COMPLETED
+            completed = guard is not None and guard["status"] == _COMPLETED
             has_item = projection_key(expected) in items
             if completed and not rows:
                 found.append(f"sale {key.sale_id} is LOST: COMPLETED, and no row")
@@ -251,61 +252,6 @@ class SimulatedClock:
 
     def sleep(self, seconds: float) -> None:
         self._monotonic += seconds
-
-
-class SimulatedDynamoDB:
-    """A DynamoDB client whose every request is a step that the scheduler controls."""
-
-    def __init__(self, world: World, process: Process, clock: SimulatedClock) -> None:
-        self._dynamodb = world.dynamodb
-        self._process = process
-        self._clock = clock
-
-    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803 - boto3's name
-        ((table, wanted),) = RequestItems.items()
-        text = f"reads {len(wanted['Keys'])} items of {table}"
-        return self._send(text, [lambda: self._dynamodb.batch_get_item(RequestItems=RequestItems)], _only, is_read=True)
-
-    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> Any:  # noqa: N803
-        ((table, writes),) = RequestItems.items()
-        parts = [lambda write=write: self._dynamodb.batch_write_item(RequestItems={table: [write]}) for write in writes]
-        verb = "deletes" if "DeleteRequest" in writes[0] else "puts"
-        return self._send(f"{verb} {_ids(writes)} in {table}", parts, _only)
-
-    def query(self, **request: Any) -> Any:
-        text = f"queries {request['TableName']}"
-        return self._send(text, [lambda: self._dynamodb.query(**request)], _only, is_read=True)
-
-    def batch_execute_statement(self, *, Statements: Sequence[Any]) -> Any:  # noqa: N803
-        verb = "inserts" if Statements[0]["Statement"].startswith("INSERT") else "updates"
-        parts = [lambda each=each: self._dynamodb.batch_execute_statement(Statements=[each]) for each in Statements]
-        return self._send(f"{verb} {_ids(Statements)} in guard", parts, _all_responses)
-
-    def _send(
-        self, text: str, parts: Sequence[Callable[[], Any]], combine: Callable[[list[Any]], Any], is_read: bool = False
-    ) -> Any:
-        try:
-            return self._process.request(Request(text, parts, combine, is_read))
-        except TimedOut:
-            self._clock.sleep(1)
-            raise ReadTimeoutError(endpoint_url="dynamodb") from None
-
-
-def _only(responses: list[Any]) -> Any:
-    return responses[0]
-
-
-def _all_responses(responses: list[Any]) -> Any:
-    return {"Responses": [each for response in responses for each in response["Responses"]]}
-
-
-def _ids(requests: Sequence[Any]) -> str:
-    text = repr(requests)
-    for marker, name in (("carousel.product.sold#", "sale"), ("ENTRY#", "entry")):
-        ids = {part.split("'")[0] for part in text.split(marker)[1:]}
-        if ids:
-            return f"{name} {'+'.join(sorted(ids))}"
-    return "lease" if "'LEASE'" in text else "items"
 
 
 class SimulatedTableStore:
@@ -368,7 +314,7 @@ class SimulatedTableStore:
             return Committed(self.world.state())
 
         try:
-            result: CommitResult[State] = self._process.request(Request(text, [effect], _only, is_read=False))
+            result: CommitResult[State] = self._process.request(Request(text, [effect], only, is_read=False))
         except TimedOut:
             self._clock.sleep(1)
             return Unknown("no response")
@@ -394,7 +340,7 @@ class SimulatedTableStore:
 
     def _read(self, text: str, effect: Callable[[], Any]) -> Any:
         try:
-            return self._process.request(Request(text, [effect], _only, is_read=True))
+            return self._process.request(Request(text, [effect], only, is_read=True))
         except TimedOut:
             self._clock.sleep(1)
             raise StoreUnavailable("no response") from None

@@ -21,12 +21,12 @@ from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import FactsDigest, Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SyncSales
 from tests.fakes.parallel import InTurn
+from tests.simulation.dynamodb import SimulatedDynamoDB
 from tests.simulation.process import Process
 from tests.simulation.world import (
     GUARD,
     PROJECTION,
     SimulatedClock,
-    SimulatedDynamoDB,
     SimulatedTableStore,
     Staged,
     State,

@@ -74,7 +74,7 @@ class CommitQueue(Protocol):
         ...
 
     def take(self, lease: Lease, attempt_id: int, seconds: float, deadline: Deadline) -> Lease | None:
-        """Take the lease for this long, if it has not changed since it was read. Returns None if it may have."""
+        """Take the lease for this long, if it has not changed since it was read. Returns None if it has."""
         ...
 
     def finish(self, lease: Lease, found: Round, deadline: Deadline) -> None:

@@ -31,8 +31,8 @@ HISTORY_SECONDS: Final = 2.0
 
 # A leader waits a little for the attempts that the group before it has just released. Otherwise they would miss this
 # group, and groups would be half as large. PostgreSQL's commit_delay does the same.
-GATHER_SHARE: Final = 0.1
-GATHER_SECONDS: Final = 0.1
+GATHER_SHARE: Final = 0.2
+GATHER_SECONDS: Final = 0.2
 # Once a group is due, its members look this often, and ever less often.
 _LOOKS_PER_ROUND: Final = 12
 _PAUSE_GROWTH: Final = 1.5
@@ -89,36 +89,39 @@ class GroupCommit(Generic[State, Staged]):
             return alone if alone is not None else append.give_up(deadline, may_have_landed=True)
 
     def _take_part(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
-        looked = self._clock.monotonic()
-        entry: QueueEntry | None = None
-        looks = 0
+        enlisted = False
+        judged_at = self._clock.monotonic()
+        looks, seen = 0, -1
         while deadline.allows(self._store.commit_seconds + self._store.load_seconds):
             lease = self._queue.lease(deadline)
-            if append.attempt_id in lease.landed:
-                return Landed(lease.landed[append.attempt_id], append.conflicts, group_size=0)
-            # An attempt may have taken the lease by a request whose answer was lost.
-            is_held = lease.until > self._clock.now() and lease.owner != append.attempt_id
-            if is_held:
-                self._contention.note_contention()
-            elif (own := self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)) is not None:
-                if (result := self._lead(own, append, deadline)) is not None:
-                    return result
-                looks = 0
-            is_due = self._clock.monotonic() - looked >= HISTORY_SECONDS
-            if is_due and (judgement := append.reload(deadline)) is not None:
-                return judgement
-            if entry is None or is_due:
-                looked = self._clock.monotonic()
-                entry = self._enlist(append, deadline)
+            if (result := self._act_on(lease, append, deadline)) is not None:
+                return result
+            without_news = self._clock.monotonic() - judged_at >= HISTORY_SECONDS
+            if without_news and (result := append.reload(deadline)) is not None:
+                return result
+            if not enlisted or without_news:
+                enlisted = self._enlist(append, deadline)
+                judged_at = self._clock.monotonic()
+            looks, seen = (looks + 1 if lease.number == seen else 0), lease.number
             self._clock.sleep(min(self._pause(lease, looks), max(0.0, deadline.remaining_seconds())))
-            looks += 1
-        return append.give_up(deadline, may_have_landed=entry is not None)
+        return append.give_up(deadline, may_have_landed=enlisted)
 
-    def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> QueueEntry | None:
-        """Upload the files and add the attempt to the queue. Returns None if a file could not be uploaded."""
+    def _act_on(self, lease: Lease, append: Append[State, Staged], deadline: Deadline) -> AppendResult | None:
+        """Return the outcome if the lease tells it, or lead if it is free. Returns None if the attempt has to wait."""
+        if append.attempt_id in lease.landed:
+            return Landed(lease.landed[append.attempt_id], append.conflicts, group_size=0)
+        # An attempt may own the lease without knowing it: the answer to its request was lost.
+        if lease.until > self._clock.now() and lease.owner != append.attempt_id:
+            self._contention.note_contention()
+            return None
+        own = self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)
+        return self._lead(own, append, deadline) if own is not None else None
+
+    def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> bool:
+        """Upload the files and add the attempt to the queue. Returns whether all files could be uploaded."""
         append.stage_again_if_needed()
         if append.share(deadline) is not None:
-            return None
+            return False
         entry = QueueEntry(
             attempt_id=append.attempt_id,
             judged=append.judged.head,
@@ -127,7 +130,7 @@ class GroupCommit(Generic[State, Staged]):
             enlisted_at=self._clock.now(),
         )
         self._queue.enlist(entry, deadline)
-        return entry
+        return True
 
     def _pause(self, lease: Lease, looks: int) -> float:
         """Return how long to wait before the next look: until the group should have landed, then a fraction of it."""
@@ -202,7 +205,7 @@ def judge_entries(
         elif (
             now - entry.enlisted_at <= ENTRY_SECONDS
             and store.can_list(state, entry.manifest)
-            and entry.attempt_id not in fenced
+            and entry.attempt_id not in fenced | together
             and entry.fenced.isdisjoint(together)
             and len(group.members) < MAX_MEMBERS
         ):

@@ -17,8 +17,8 @@ from lambda_fn.projection.projection_table import DynamoDBProjection, projection
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
+from testbed.dynamodb.attribute_values import stored
 from tests.builders import sale
-from tests.fakes.attribute_values import stored
 from tests.fakes.clock import FakeClock
 from tests.fakes.faulty_dynamodb import FaultyDynamoDB
 

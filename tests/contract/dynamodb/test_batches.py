@@ -25,8 +25,8 @@ from botocore.exceptions import ConnectionError as NotConnectedError
 from lambda_fn.aws.batch_requests import Batches, ItemKey, KeyedTable, StatementAnswer, is_transient
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.runtime.parallel import Threads
+from testbed.dynamodb.memory import client_error
 from tests.contract.dynamodb.dynamodb_world import Store, World
-from tests.fakes.dynamodb import client_error
 from tests.fakes.faulty_dynamodb import (
     EXECUTE,
     GET,

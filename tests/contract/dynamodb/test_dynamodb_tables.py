@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from testbed.dynamodb_tables import create_tables, table_properties
+from testbed.dynamodb.tables import create_tables, table_properties
 from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY
 
 if TYPE_CHECKING:

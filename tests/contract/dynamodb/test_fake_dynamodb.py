@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 
 from lambda_fn.aws.batch_requests import KeyedTable
-from tests.fakes.attribute_values import item_size_bytes
+from testbed.dynamodb.attribute_values import item_size_bytes
+from testbed.dynamodb.partiql import UnsupportedStatement, parse
 from tests.fakes.clock import FakeClock
 from tests.fakes.dynamodb import FakeDynamoDB
-from tests.fakes.partiql import UnsupportedStatement, parse
 
 TABLE = KeyedTable("guard", "pk", "sk")
 KEY = {"pk": {"S": "a"}, "sk": {"S": "V"}}
+QUERY = {
+    "TableName": "guard",
+    "ConsistentRead": True,
+    "KeyConditionExpression": "pk = :partition AND begins_with(sk, :prefix)",
+    "ExpressionAttributeValues": {":partition": {"S": "a"}, ":prefix": {"S": "V"}},
+}
 
 
 def _store(*items: dict[str, Any]) -> FakeDynamoDB:
@@ -74,7 +80,14 @@ def test_an_unknown_statement_is_an_error(statement: str) -> None:
         ("batch_get_item", {"RequestItems": {"guard": {"Keys": [KEY]}}}),
         ("batch_get_item", {"RequestItems": {"guard": {"Keys": [KEY], "ConsistentRead": False}}}),
         ("batch_get_item", {"RequestItems": {"guard": {}, "other": {}}}),
-        ("batch_write_item", {"RequestItems": {"guard": [{"DeleteRequest": {"Key": KEY}}]}}),
+        (
+            "batch_write_item",
+            {"RequestItems": {"guard": [{"DeleteRequest": {"Key": KEY}, "PutRequest": {"Item": KEY}}]}},
+        ),
+        ("batch_write_item", {"RequestItems": {"guard": [{"DeleteRequest": {"Key": KEY, "ReturnValues": "ALL_OLD"}}]}}),
+        ("query", {**QUERY, "ConsistentRead": False}),
+        ("query", {**QUERY, "Limit": 1}),
+        ("query", {**QUERY, "KeyConditionExpression": "pk = :partition"}),
         ("batch_write_item", {"RequestItems": {}, "ReturnConsumedCapacity": "TOTAL"}),
         ("batch_execute_statement", {"Statements": [{"Statement": 'DELETE FROM "guard"'}]}),
     ],

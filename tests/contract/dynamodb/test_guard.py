@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from lambda_fn.aws.batch_requests import GET_LIMIT, STATEMENT_LIMIT, WRITE_LIMIT
-from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, claimed_item, guard_key, read_item
+from lambda_fn.guard.items import COMPLETED_TTL_SECONDS, GuardItem, Status, claimed_item, guard_key, read_item
 from lambda_fn.ports import NO_SNAPSHOT, AlreadyCompleted, Claimed, HeldByAnother, NotClaimed
 from lambda_fn.sale import SaleKey
+from testbed.dynamodb.attribute_values import item_size_bytes
 from tests.builders import sale
 from tests.contract.dynamodb.dynamodb_world import LEASE_SECONDS, World
-from tests.fakes.attribute_values import item_size_bytes
 from tests.fakes.faulty_dynamodb import EXECUTE, GET, WRITE
 
 LARGEST_ID = 2**63 - 1
@@ -127,6 +127,12 @@ def test_an_item_of_an_ordinary_sale_takes_one_write_unit() -> None:
     ordinary = sale(currency="EUR", tenant_id="t" * 40, sale_id="s" * 60)
     item = claimed_item(ordinary.key, ordinary.facts, LARGEST_ID, LARGEST_ID, 1.0, 1.0)
     assert item_size_bytes(item) <= 1024
+
+
+def test_a_claim_that_is_read_has_no_expiry() -> None:
+    claimed = sale()
+    item = claimed_item(claimed.key, claimed.facts, 11, 1000, 1.0, LEASE_SECONDS)
+    assert read_item(item) == GuardItem(Status.IN_PROGRESS, claimed.facts, 0, 11, 1.0 + LEASE_SECONDS, 1000, (11,))
 
 
 def test_three_takeovers_keep_the_base_and_every_attempt(world: World) -> None:

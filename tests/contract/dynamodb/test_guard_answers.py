@@ -138,9 +138,17 @@ def test_a_sale_that_is_throttled_until_the_deadline_is_not_claimed(world: World
     world.client.always(EXECUTE, fault)
     deadline = world.deadline()
     results = world.guard.claim([sale], 11, 1000, LEASE_SECONDS, deadline)
-    assert isinstance(results[sale.key], NotClaimed)
+    assert results[sale.key] == NotClaimed("the guard could not be asked in time")
     assert 30 <= deadline.remaining_seconds() < 50
     assert world.guard_item(sale) == {}
+
+
+def test_a_claim_takes_no_more_than_one_request_beyond_a_round_if_half_of_the_time_is_less(world: World) -> None:
+    world.client.always(EXECUTE, statements_refused("ThrottlingError"))
+    deadline = world.deadline(30.0)
+    world.guard.claim([world.sale()], 11, 1000, LEASE_SECONDS, deadline)
+    # Four requests of 5 seconds each. The last round, of three, began after 3 to 5 seconds.
+    assert 25 <= deadline.remaining_seconds() < 27
 
 
 def test_claims_hold_when_the_rest_of_the_batch_is_throttled(world: World) -> None:
@@ -149,6 +157,14 @@ def test_claims_hold_when_the_rest_of_the_batch_is_throttled(world: World) -> No
     world.client.always(EXECUTE, statements_refused("ThrottlingError"))
     results = world.claim_all(sales, attempt_id=11)
     assert [type(result) for result in results] == [NotClaimed] * 5 + [Claimed] * 20
+
+
+def test_a_throttled_statement_does_not_delay_the_decision_about_other_sales(world: World) -> None:
+    throttled, known = world.sale(1), world.sale(2)
+    world.claim(known, attempt_id=11)
+    world.client.always(EXECUTE, statements_refused("ThrottlingError", indexes=[0]))
+    results = world.claim_all([throttled, known], attempt_id=22)
+    assert [type(result) for result in results] == [NotClaimed, HeldByAnother]
 
 
 @pytest.mark.parametrize("fault", [unprocessed(0.0), request_lost, refused("ThrottlingException")])

@@ -14,9 +14,9 @@ from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.ports import Reason, Rejection, Unreadable
 from lambda_fn.projection.item import ITEM_LIMIT_BYTES, item_of, item_size_bytes, projection_key
 from lambda_fn.sale import EMBEDDING_SHARDS, Sale
+from testbed.dynamodb.attribute_values import stored
 from tests.builders import embedding, sale
 from tests.contract.dynamodb.dynamodb_world import World
-from tests.fakes.attribute_values import stored
 from tests.fakes.faulty_dynamodb import (
     GET,
     WRITE,

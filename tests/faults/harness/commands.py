@@ -12,18 +12,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lambda_fn.settings import GroupCommitMode
 from testbed.emulator import CLIENT_ENVIRONMENT, emulator
 from tests.faults.contention import BATCHES, WRITERS, contend, plain_pyiceberg
 from tests.faults.contention import carousel_sync as contending_carousel_sync
 from tests.faults.harness.fault_proxy import FaultProxy
 from tests.faults.harness.figures import Figures, as_table
 from tests.faults.harness.naive_writer import mark_first, mark_last
-from tests.faults.harness.plans import REQUESTS_OF_A_NAIVE_WRITER, all_pairs, inject_all_faults, inject_pairs
+from tests.faults.harness.plans import (
+    REQUESTS,
+    REQUESTS_IN_A_GROUP,
+    REQUESTS_OF_A_NAIVE_WRITER,
+    all_pairs,
+    inject_all_faults,
+    inject_pairs,
+)
 from tests.faults.harness.seed import seed_from_environment
 from tests.faults.harness.stores_under_test import StoresUnderTest
 from tests.faults.kill import deployed
 from tests.faults.outage import OUTAGES, run_outage
-from tests.faults.wire import Shape, carousel_sync
+from tests.faults.wire import Shape, carousel_sync, in_groups
 
 
 def wire_command() -> None:
@@ -33,7 +41,9 @@ def wire_command() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to inject pairs")
     parser.add_argument("--seed", type=int, default=seed_from_environment(), help="determines the order of the pairs")
     parser.add_argument("--control", action="store_true", help="do the same with two naive writers instead")
+    parser.add_argument("--groups", action="store_true", help="do the same with group commit forced on")
     options = parser.parse_args()
+    subject = in_groups if options.groups else carousel_sync
     total, rows = Figures(), []
     with _quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
         stores = StoresUnderTest.create(endpoint)
@@ -43,11 +53,11 @@ def wire_command() -> None:
             _print_table([figures.row(name) for name, figures in controls.items()])
             _exit_of_controls(controls)
         if options.all_pairs:
-            pairs = all_pairs(options.seed)
-            total, done = inject_pairs(stores, proxy, pairs, options.seconds)
+            pairs = all_pairs(options.seed, REQUESTS_IN_A_GROUP if options.groups else REQUESTS)
+            total, done = inject_pairs(stores, proxy, pairs, options.seconds, subject)
             rows = [total.row(f"{done:,} of {len(pairs):,} pairs, seed {options.seed}")]
         else:
-            for name, figures in inject_all_faults(stores, proxy):
+            for name, figures in inject_all_faults(stores, proxy, subject):
                 rows.append(figures.row(name))
                 total += figures
             rows.append(total.row("all"))
@@ -73,8 +83,10 @@ def outage_command() -> None:
     """Run ``python -m tests.faults.outage``."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.outage")
     parser.add_argument("--control", action="store_true", help="do the same with a naive writer instead")
-    control = parser.parse_args().control
-    subject, shape = (mark_first, Shape.DIRECT) if control else (carousel_sync, Shape.BATCH)
+    parser.add_argument("--groups", action="store_true", help="do the same with group commit forced on")
+    options = parser.parse_args()
+    control, ours = options.control, in_groups if options.groups else carousel_sync
+    subject, shape = (mark_first, Shape.DIRECT) if control else (ours, Shape.BATCH)
     total, rows = Figures(), []
     with _quiet_emulator() as endpoint, FaultProxy(endpoint) as proxy:
         stores = StoresUnderTest.create(endpoint)
@@ -118,10 +130,15 @@ def contention_command() -> None:
     os.environ["PYTHONWARNINGS"] = "ignore"
     with _quiet_emulator() as endpoint:
         stores = StoresUnderTest.create(endpoint)
-        ours = contend(stores, contending_carousel_sync, options.writers, options.batches)
+        ours = {
+            mode: contend(stores, contending_carousel_sync, options.writers, options.batches, mode)
+            for mode in GroupCommitMode
+        }
         plain = contend(stores, plain_pyiceberg, options.writers, options.batches)
-    _print_table([ours.row("carousel-sync"), plain.row("pyiceberg Table.append")])
-    sys.exit(1 if ours.lost or ours.doubled or ours.unsettled or ours.written.failed else 0)
+    rows = [figures.row(f"carousel-sync, group commit {mode}") for mode, figures in ours.items()]
+    _print_table([*rows, plain.row("pyiceberg Table.append")])
+    bad = [each for each in ours.values() if each.lost or each.doubled or each.unsettled or each.written.failed]
+    sys.exit(1 if bad else 0)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ ROUNDS_PER_TABLE: Final = 40
 """A table's metadata grows with each snapshot. A new table is cheaper than reading a long history again and again."""
 REQUESTS: Final[Mapping[Shape, tuple[int, int]]] = {Shape.BATCH: (11, 13), Shape.DIRECT: (9, 11)}
 """The most requests of a first delivery and of one that takes over, including dead letters."""
+REQUESTS_IN_A_GROUP: Final[Mapping[Shape, tuple[int, int]]] = {Shape.BATCH: (16, 18), Shape.DIRECT: (14, 16)}
+"""The same with group commit forced on: five requests more."""
 REQUESTS_OF_A_NAIVE_WRITER: Final[Mapping[Shape, tuple[int, int]]] = {Shape.DIRECT: (12, 12)}
 """The same for a writer of single events that appends with Table.append."""
 

@@ -18,7 +18,7 @@ from catalog_config.provision import ensure_table
 from lambda_fn.aws.clients import dynamodb_client, sqs_client
 from lambda_fn.aws.s3_file_io import S3FileIO
 from lambda_fn.settings import FILE_IO
-from testbed.dynamodb_tables import create_tables
+from testbed.dynamodb.tables import create_tables
 from testbed.emulator import REGION, emulator
 from tests.engines.fixtures import make_bucket
 from tests.fakes.sdk_session import new_sdk_session

@@ -82,7 +82,8 @@ def test_an_answer_has_a_character_set() -> None:
 def test_a_loaded_table_carries_its_history_in_short_form(config: dict[str, Any]) -> None:
     loaded = metadata()
     loaded["snapshots"][1] |= {"parent-snapshot-id": 1, "sequence-number": 2, "timestamp-ms": 1}
-    loaded["snapshots"][1]["summary"] = {"operation": "append", "carousel.fenced-attempts": "7,8"}
+    properties = {"carousel.fenced-attempts": "7,8", "carousel.landed-attempts": "21,22"}
+    loaded["snapshots"][1]["summary"] = {"operation": "append", **properties}
     body = json.dumps({"metadata": loaded, **config}).encode()
     content, sizes = asked("GET", TABLE_URL, body)
     short = json.loads(content)
@@ -90,9 +91,10 @@ def test_a_loaded_table_carries_its_history_in_short_form(config: dict[str, Any]
     history = history_in(short["config"])
     assert history is not None
     assert [past.snapshot_id for past in history] == [1, 2, 3]
-    assert (history[0].parent_snapshot_id, history[0].summary.fenced_attempts) == (None, "")
+    assert history[0] == PastSnapshot(1)
+    assert (history[0].summary.fenced_attempts, history[0].summary.landed_attempts) == ("", "")
     assert (history[1].parent_snapshot_id, history[1].sequence_number) == (1, 2)
-    assert history[1].summary.fenced_attempts == "7,8"
+    assert (history[1].summary.fenced_attempts, history[1].summary.landed_attempts) == ("7,8", "21,22")
     assert config.get("config", {}).items() <= short["config"].items()
     assert sizes == [len(body)], "the size before the answer was shortened"
 

@@ -9,7 +9,7 @@ from pyiceberg.io import FileIO
 
 from catalog_config.config import CatalogConfig, CatalogKind
 from lambda_fn.errors import CarouselSyncError, ConfigurationError
-from lambda_fn.settings import FILE_IO, Settings
+from lambda_fn.settings import FILE_IO, GroupCommitMode, Settings
 
 ARN = "arn:aws:s3tables:eu-west-1:123456789012:bucket/carousel-dev-analytics"
 DAEMON = "169.254.79.129:2000"
@@ -187,6 +187,27 @@ def test_requests_are_traced_where_there_is_a_daemon_unless_that_is_disabled(
 def test_every_sale_is_looked_up_only_if_that_is_switched_on(value: str, look_up: bool) -> None:
     assert settings().look_up_every_sale is False
     assert settings(LOOK_UP_EVERY_SALE=value).look_up_every_sale is look_up
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [
+        ("", GroupCommitMode.ADAPTIVE),
+        ("adaptive", GroupCommitMode.ADAPTIVE),
+        (" Always ", GroupCommitMode.ALWAYS),
+        ("off", GroupCommitMode.OFF),
+    ],
+)
+def test_attempts_land_in_groups_while_there_is_contention_unless_something_else_is_set(
+    value: str, mode: GroupCommitMode
+) -> None:
+    assert settings().group_commit is GroupCommitMode.ADAPTIVE
+    assert settings(GROUP_COMMIT=value).group_commit is mode
+
+
+def test_an_unknown_mode_of_group_commit_is_reported_with_the_known_ones() -> None:
+    expected = "Environment variable GROUP_COMMIT is 'never'; it has to be one of: adaptive, always, off."
+    assert error(ENVIRONMENT | {"GROUP_COMMIT": "never"}) == expected
 
 
 def test_a_request_takes_as_long_as_both_time_outs() -> None:

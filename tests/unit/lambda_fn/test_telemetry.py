@@ -126,6 +126,7 @@ def test_the_allow_list_contains_no_fact_of_a_sale() -> None:
         "delivery_ids",
         "detail",
         "event_ids",
+        "group_size",
         "milliseconds",
         "reason",
         "sale_ids",

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from carousel_sync.bench.load import MAX_DELIVERIES, Tally, deliver
-from carousel_sync.bench.payloads import Payload, prepare
+from carousel_sync.bench.load import Tally, deliver
+from carousel_sync.bench.payloads import (
+    DIRECT_RETRY_SECONDS,
+    MAX_DELIVERIES,
+    MAX_DIRECT_DELIVERIES,
+    Payload,
+    prepare,
+    prepare_events,
+)
 from carousel_sync.bench.worker import Invocation
 from carousel_sync.events.generate import Recipe
 from lambda_fn.errors import StoreUnavailable
@@ -76,6 +83,21 @@ def test_a_failed_invocation_gives_everything_back(payloads: list[Payload]) -> N
 def test_a_message_that_is_always_given_back_is_abandoned(payloads: list[Payload]) -> None:
     tally, _ = deliver_all(lambda ids, deliveries: done(tuple(ids)), payloads[:1], FakeClock())
     assert (len(tally.invocations), tally.settled, tally.abandoned) == (MAX_DELIVERIES, 0, 3)
+
+
+def test_a_single_event_that_fails_is_invoked_twice_more(tmp_path: Path) -> None:
+    events = prepare_events(RECIPE, tmp_path).payloads[:1]
+    clock = FakeClock()
+
+    def submit(path: str) -> Future[Invocation]:
+        assert "detail" in json.loads(Path(path).read_text())
+        future: Future[Invocation] = Future()
+        future.set_result(done(error="RuntimeError: no"))
+        return future
+
+    tally = deliver(submit, events, lambda progress: None, clock)
+    assert (len(tally.invocations), tally.settled, tally.abandoned) == (MAX_DIRECT_DELIVERIES, 0, 1)
+    assert clock.monotonic() == DIRECT_RETRY_SECONDS * (1 + 2)
 
 
 def test_a_handler_whose_process_has_ended_is_reported(payloads: list[Payload]) -> None:

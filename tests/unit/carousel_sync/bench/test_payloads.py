@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from carousel_sync.bench.payloads import Payload, delivered_again, prepare
+from carousel_sync.bench.payloads import Payload, delivered_again, prepare, prepare_events
 from carousel_sync.events.generate import Recipe
 from carousel_sync.planning.capacity import INVOCATION_LIMIT_BYTES
 
@@ -45,6 +45,16 @@ def test_no_batch_is_larger_than_an_invocation_can_carry(tmp_path: Path) -> None
     assert len(sizes) == 3
     # All but the last are full: one more event would not have fitted.
     assert min(sizes[:-1]) > INVOCATION_LIMIT_BYTES - 60_000
+
+
+def test_each_event_is_a_file_of_its_own(tmp_path: Path) -> None:
+    prepared = prepare_events(RECIPE, tmp_path)
+    events = [json.loads(payload.path.read_text()) for payload in prepared.payloads]
+    assert len({event["id"] for event in events}) == 25
+    assert len(prepared.sales) == 25
+    assert {payload.messages for payload in prepared.payloads} == {1}
+    again, wait = delivered_again(prepared.payloads[0], None)
+    assert (again.path, again.deliveries, wait) == (prepared.payloads[0].path, 2, 60)
 
 
 def test_given_back_messages_are_delivered_again_after_growing_pauses(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lambda_fn.errors import StoreUnavailable
+from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.iceberg.store import CommitResult, MergeResult, NotSent, Scan, Unknown
@@ -46,6 +47,11 @@ def table(*snapshots: SnapshotNode | int, expired: Collection[int] = (), **chang
 
 def fencing(snapshot_id: int, *fenced: int) -> SnapshotNode:
     return SnapshotNode(snapshot_id, None, 0, frozenset(fenced))
+
+
+def landing(snapshot_id: int, *landed: int) -> SnapshotNode:
+    """Return the snapshot of a leader that landed these attempts besides its own."""
+    return SnapshotNode(snapshot_id, None, 0, landed=frozenset(landed))
 
 
 FIRST, SECOND = table(1), table(1, 2)
@@ -128,8 +134,12 @@ class Store:
         self.calls.append(f"merge on {state.head}")
         return self.merge
 
-    def table(self) -> IcebergSalesTable[State, Staged]:
-        return IcebergSalesTable(self, Retry(self.clock, random.Random(1), first_seconds=0.001, longest_seconds=0.01))
+    @property
+    def retry(self) -> Retry:
+        return Retry(self.clock, random.Random(1), first_seconds=0.001, longest_seconds=0.01)
+
+    def table(self, queue: CommitQueue | None = None, **options: bool) -> IcebergSalesTable[State, Staged]:
+        return IcebergSalesTable(self, self.retry, queue, **options)
 
     def soon(self, seconds: float = 60.0) -> Deadline:
         return Deadline.after(self.clock, seconds)

@@ -110,6 +110,7 @@ def test_a_description_is_bounded() -> None:
         (PermissionError("x"), True),
         (client_error(400, "EntityTooLarge"), False),
         (client_error(503, "SlowDown"), False),
+        (ClientError({}, "PutObject"), False),
         (OSError("x"), False),
     ],
 )

@@ -28,8 +28,8 @@ from lambda_fn.projection.item import (
 )
 from lambda_fn.projection.projection_table import DynamoDBProjection
 from lambda_fn.sale import Sale
+from testbed.dynamodb.attribute_values import item_size_bytes as size_by_developer_guide
 from tests.builders import embedding, read_text, sale
-from tests.fakes.attribute_values import item_size_bytes as size_by_developer_guide
 from tests.properties.strategies import event_text, float32s, prices, sales, vectors
 
 

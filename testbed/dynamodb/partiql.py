@@ -19,7 +19,7 @@ _IN_DOUBLE_QUOTES: Final = re.compile(r'"([^"]+)"')
 
 
 class UnsupportedStatement(NotImplementedError):
-    """The fake does not support this statement. If it has to, add it, with a contract test on the real engine."""
+    """The DynamoDB in memory does not know this statement. To add it, add a contract test on the real engine, too."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Insert:
 
     @property
     def parameter_count(self) -> int:
+        """The number of parameters that the statement takes."""
         return len(self.names)
 
 
@@ -48,6 +49,7 @@ class Update:
 
     @property
     def parameter_count(self) -> int:
+        """The number of parameters that the statement takes."""
         return len(self.set_names) + len(self.compared_names)
 
 

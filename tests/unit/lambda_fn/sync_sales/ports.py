@@ -15,6 +15,7 @@ from lambda_fn.ports import (
     ClaimResult,
     Completion,
     GiveUp,
+    HeldByAnother,
     Landed,
     LogKeys,
     ManifestMerge,
@@ -26,7 +27,7 @@ from lambda_fn.ports import (
 )
 from lambda_fn.runtime.parallel import Parallel
 from lambda_fn.runtime.retry import Deadline, Retry
-from lambda_fn.sale import Sale, SaleKey
+from lambda_fn.sale import FactsDigest, Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, SyncSales
 from tests.builders import sale
 from tests.fakes.clock import FakeClock
@@ -34,10 +35,13 @@ from tests.fakes.parallel import InTurn
 
 ATTEMPT = 5
 PIN = 4
+LEASE_UNTIL = 1e10
 INVOCATION_SECONDS = 58.0
+APPEND_SECONDS = 0.75
 APPENDED = Landed(ATTEMPT)
 TENANT = sale().tenant_id
 FACTS = {sale_id: sale(sale_id=sale_id).facts for sale_id in "abcde"}
+OTHER_FACTS = sale(brand="another").facts
 LANDED = {sale_id: Completed(facts, by_this_attempt=True) for sale_id, facts in FACTS.items()}
 FOUND_ITEM = {sale_id: Completed(sale(sale_id=sale_id).stored_facts) for sale_id in "abcde"}
 COMPLETED_BEFORE = {sale_id: Completed(facts) for sale_id, facts in FACTS.items()}
@@ -99,13 +103,15 @@ class Ports:
     clock: FakeClock = field(default_factory=FakeClock)
     pin: int = PIN
     attempt_id: int = 0
+    deadline: Deadline | None = None
+    """The deadline of the invocation."""
 
     # --- guard -------------------------------------------------------------------------------------------------------
 
     def claim(
         self, sales: Sequence[Sale], attempt_id: int, pin: int, lease_seconds: float, deadline: Deadline
     ) -> Mapping[SaleKey, ClaimResult]:
-        self._call("claim", ids(sales))
+        self._call("claim", ids(sales), deadline=deadline)
         self.leases.append((attempt_id, pin, lease_seconds))
         # Reversed, because the guard's results have no order.
         return {
@@ -115,11 +121,13 @@ class Ports:
 
     def look(self, keys: Collection[SaleKey], deadline: Deadline) -> Mapping[SaleKey, ClaimResult]:
         self._call("look", ids(keys))
+        assert self.deadline is not None
+        assert deadline.at_monotonic_seconds <= self.deadline.at_monotonic_seconds
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         return {key(sale_id): result for sale_id, result in found.items() if key(sale_id) in keys}
 
     def complete(self, completions: Sequence[Completion], deadline: Deadline) -> Collection[SaleKey]:
-        self._call("complete", ids(completion.key for completion in completions))
+        self._call("complete", ids(completion.key for completion in completions), deadline=deadline)
         self.completions = {completion.key: completion for completion in completions}
         completed = {each for each in self.completions if each.sale_id not in self.not_completed}
         self.completed |= {each.sale_id for each in completed}
@@ -130,18 +138,18 @@ class Ports:
 
     def begin(self, attempt_id: int, deadline: Deadline) -> Ports:
         self.attempt_id = attempt_id
-        self._call("begin", str(attempt_id))
+        self._call("begin", str(attempt_id), deadline=deadline)
         return self
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
-        self._call("columns_missing", ids(sales))
+        self._call("columns_missing", ids(sales), deadline=deadline)
         self.pin = self.newer_pin or self.pin
         return {each.key: self.without_column[each.sale_id] for each in sales if each.sale_id in self.without_column}
 
     def resolve(
         self, taken_over: Sequence[Claimed], unvouched: Sequence[Sale], deadline: Deadline
     ) -> Resolution | GiveUp:
-        self._call("resolve", ids(claim.sale for claim in taken_over), "|", ids(unvouched))
+        self._call("resolve", ids(claim.sale for claim in taken_over), "|", ids(unvouched), deadline=deadline)
         if isinstance(self.resolution, GiveUp):
             return self.resolution
         asked = [*(claim.sale for claim in taken_over), *unvouched]
@@ -153,19 +161,19 @@ class Ports:
         self._call("stage", ids(sales))
 
     def prepare(self, sales: Sequence[Sale], deadline: Deadline) -> None:
-        self._call("prepare", ids(sales))
+        self._call("prepare", ids(sales), deadline=deadline)
 
     def append(self, sales: Sequence[Sale], fenced: Collection[int], deadline: Deadline) -> AppendResult:
         self.fenced = set(fenced)
-        self._call("append", ids(sales))
-        self.clock.advance(0.25)
+        self._call("append", ids(sales), deadline=deadline)
+        self.clock.advance(APPEND_SECONDS)
         if isinstance(self.append_result, Landed):
             self.rows |= {each.sale_id for each in sales}
         self._crash_after()
         return self.append_result
 
     def merge_manifests(self, deadline: Deadline) -> ManifestMerge | None:
-        self._call("merge_manifests")
+        self._call("merge_manifests", deadline=deadline)
         return self.merge
 
     # --- projection --------------------------------------------------------------------------------------------------
@@ -174,11 +182,11 @@ class Ports:
         raise AssertionError(sale)
 
     def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
-        self._call("find", ids(sales))
+        self._call("find", ids(sales), deadline=deadline)
         return {each.key: self.stored[each.sale_id] for each in sales if each.sale_id in self.stored}
 
     def put(self, sales: Sequence[Sale], deadline: Deadline) -> Collection[SaleKey]:
-        self._call("put", ids(sales))
+        self._call("put", ids(sales), deadline=deadline)
         put = {each.key for each in sales if each.sale_id not in self.not_put}
         self.items |= {each.sale_id for each in put}
         self._crash_after()
@@ -216,14 +224,17 @@ class Ports:
             look_up_every_sale=self.look_up,
         )
         given = [sale(sale_id=each) if isinstance(each, str) else each for each in sales]
-        outcomes = use_case.sync(given, Deadline.after(self.clock, seconds))
+        self.deadline = Deadline.after(self.clock, seconds)
+        outcomes = use_case.sync(given, self.deadline)
         assert outcomes.keys() == {each.key for each in given}
         return {sale_key.sale_id: outcome for sale_key, outcome in outcomes.items()}
 
     def lines_of(self, text: str) -> list[dict[str, Any]]:
         return [keys for line, keys in self.lines if line == text]
 
-    def _call(self, name: str, *details: str) -> None:
+    def _call(self, name: str, *details: str, deadline: Deadline | None = None) -> None:
+        if name not in ("look", "stage"):
+            assert deadline == self.deadline, "every request but a look may take all of the invocation's time"
         if len(self.calls) == self.crash_at:
             raise Crash
         self.calls.append(" ".join([name, *filter(None, details)]))
@@ -242,3 +253,8 @@ class Crash(BaseException):
 def taken_over(*earlier_attempts: int, base: int = 1) -> Callable[[Sale], ClaimResult]:
     """Return the claim of a sale that earlier attempts have held."""
     return lambda claimed: Claimed(claimed, base, earlier_attempts)
+
+
+def held(facts: FactsDigest) -> HeldByAnother:
+    """Return the state of a sale that another attempt holds for a long time."""
+    return HeldByAnother(facts, LEASE_UNTIL)

@@ -30,7 +30,7 @@ from lambda_fn.runtime.retry import Deadline
 from lambda_fn.sale import Sale, SaleKey
 from lambda_fn.sync_sales import Completed, SaleOutcome, Unresolved
 from tests.builders import sale
-from tests.unit.lambda_fn.sync_sales_ports import (
+from tests.unit.lambda_fn.sync_sales.ports import (
     APPENDED,
     COMPLETED_BEFORE,
     FACTS,

@@ -12,37 +12,30 @@ from lambda_fn.ports import (
     ClaimResult,
     Completion,
     GiveUp,
-    HeldByAnother,
-    Landed,
-    ManifestMerge,
     Metric,
     NotClaimed,
     NotKnownToHaveLanded,
 )
-from lambda_fn.sale import FactsDigest
 from lambda_fn.sync_sales import Completed, Unresolved
 from tests.builders import sale
-from tests.unit.lambda_fn.sync_sales_ports import (
+from tests.unit.lambda_fn.sync_sales.ports import (
+    APPEND_SECONDS,
     ATTEMPT,
     COMPLETED_BEFORE,
     FACTS,
     FOUND_ITEM,
     INVOCATION_SECONDS,
     LANDED,
+    OTHER_FACTS,
     PIN,
     Ports,
+    held,
     key,
     old_sale,
     taken_over,
 )
 
-OTHER_FACTS = sale(brand="another").facts
 NOT_WRITTEN = Unresolved("the projection item or the guard could not be written in time")
-LEASE_UNTIL = 1e10
-
-
-def held(facts: FactsDigest) -> HeldByAnother:
-    return HeldByAnother(facts, LEASE_UNTIL)
 
 
 # --- the good path ---------------------------------------------------------------------------------------------------
@@ -64,26 +57,6 @@ def test_new_sales_are_landed_in_the_order_of_the_protocol() -> None:
     ]
     assert ports.fenced == set()
     assert ports.completions[key("a")] == Completion(key("a"), FACTS["a"], ATTEMPT)
-
-
-def test_what_is_logged_and_measured() -> None:
-    ports = Ports(append_result=Landed(ATTEMPT, conflicts=3))
-    ports.sync("b", "a")
-    assert ports.lines == [
-        (
-            "[CarouselSync] S3 Tables write successful",
-            {"attempt_id": ATTEMPT, "snapshot_id": ATTEMPT, "count": 2, "conflicts": 3, "milliseconds": 250},
-        ),
-        ("[CarouselSync] DynamoDB write successful", {"count": 2}),
-        ("[IdempotencyManager] Event marked as processed", {"attempt_id": ATTEMPT, "sale_ids": ["a", "b"]}),
-    ]
-    assert ports.measured == {
-        Metric.WAITING_FOR_COLUMN: 0,
-        Metric.TAKEOVERS: 0,
-        Metric.COMMIT_CONFLICTS: 3,
-        Metric.FAILED_COMMITS: 0,
-        Metric.COMMIT_MILLISECONDS: 250,
-    }
 
 
 # --- 2. begin --------------------------------------------------------------------------------------------------------
@@ -244,7 +217,7 @@ def test_a_sale_past_the_retention_without_a_row_is_landed_and_gets_no_item() ->
 @pytest.mark.parametrize(("seconds", "has_item"), [(-1, True), (0, False), (1, False)])
 def test_a_sale_whose_item_would_already_have_expired_gets_none(seconds: float, has_item: bool) -> None:
     ports = Ports()
-    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - 0.25)  # an append takes 0.25 s
+    ports.clock.set_now(datetime(2028, 3, 14, tzinfo=UTC).timestamp() + seconds - APPEND_SECONDS)
     assert ports.sync("a") == {"a": LANDED["a"]}
     assert ports.items == ({"a"} if has_item else set())
 
@@ -334,63 +307,3 @@ def test_a_sale_whose_guard_could_not_be_completed_is_unresolved() -> None:
     assert ports.lines_of("[IdempotencyManager] Event marked as processed") == [
         {"attempt_id": ATTEMPT, "sale_ids": ["a"]}
     ]
-
-
-# --- waiting for others ----------------------------------------------------------------------------------------------
-
-
-def test_a_sale_that_another_attempt_completes_meanwhile_is_completed() -> None:
-    ports = Ports(
-        claims={"b": lambda _: held(FACTS["b"]), "c": lambda _: held(FACTS["c"]), "d": lambda _: held(OTHER_FACTS)},
-        looks=[
-            {"b": AlreadyCompleted(FACTS["b"]), "c": held(FACTS["c"])},
-            {},
-            {"c": AlreadyCompleted(OTHER_FACTS)},
-        ],
-    )
-    assert ports.sync("a", "b", "c", "d") == {
-        "a": LANDED["a"],
-        "b": COMPLETED_BEFORE["b"],
-        "c": Completed(OTHER_FACTS),
-        "d": Unresolved("another attempt holds the sale", OTHER_FACTS),
-    }
-    assert ports.calls[-5:] == ["complete a", "look b c", "look c", "look c", "merge_manifests"]
-
-
-def test_the_wait_for_others_ends_after_some_seconds() -> None:
-    ports = Ports(claims={"a": lambda _: held(FACTS["a"])}, looks=[{"a": held(FACTS["a"])}])
-    started = ports.clock.monotonic()
-    assert ports.sync("a") == {"a": Unresolved("another attempt holds the sale", FACTS["a"])}
-    assert ports.calls.count("look a") > 1
-    assert 2 < ports.clock.monotonic() - started <= 3
-
-
-@pytest.mark.parametrize(("seconds", "is_looked_at"), [(4.9, False), (5.0, True)])
-def test_the_wait_for_others_ends_before_the_deadline(seconds: float, is_looked_at: bool) -> None:
-    ports = Ports(claims={"a": lambda _: held(FACTS["a"])}, looks=[{}])
-    ports.sync("a", seconds=seconds)
-    assert ("look a" in ports.calls) == is_looked_at
-    assert ports.clock.monotonic() <= seconds
-
-
-# --- merging manifests -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("merge", "lines"),
-    [
-        (None, []),
-        (ManifestMerge(7), [("[CarouselSync] Manifests merged", {"count": 7})]),
-        (
-            ManifestMerge(7, "409"),
-            [("WARNING [CarouselSync] Manifests not merged", {"count": 7, "cause": "409"})],
-        ),
-    ],
-)
-def test_manifests_are_merged_when_the_sales_are_done(
-    merge: ManifestMerge | None, lines: list[tuple[str, object]]
-) -> None:
-    ports = Ports(merge=merge)
-    assert ports.sync("a") == {"a": LANDED["a"]}
-    assert ports.calls[-2:] == ["complete a", "merge_manifests"]
-    assert [line for line in ports.lines if "Manifests" in line[0]] == lines

@@ -1,0 +1,1 @@
+"""Many writers on one table: in groups, each alone, and with pyiceberg."""

@@ -1,0 +1,1 @@
+"""DynamoDB for tests and benchmarks: the template's tables on any endpoint, and a DynamoDB in memory."""

@@ -1,0 +1,114 @@
+"""The files that are mutated, and the fast tests that must detect each mutation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class FileSet:
+    """Files that share their tests. ``skipped`` are tests that take too long to run once for each mutant."""
+
+    name: str
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+FILE_SETS: Final = (
+    FileSet(
+        "retry",
+        ("lambda_fn/runtime/retry.py",),
+        ("tests/unit/lambda_fn/runtime/test_retry.py",),
+    ),
+    FileSet(
+        "guard",
+        ("lambda_fn/guard/guard_table.py", "lambda_fn/guard/items.py"),
+        (
+            "tests/contract/dynamodb/test_guard.py",
+            "tests/contract/dynamodb/test_guard_answers.py",
+            "tests/contract/dynamodb/test_guard_faults.py",
+        ),
+        ("test_the_guard_holds_under_any_faults",),
+    ),
+    FileSet(
+        "use-case",
+        ("lambda_fn/sync_sales.py", "lambda_fn/process_deliveries.py"),
+        (
+            "tests/unit/lambda_fn/sync_sales/test_sync_sales.py",
+            "tests/unit/lambda_fn/sync_sales/test_failures.py",
+            "tests/unit/lambda_fn/sync_sales/test_telemetry.py",
+            "tests/unit/lambda_fn/sync_sales/test_waiting.py",
+            "tests/unit/lambda_fn/test_process_deliveries.py",
+        ),
+        ("test_no_combination_breaks_the_order_of_the_protocol",),
+    ),
+    FileSet(
+        "snapshots",
+        (
+            "lambda_fn/iceberg/failures.py",
+            "lambda_fn/iceberg/memory_file.py",
+            "lambda_fn/iceberg/snapshots.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_failures.py",
+            "tests/unit/lambda_fn/iceberg/test_memory_file.py",
+            "tests/unit/lambda_fn/iceberg/test_snapshots.py",
+        ),
+    ),
+    FileSet(
+        "columns",
+        (
+            "lambda_fn/iceberg/arrow_schema.py",
+            "lambda_fn/iceberg/column_metrics.py",
+            "lambda_fn/iceberg/rows.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/test_rows.py",
+            "tests/unit/lambda_fn/test_fields.py",
+            "tests/properties/test_column_metrics.py",
+        ),
+    ),
+    FileSet(
+        "merging",
+        ("lambda_fn/iceberg/manifest_merging.py",),
+        (
+            "tests/unit/lambda_fn/iceberg/test_manifest_merging.py",
+            "tests/contract/iceberg/test_manifest_merging.py",
+        ),
+        ("test_the_manifest_list_does_not_grow_with_the_commits",),
+    ),
+    FileSet(
+        "scan",
+        ("lambda_fn/iceberg/row_scan.py",),
+        ("tests/contract/iceberg/test_row_scan.py",),
+        ("test_forty_partitions_take_one_pass_over_the_manifests",),
+    ),
+    FileSet(
+        "judge",
+        ("lambda_fn/iceberg/history.py", "lambda_fn/iceberg/sales_table.py"),
+        ("tests/unit/lambda_fn/iceberg/test_history.py", "tests/unit/lambda_fn/iceberg/test_sales_table.py"),
+    ),
+    FileSet(
+        "batches",
+        ("lambda_fn/aws/batch_requests.py",),
+        (
+            "tests/contract/dynamodb/test_batches.py",
+            "tests/contract/dynamodb/test_guard_answers.py",
+            "tests/unit/lambda_fn/aws/test_throttling.py",
+        ),
+    ),
+    FileSet(
+        "append",
+        ("lambda_fn/iceberg/staging.py", "lambda_fn/iceberg/pyiceberg_store.py"),
+        (
+            "tests/unit/lambda_fn/iceberg/test_failures.py",
+            "tests/contract/iceberg/test_append_failures.py",
+            "tests/contract/iceberg/test_manifest_merging.py",
+            "tests/contract/iceberg/test_sales_table.py",
+            "tests/contract/iceberg/test_schema_versions.py",
+        ),
+        ("test_the_manifest_list_does_not_grow_with_the_commits",),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Tests of group commit, over a store and a queue that do what the test says."""
