@@ -23,9 +23,9 @@ ROUND_MILLISECONDS: Final = 350.0
 """An estimate of a leader's round: a commit of 175 ms (5.7 a second from one warm writer), and as long again to read
 the queue and the head, and to gather members."""
 
-# Measured in the simulation, at 5 to 100 attempts a second and commits of 100 and 300 ms: 0.9 to 1.1 entries, 3 to 8
-# looks; of the tries to take the lease, 1 succeeded in each group and 0.2 to 3.7 were refused; half of the attempts
-# waited 1.4 to 1.6 rounds at most, and 95 in 100 waited 2.1 to 2.2.
+# Measured with `python -m tests.scale.waiting_attempts`, at 5 to 100 attempts a second and commits of 100 and 300 ms:
+# 0.9 to 1.1 entries, 3.5 to 6.7 looks; of the tries to take the lease, 1 succeeded in each group and 0.2 to 2.8 were
+# refused; half of the attempts waited 1.4 to 1.6 rounds at most, and 95 in 100 waited 2.1 to 2.3.
 LOOKS_PER_ATTEMPT: Final = 5.0
 REFUSED_TAKES_PER_GROUP: Final = 3.0
 MEDIAN_ROUNDS: Final = 1.5
