@@ -28,6 +28,7 @@ from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.project_zip import package_code
+from lambda_fn.settings import GroupCommitMode
 from tests import builders
 from tests.waiting import holds_within
 
@@ -201,12 +202,19 @@ class KillRun:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, seed: int, *, expire_leases: bool, control: bool = False) -> Iterator[KillRun]:
-    """Deploy the template to a new emulator; with ``control``, the naive writer replaces the function's code."""
+def deployed(
+    folder: Path, seed: int, *, expire_leases: bool, control: bool = False, in_groups: bool = False
+) -> Iterator[KillRun]:
+    """Deploy the template to a new emulator.
+
+    With ``control``, the naive writer replaces the function's code. With ``in_groups``, group commit is forced on.
+    """
     with LocalStack(folder) as stack:
         stack.up(DeliveryMode.QUEUE)
         if control:
             _replace_code(stack.target())
+        if in_groups:
+            _force_groups(stack.target())
         yield KillRun(stack, seed, expire_leases=expire_leases)
 
 
@@ -219,7 +227,20 @@ def _replace_code(target: Target) -> None:
     client, name = target.client("lambda"), function_name(target.stage)
     client.update_function_code(FunctionName=name, ZipFile=content.getvalue())
     client.update_function_configuration(FunctionName=name, Handler="tests.faults.harness.naive_lambda.handler")
-    # Events are sent to the alias, which refers to a published version.
+    _publish(target)
+
+
+def _force_groups(target: Target) -> None:
+    client, name = target.client("lambda"), function_name(target.stage)
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    forced = {**variables, "GROUP_COMMIT": GroupCommitMode.ALWAYS.value}
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": forced})
+    _publish(target)
+
+
+def _publish(target: Target) -> None:
+    """Publish the function as it is now. Events are sent to the alias, which refers to a published version."""
+    client, name = target.client("lambda"), function_name(target.stage)
     version = client.publish_version(FunctionName=name)["Version"]
     client.update_alias(FunctionName=name, Name=FUNCTION_ALIAS, FunctionVersion=version)
 

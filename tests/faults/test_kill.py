@@ -15,10 +15,11 @@ from tests.faults.kill import deployed
 DRAIN_SECONDS = 200.0
 
 
-def test_killed_processes_lose_and_duplicate_nothing(tmp_path: Path, seed: int) -> None:
-    with deployed(tmp_path, seed, expire_leases=True) as run:
+@pytest.mark.parametrize("in_groups", [False, True], ids=["adaptive", "in-groups"])
+def test_killed_processes_lose_and_duplicate_nothing(tmp_path: Path, seed: int, in_groups: bool) -> None:
+    with deployed(tmp_path, seed, expire_leases=True, in_groups=in_groups) as run:
         figures = run.run(events=150, kills=6, batch_size=20, drain_seconds=DRAIN_SECONDS)
-    print_table(figures.row(f"SIGKILL, seed {seed}"))
+    print_table(figures.row(f"SIGKILL, {in_groups=}, seed {seed}"))
     assert figures.report is not None
     assert figures.report.consistent
     assert figures.report.rows == figures.sales

@@ -109,11 +109,18 @@ def kill_command() -> None:
     parser.add_argument("--seed", type=int, default=seed_from_environment())
     parser.add_argument("--expire-leases", action="store_true", help="end every lease after each kill")
     parser.add_argument("--control", action="store_true", help="deploy the naive writer instead of the function")
+    parser.add_argument("--groups", action="store_true", help="force group commit on")
     parser.add_argument("--drain-seconds", type=float, default=600.0)
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        deployed(Path(folder), options.seed, expire_leases=options.expire_leases, control=options.control) as run,
+        deployed(
+            Path(folder),
+            options.seed,
+            expire_leases=options.expire_leases,
+            control=options.control,
+            in_groups=options.groups,
+        ) as run,
     ):
         figures = run.run(options.events, options.kills, options.batch_size, options.drain_seconds)
     _print_table([figures.row(f"SIGKILL, seed {options.seed}")])
