@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any, Final
 
 from carousel_sync.planning.bytes_per_sale import SaleSizes
+from carousel_sync.planning.group_commit import read_units_per_attempt, write_units_per_attempt
 from carousel_sync.planning.prices import LOOKED_UP, REGION, Price, Prices
 from lambda_fn.ports import Metric, Reason
 from lambda_fn.sale import PROJECTION_YEARS
@@ -36,8 +37,6 @@ GUARD_DAYS: Final = 3
 REMOVAL_DAYS: Final = 13
 # Amazon S3 User Guide, "Maintenance for tables": the default target of compaction.
 COMPACTED_FILE_BYTES: Final = 512 * 1024**2
-# A manifest and a manifest list; the service writes metadata.json at the commit.
-METADATA_PUTS: Final = 2
 GETS_PER_COMMIT: Final = 1.0
 """An allowance: a commit of a warm process reads nothing. One after a lost race, or the first of a process, reads a few
 files."""
@@ -58,7 +57,8 @@ Usage = tuple[str, float, str]
 class Workload:
     """A month. ``partitions_per_commit`` is the number of data files of a commit: tenants times months of sale in it.
 
-    ``months_stored`` is how many such months are kept at the end of the one that is billed.
+    ``months_stored`` is how many such months are kept at the end of the one that is billed. With ``direct``, each sale
+    has an invocation of its own, which is the batch, and ``sales_per_commit`` of them share a commit.
     """
 
     events: float
@@ -71,11 +71,22 @@ class Workload:
     snapshot_retention_hours: float = 6
     log_retention_days: float = 30
     months_stored: int = 1
+    direct: bool = False
 
     @property
     def commits(self) -> float:
-        """The number of snapshots in the month, one for each batch."""
+        """The number of snapshots in the month."""
         return self.events / self.sales_per_commit
+
+    @property
+    def invocations(self) -> float:
+        """The number of invocations in the month: one a batch, which commits by itself, or one a sale."""
+        return self.events if self.direct else self.commits
+
+    @property
+    def data_files(self) -> float:
+        """The number of data files in the month."""
+        return self.events if self.direct else self.commits * self.partitions_per_commit
 
 
 @dataclass(frozen=True)
@@ -148,6 +159,7 @@ def cost_document(workload: Workload, bills: Sequence[Bill], prices: Prices) -> 
         "events_per_month": workload.events,
         "region": REGION,
         "prices_looked_up": LOOKED_UP.isoformat(),
+        "mode": "direct" if workload.direct else "queue",
         "sales_per_commit": workload.sales_per_commit,
         "lambda_milliseconds_per_batch": round(workload.lambda_milliseconds, 1),
         "sizes": {name: round(value, 2) for name, value in vars(workload.sizes).items()},
@@ -169,19 +181,23 @@ def _eventbridge(workload: Workload) -> Iterator[Usage]:
 
 
 def _sqs(workload: Workload) -> Iterator[Usage]:
+    polls = POLLERS * POLLS_A_MINUTE * 60 * 24 * DAYS_OF_A_MONTH
+    if workload.direct:
+        # The function reads the queue in both modes: dead letters go back through it.
+        yield "polls that find nothing", polls, "sqs_request"
+        return
     events, event_bytes = workload.events, workload.sizes.event_bytes
     yield "messages sent to the queue", events * ceil(event_bytes / CHUNK_BYTES), "sqs_request"
     requests = events / MESSAGES_OF_A_REQUEST
     chunks = ceil(MESSAGES_OF_A_REQUEST * event_bytes / CHUNK_BYTES)
     yield "receives, ten messages each", requests * chunks, "sqs_request"
     yield "deletes, ten messages each", requests, "sqs_request"
-    polls = POLLERS * POLLS_A_MINUTE * 60 * 24 * DAYS_OF_A_MONTH
     yield "polls that find nothing, at most", polls, "sqs_request"
 
 
 def _lambda(workload: Workload) -> Iterator[Usage]:
-    yield "invocations, one a batch", workload.commits, "lambda_request"
-    gb_seconds = workload.commits * workload.lambda_milliseconds / 1000 * workload.memory_mb / 1024
+    yield f"invocations, one a {'sale' if workload.direct else 'batch'}", workload.invocations, "lambda_request"
+    gb_seconds = workload.invocations * workload.lambda_milliseconds / 1000 * workload.memory_mb / 1024
     yield "duration times memory", gb_seconds, "lambda_gb_second"
 
 
@@ -193,6 +209,10 @@ def _dynamodb(workload: Workload) -> Iterator[Usage]:
     yield "projection: index by embedding shard", events * sizes.gsi2_units, "dynamodb_write"
     # A strongly consistent read of an item that does not exist is billed as one of up to 4 KB.
     yield "look-ups before the commit", events, "dynamodb_read"
+    if workload.direct and workload.sales_per_commit > 1:
+        group = workload.sales_per_commit
+        yield "commit queue: entries and lease", events * write_units_per_attempt(group), "dynamodb_write"
+        yield "commit queue: looks and reads", events * read_units_per_attempt(group), "dynamodb_read"
     stored = events * min(workload.months_stored, PROJECTION_MONTHS)
     item_bytes, *index_bytes = (
         size + STORED_OVERHEAD_BYTES if size else 0.0 for size in (sizes.item_bytes, sizes.gsi1_bytes, sizes.gsi2_bytes)
@@ -206,8 +226,10 @@ def _dynamodb(workload: Workload) -> Iterator[Usage]:
 
 
 def _s3_tables(workload: Workload) -> Iterator[Usage]:
-    commits, files = workload.commits, workload.commits * workload.partitions_per_commit
-    yield "uploads and commits", files + commits * METADATA_PUTS + commits, "s3_tables_put"
+    commits, files = workload.commits, workload.data_files
+    # A manifest for each invocation; a manifest list and the commit itself, for which the service writes metadata.json.
+    metadata_files = workload.invocations + 2 * commits
+    yield "uploads and commits", files + metadata_files, "s3_tables_put"
     yield "reads, an allowance of one a commit", commits * GETS_PER_COMMIT, "s3_tables_get"
     month_bytes = workload.events * workload.sizes.row_bytes
     yield "compaction, by file", files, "s3_tables_compacted_object"
@@ -216,12 +238,12 @@ def _s3_tables(workload: Workload) -> Iterator[Usage]:
     lingering = min(1.0, (workload.snapshot_retention_hours / 24 + REMOVAL_DAYS) / DAYS_OF_A_MONTH)
     yield "storage", month_bytes * (workload.months_stored + lingering) / GB, "s3_tables_storage"
     compacted = max(workload.partitions_per_commit, month_bytes / COMPACTED_FILE_BYTES) * workload.months_stored
-    objects = compacted + (files + commits * (METADATA_PUTS + 1)) * lingering
+    objects = compacted + (files + metadata_files) * lingering
     yield "objects monitored", objects, "s3_tables_monitoring"
 
 
 def _cloudwatch(workload: Workload) -> Iterator[Usage]:
-    logged = workload.commits * workload.log_bytes_per_batch / GB
+    logged = workload.invocations * workload.log_bytes_per_batch / GB
     yield "logs taken in", logged, "logs_ingested"
     yield "logs kept", logged * workload.log_retention_days / DAYS_OF_A_MONTH, "logs_storage"
     yield "custom metrics", CUSTOM_METRICS, "metric"

@@ -13,6 +13,14 @@ from typing import Final
 from carousel_sync.planning.bill import DAYS_OF_A_MONTH, POLLERS, Workload
 from carousel_sync.planning.bytes_per_sale import SaleSizes
 from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
+from carousel_sync.planning.group_commit import (
+    LARGEST_GROUP,
+    LISTED_ATTEMPT_BYTES,
+    P95_ROUNDS,
+    ROUND_MILLISECONDS,
+    group_size,
+    waiting_milliseconds,
+)
 
 # AWS Lambda Developer Guide, "Lambda quotas" and "Lambda parameters for Amazon SQS event source mappings".
 INVOCATION_LIMIT_BYTES: Final = 6 * 1024 * 1024
@@ -29,7 +37,7 @@ HEADROOM: Final = 2.0
 """How many times the mean load the handlers can take, so that a backlog shrinks after a peak."""
 
 COMMITS_PER_SECOND: Final = 1.0
-"""How many commits one Iceberg table takes from all of its writers, leaving gaps for compaction."""
+"""How many commits of one Iceberg table to plan for, leaving gaps for compaction."""
 SNAPSHOT_BYTES: Final = 800
 """The bytes that a retained snapshot adds to metadata.json: 630 with generated sales, and more with longer names."""
 METADATA_LIMIT_BYTES: Final = 50_000_000
@@ -60,8 +68,8 @@ class Load:
 class CapacityPlan:
     """Settings for a load, and what follows from them. ``problems`` says why the load is too much, if it is.
 
-    The first three are the parameters BatchSize, BatchWindowSeconds and MaximumConcurrency of template.yaml. ``notes``
-    are remarks on settings that suffice.
+    The first three are the parameters BatchSize, BatchWindowSeconds and MaximumConcurrency of template.yaml.
+    ``batches_per_commit`` batches share a commit. ``notes`` are remarks on settings that suffice.
     """
 
     batch_size: int
@@ -69,6 +77,7 @@ class CapacityPlan:
     concurrency: int
     retention_hours: int
     sales_per_commit: float
+    batches_per_commit: float
     commits_per_second: float
     batch_seconds: float
     delay_seconds: float
@@ -82,33 +91,39 @@ def plan_capacity(load: Load) -> CapacityPlan:
     batch_limit = largest_batch(load.event_bytes, load.embedding, load.memory_mb)
     window = _window(load, batch_limit)
     concurrency = _concurrency(load, batch_limit, window)
-    commits = commits_per_second(load.events_per_second, batch_limit, window, concurrency)
-    sales = load.events_per_second / commits
+    batches = batches_per_second(load.events_per_second, batch_limit, window, concurrency)
+    group = group_size(batches, ROUND_MILLISECONDS)
+    commits = batches / group
+    sales = load.events_per_second / batches
     seconds = batch_seconds(sales, load.embedding, load.memory_mb)
-    retention = retention_hours(commits)
+    waiting = waiting_milliseconds(batches, ROUND_MILLISECONDS, P95_ROUNDS) - ROUND_MILLISECONDS
+    retention = retention_hours(commits, group)
     plan = CapacityPlan(
         batch_size=batch_limit,
         window_seconds=window,
         concurrency=concurrency,
         retention_hours=retention,
-        sales_per_commit=sales,
+        sales_per_commit=sales * group,
+        batches_per_commit=group,
         commits_per_second=commits,
         batch_seconds=seconds,
-        delay_seconds=min(window, sales * min(POLLERS, concurrency) / load.events_per_second) + 2 * seconds,
-        metadata_bytes=metadata_bytes(commits, retention),
+        delay_seconds=min(window, sales * min(POLLERS, concurrency) / load.events_per_second)
+        + 2 * seconds
+        + (waiting / 1000 if group > 1 else 0.0),
+        metadata_bytes=metadata_bytes(commits, retention, group),
     )
-    return replace(plan, problems=tuple(_problems(load, plan)), notes=tuple(_notes(plan)))
+    return replace(plan, problems=tuple(_problems(load, plan, batches)), notes=tuple(_notes(load, plan)))
 
 
 def workload_of(load: Load, plan: CapacityPlan, sizes: SaleSizes, partitions: float) -> Workload:
-    """Return a month of the load with the planned settings."""
+    """Return a month of the load with the planned settings. Batches that share a commit are billed as one each."""
     return Workload(
         events=load.events_per_second * SECONDS_OF_A_MONTH,
         sizes=sizes,
-        sales_per_commit=plan.sales_per_commit,
+        sales_per_commit=plan.sales_per_commit / plan.batches_per_commit,
         lambda_milliseconds=1000 * plan.batch_seconds,
         memory_mb=load.memory_mb,
-        log_bytes_per_batch=log_bytes(plan.sales_per_commit),
+        log_bytes_per_batch=log_bytes(plan.sales_per_commit / plan.batches_per_commit),
         partitions_per_commit=min(partitions, plan.sales_per_commit),
         snapshot_retention_hours=plan.retention_hours,
     )
@@ -127,7 +142,7 @@ def batch_seconds(sales: float, embedding: int, memory_mb: int) -> float:
     return lambda_milliseconds(cpu_milliseconds(sales, embedding), memory_mb) / 1000
 
 
-def commits_per_second(events_per_second: float, batch_size: int, window_seconds: float, concurrency: int) -> float:
+def batches_per_second(events_per_second: float, batch_size: int, window_seconds: float, concurrency: int) -> float:
     """Return how many batches are delivered in a second: each when it is full, or at the end of its window.
 
     In the worst case each poller collects a batch of its own. There are never more batches than events.
@@ -136,15 +151,18 @@ def commits_per_second(events_per_second: float, batch_size: int, window_seconds
     return max(events_per_second / batch_size, by_window)
 
 
-def retention_hours(commits: float) -> int:
+def retention_hours(commits: float, attempts_per_commit: float = 1) -> int:
     """Return for how many hours snapshots can be retained: 120, the default, or as many as half of the limit holds."""
-    affordable = METADATA_SHARE * METADATA_LIMIT_BYTES / metadata_bytes(commits, 1)
+    affordable = METADATA_SHARE * METADATA_LIMIT_BYTES / metadata_bytes(commits, 1, attempts_per_commit)
     return max(MIN_RETENTION_HOURS, min(DEFAULT_RETENTION_HOURS, floor(affordable)))
 
 
-def metadata_bytes(commits: float, hours: float) -> float:
-    """Return the size of metadata.json when snapshots are retained for this many hours."""
-    return commits * 3600 * hours * SNAPSHOT_BYTES
+def metadata_bytes(commits: float, hours: float, attempts_per_commit: float = 1) -> float:
+    """Return the size of metadata.json when snapshots are retained for this many hours.
+
+    A snapshot lists each attempt that it lands besides its own.
+    """
+    return commits * 3600 * hours * (SNAPSHOT_BYTES + LISTED_ATTEMPT_BYTES * (attempts_per_commit - 1))
 
 
 def _window(load: Load, batch_limit: int) -> int:
@@ -162,25 +180,34 @@ def _concurrency(load: Load, batch_limit: int, window: int) -> int:
     return max(MIN_CONCURRENCY, ceil(HEADROOM * busy))
 
 
-def _problems(load: Load, plan: CapacityPlan) -> Iterator[str]:
+def _problems(load: Load, plan: CapacityPlan, batches: float) -> Iterator[str]:
     if plan.delay_seconds > load.delay_seconds:
         yield (
             f"A sale may be visible only after {plan.delay_seconds:.1f} s: a window is at least a second, and a "
             f"batch of this load takes {plan.batch_seconds:.1f} s. More memory makes batches faster (--memory)."
         )
-    if plan.commits_per_second > load.table_commits_per_second:
-        remedy = "A longer delay allows a longer window, and so fewer commits (--delay-seconds)."
-        if plan.sales_per_commit > plan.batch_size * 0.99:
-            remedy = "Batches are full: remove the embedding from the events, or use a second table."
+    most = LARGEST_GROUP * 1000 / ROUND_MILLISECONDS
+    if batches > most:
         yield (
-            f"{plan.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
-            f"planned for one table. {remedy}"
+            f"{batches:,.0f} batches a second are more than the {most:,.0f} that one table takes: {LARGEST_GROUP} in a "
+            "commit. Use a second table."
+        )
+    if plan.metadata_bytes > METADATA_LIMIT_BYTES:
+        yield (
+            f"The snapshots of {plan.retention_hours} h, the shortest retention, fill {plan.metadata_bytes / 1e6:.0f} "
+            f"MB of metadata; S3 Tables refuses more than {METADATA_LIMIT_BYTES / 1e6:.0f}. Use a second table."
         )
     if plan.concurrency > MAX_CONCURRENCY:
         yield f"{plan.concurrency} concurrent handlers are more than SQS allows ({MAX_CONCURRENCY})."
 
 
-def _notes(plan: CapacityPlan) -> Iterator[str]:
+def _notes(load: Load, plan: CapacityPlan) -> Iterator[str]:
+    if plan.commits_per_second > load.table_commits_per_second:
+        yield (
+            f"{plan.commits_per_second:.2f} commits a second are more than the {load.table_commits_per_second:g} "
+            "planned for one table, so compaction finds few gaps. A longer delay allows a longer window, and so fewer "
+            "commits (--delay-seconds)."
+        )
     if plan.retention_hours < REDELIVERY_HOURS:
         yield (
             f"Snapshots can be retained for {plan.retention_hours} h only. A message may be given back for "

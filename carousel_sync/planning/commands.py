@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import groupby
 from typing import Annotated
 
@@ -11,12 +13,29 @@ import typer
 from rich.table import Column, Table
 
 from carousel_sync.command_line.console import EXIT_FAILED, JsonOption, print_json, readable_errors, stdout
-from carousel_sync.planning import capacity
+from carousel_sync.planning import capacity, direct, group_commit
 from carousel_sync.planning.bill import A_MILLION, MONTHS, Bill, Workload, cost_document, first_estimate, monthly_bills
-from carousel_sync.planning.bytes_per_sale import measure
+from carousel_sync.planning.bytes_per_sale import SaleSizes, measure
 from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
 from carousel_sync.planning.prices import LIST_PRICES, LOOKED_UP, REGION, Prices, of_other_regions, with_overrides
 
+
+class Mode(StrEnum):
+    """How events reach the function: the template's parameter DeliveryMode."""
+
+    QUEUE = "queue"
+    DIRECT = "direct"
+
+
+ModeOption = Annotated[Mode, typer.Option("--mode", help="How events reach the function (DeliveryMode).")]
+RoundOption = Annotated[
+    float,
+    typer.Option(
+        "--commit-milliseconds",
+        min=1,
+        help="Direct delivery: how long a leader takes to read the commit queue and the head, and to commit.",
+    ),
+]
 EmbeddingOption = Annotated[int, typer.Option("--embedding", help="Values in each embedding; 0 for none.")]
 MemoryOption = Annotated[int, typer.Option("--memory", min=128, max=10_240, help="The function's memory in MB.")]
 PartitionsOption = Annotated[
@@ -27,9 +46,17 @@ PartitionsOption = Annotated[
 def cost(
     events_per_month: Annotated[float, typer.Option("--events-per-month", min=1, help="Sales a month.")] = A_MILLION,
     embedding: EmbeddingOption = 1024,
+    mode: ModeOption = Mode.QUEUE,
     sales_per_commit: Annotated[
-        float, typer.Option("--sales-per-commit", min=1, help="Average number of sales in a batch, and so in a commit.")
-    ] = 500,
+        float | None,
+        typer.Option(
+            "--sales-per-commit",
+            min=1,
+            help="Average number of sales in a commit. Default: 500 with queue delivery, in a batch; with direct "
+            "delivery, those that arrive while a commit is made.",
+        ),
+    ] = None,
+    commit_milliseconds: RoundOption = group_commit.ROUND_MILLISECONDS,
     partitions: PartitionsOption = 3,
     memory: MemoryOption = 512,
     milliseconds_per_batch: Annotated[
@@ -37,7 +64,8 @@ def cost(
         typer.Option(
             "--milliseconds-per-batch",
             min=0,
-            help="The function's metric Duration. Default: estimated from CPU time measured on another machine.",
+            help="The function's metric Duration (of an invocation). Default: estimated from CPU time measured on "
+            "another machine.",
         ),
     ] = None,
     retention_hours: Annotated[
@@ -55,17 +83,26 @@ def cost(
     """
     with readable_errors():
         prices = with_overrides(LIST_PRICES, price or (), datetime.now(UTC).date())
-        estimated = lambda_milliseconds(cpu_milliseconds(sales_per_commit, embedding), memory)
-        workload = Workload(
-            events=events_per_month,
-            sizes=measure(embedding),
-            sales_per_commit=sales_per_commit,
-            lambda_milliseconds=estimated if milliseconds_per_batch is None else milliseconds_per_batch,
-            memory_mb=memory,
-            log_bytes_per_batch=log_bytes(sales_per_commit),
-            partitions_per_commit=partitions,
-            snapshot_retention_hours=retention_hours,
-        )
+        sizes = measure(embedding)
+        if mode is Mode.DIRECT:
+            rate = events_per_month / capacity.SECONDS_OF_A_MONTH
+            direct_load = direct.DirectLoad(rate, embedding, commit_milliseconds, memory)
+            workload = direct.direct_workload(direct_load, direct.plan_direct(direct_load, sizes), sizes)
+            workload = replace(workload, sales_per_commit=sales_per_commit or workload.sales_per_commit)
+        else:
+            batch = sales_per_commit or 500
+            workload = Workload(
+                events=events_per_month,
+                sizes=sizes,
+                sales_per_commit=batch,
+                lambda_milliseconds=lambda_milliseconds(cpu_milliseconds(batch, embedding), memory),
+                memory_mb=memory,
+                log_bytes_per_batch=log_bytes(batch),
+                partitions_per_commit=partitions,
+            )
+        workload = replace(workload, snapshot_retention_hours=retention_hours)
+        if milliseconds_per_batch is not None:
+            workload = replace(workload, lambda_milliseconds=milliseconds_per_batch)
         bills = monthly_bills(workload, prices)
     if as_json:
         print_json({"embedding": embedding, **cost_document(workload, bills, prices)})
@@ -90,11 +127,19 @@ def size(
     commits_per_second: Annotated[
         float, typer.Option("--commits-per-second", min=0.01, help="Most commits that are planned for the table.")
     ] = capacity.COMMITS_PER_SECOND,
+    mode: ModeOption = Mode.QUEUE,
+    commit_milliseconds: RoundOption = group_commit.ROUND_MILLISECONDS,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose batch size, window, concurrency and snapshot retention for a load; exit code 1 if no settings suffice."""
+    """Choose batch size, window, concurrency and snapshot retention for a load; exit code 1 if no settings suffice.
+
+    With --mode direct: how many sales share a commit, how long they wait for it, and the concurrency to reserve.
+    """
     with readable_errors():
         sizes = measure(embedding)
+        if mode is Mode.DIRECT:
+            _size_direct(direct.DirectLoad(events_per_second, embedding, commit_milliseconds, memory), sizes, as_json)
+            return
         load = capacity.Load(
             events_per_second, event_bytes or sizes.event_bytes, embedding, delay_seconds, memory, commits_per_second
         )
@@ -105,6 +150,18 @@ def size(
         print_json({**vars(plan), "cost": cost_document(workload, bills, LIST_PRICES)})
     else:
         _show_plan(load, plan, bills)
+    if plan.problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _size_direct(load: direct.DirectLoad, sizes: SaleSizes, as_json: bool) -> None:
+    plan = direct.plan_direct(load, sizes)
+    workload = direct.direct_workload(load, plan, sizes)
+    bills = monthly_bills(workload, LIST_PRICES)
+    if as_json:
+        print_json({**vars(plan), "cost": cost_document(workload, bills, LIST_PRICES)})
+    else:
+        _show_direct(load, plan, bills)
     if plan.problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -158,26 +215,64 @@ def _summary_table(workload: Workload, bills: Sequence[Bill]) -> Table:
 
 def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bill]) -> None:
     title = f"{load.events_per_second:g} events/s, visible within {load.delay_seconds:g} s"
-    table = Table("", Column("Value", justify="right"), "Parameter, or explanation", title=title)
     metadata, limit = plan.metadata_bytes / 1e6, capacity.METADATA_LIMIT_BYTES / 1e6
     rows = (
         ("Batch size", f"{plan.batch_size:,}", "BatchSize: limited by 6 MB and by half of the time-out"),
         ("Window", f"{plan.window_seconds} s", "BatchWindowSeconds: what the delay allows"),
         ("Concurrency", f"{plan.concurrency}", "MaximumConcurrency: twice the number of busy handlers"),
         ("Snapshot retention", f"{plan.retention_hours} h", "of the table's snapshot management"),
-        ("Sales in a commit", f"{plan.sales_per_commit:,.0f}", ""),
+        ("Sales in a commit", f"{plan.sales_per_commit:,.0f}", f"of {_batches(plan.batches_per_commit)}"),
         ("Commits", f"{plan.commits_per_second:.3f}/s", f"planned for the table: {load.table_commits_per_second:g}/s"),
         ("Time of a batch", f"{plan.batch_seconds:.1f} s", f"estimated for {load.memory_mb} MB"),
         ("Visible after", f"{plan.delay_seconds:.1f} s", "at worst: window, batch, and the batch before it"),
         ("metadata.json", f"{metadata:.1f} MB", f"S3 Tables refuses more than {limit:.0f} MB"),
     )
+    _show_figures(title, rows, bills, plan.problems, plan.notes)
+
+
+def _batches(number: float) -> str:
+    return "one batch" if number <= 1 else f"{number:,.0f} batches, which share it"
+
+
+def _show_direct(load: direct.DirectLoad, plan: direct.DirectPlan, bills: list[Bill]) -> None:
+    title = f"{load.events_per_second:g} events/s with direct delivery, {load.round_milliseconds:g} ms a commit"
+    rounds = f"{group_commit.MEDIAN_ROUNDS:g} and {group_commit.P95_ROUNDS:g}"
+    metadata, limit = plan.metadata_bytes / 1e6, capacity.METADATA_LIMIT_BYTES / 1e6
+    rows = (
+        ("Sales in a commit", f"{plan.group_size:.1f}", "calculated: events that arrive while a commit is made"),
+        ("Commits", f"{plan.commits_per_second:.2f}/s", "calculated"),
+        ("Snapshots", f"{plan.snapshots_per_hour:,.0f} an hour", "calculated"),
+        (
+            "Wait for the commit, p50",
+            f"{plan.p50_milliseconds:.0f} ms",
+            f"simulated, p50 and p95: {rounds} commits,",
+        ),
+        ("Wait for the commit, p95", f"{plan.p95_milliseconds:.0f} ms", "while one is always under way"),
+        ("Invocation", f"{plan.invocation_seconds:.2f} s", f"estimated for {load.memory_mb} MB, with the median wait"),
+        ("Concurrency", f"{plan.reserved_concurrency:,}", "ReservedConcurrency: twice the number of busy invocations"),
+        ("DynamoDB requests", f"{plan.dynamodb_requests_per_sale:.1f} a sale", "looks at the lease are simulated"),
+        ("Write units", f"{plan.write_units_per_sale:.1f} a sale", "measured sizes; refused writes are simulated"),
+        ("Snapshot retention", f"{plan.retention_hours} h", "of the table's snapshot management"),
+        ("metadata.json", f"{metadata:.1f} MB", f"calculated; S3 Tables refuses more than {limit:.0f} MB"),
+    )
+    _show_figures(title, rows, bills, plan.problems, plan.notes)
+
+
+def _show_figures(
+    title: str,
+    rows: Sequence[tuple[str, str, str]],
+    bills: Sequence[Bill],
+    problems: Sequence[str],
+    notes: Sequence[str],
+) -> None:
+    table = Table("", Column("Value", justify="right"), "Parameter, or explanation", title=title)
     for row in rows:
         table.add_row(*row)
     for month, bill in zip(MONTHS, bills, strict=True):
         table.add_row(f"Month {month}", f"${bill.usd:,.2f}", f"DynamoDB: {bill.share('DynamoDB'):.0%}")
     stdout.print(table, highlight=False)
-    remarks = [f"[bold red]Problem:[/] {problem}" for problem in plan.problems]
-    for remark in [*remarks, *(f"[yellow]Note:[/] {note}" for note in plan.notes)]:
+    remarks = [f"[bold red]Problem:[/] {problem}" for problem in problems]
+    for remark in [*remarks, *(f"[yellow]Note:[/] {note}" for note in notes)]:
         stdout.print(remark, highlight=False)
     _show_caveats(LIST_PRICES)
 

@@ -34,7 +34,7 @@ DISCOVERED = {"@timestamp", "@message", "@type", "@duration", "@initDuration", "
 # CloudWatch Logs User Guide, "CloudWatch Logs Insights language query syntax".
 COMMANDS = {"fields", "filter", "stats", "sort", "limit"}
 WORDS = {"by", "as", "and", "or", "like", "asc", "desc"}
-FUNCTIONS = {"count", "sum", "avg", "min", "max", "pct", "bin", "ispresent"}
+FUNCTIONS = {"count", "count_distinct", "sum", "avg", "min", "max", "pct", "bin", "ispresent"}
 _QUOTED = re.compile(r'"[^"]*"|/(?:[^/\\]|\\.)*/(?!\s*\d)')
 _WORD = re.compile(r"@?[A-Za-z_][A-Za-z_0-9]*")
 

@@ -28,7 +28,14 @@ TEMPLATE = (PROJECT_ROOT / "template.yaml").read_text()
 ALARMS = re.findall(r"^  (\w+):\n    Type: AWS::CloudWatch::Alarm$", TEMPLATE, re.MULTILINE)
 ANCHORS = re.findall(r"Runbook: docs/runbook.md#([\w-]+)", TEMPLATE)
 LETTER_REASONS = [letters.GAVE_UP, letters.NOT_DELIVERED, letters.FUNCTION_FAILED, letters.NO_REASON]
-QUESTIONS = ["Event not processed", "High duplicate rate", "Throttling"]
+QUESTIONS = [
+    "Event not processed",
+    "High duplicate rate",
+    "Throttling",
+    "Stuck leader",
+    "Commit queue grows",
+    "Switch group commit off",
+]
 SECTIONS = [
     *ALARMS,
     *(reason.value for reason in Reason),

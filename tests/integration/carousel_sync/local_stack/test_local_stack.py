@@ -103,6 +103,7 @@ def test_env_prints_the_deployed_environment(up: dict[str, Any], run: Run) -> No
         "GUARD_TABLE": "pricing-idempotency-dev",
         "PROJECTION_TABLE": "bg-remover-dev-sales-intelligence",
         "DEAD_LETTER_QUEUE_URL": environment["DEAD_LETTER_QUEUE_URL"],
+        "GROUP_COMMIT": "adaptive",
         "LOOK_UP_EVERY_SALE": "false",
         "POWERTOOLS_TRACE_DISABLED": "true",
     }

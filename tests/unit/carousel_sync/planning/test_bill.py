@@ -118,6 +118,29 @@ def test_s3_tables() -> None:
     assert quantities(month)["S3 Tables", "objects monitored"] == pytest.approx(4e9 / (512 * 1024**2) + 6_000)
 
 
+def test_direct_delivery_has_an_invocation_a_file_and_a_manifest_for_each_sale() -> None:
+    direct = replace(MONTH, direct=True, sales_per_commit=10, log_bytes_per_batch=2_000, partitions_per_commit=1)
+    lines = quantities(bill(direct, LIST_PRICES))
+    assert [what for service, what in lines if service == "SQS"] == ["polls that find nothing"]
+    assert lines["Lambda", "invocations, one a sale"] == 1_000_000
+    # 1,000,000 sales of 2 s in half a GB.
+    assert lines["Lambda", "duration times memory"] == pytest.approx(1_000_000)
+    # A data file and a manifest for each sale; a manifest list and the commit for each ten.
+    assert lines["S3 Tables", "uploads and commits"] == pytest.approx(2_200_000)
+    assert lines["S3 Tables", "compaction, by file"] == 1_000_000
+    assert lines["CloudWatch", "logs taken in"] == pytest.approx(2e9 / GB)
+
+
+def test_direct_delivery_pays_for_the_commit_queue_while_commits_are_shared() -> None:
+    shared = quantities(bill(replace(MONTH, direct=True, sales_per_commit=10), LIST_PRICES))
+    # An entry of one unit is put and deleted. A group changes the lease twice and is refused three times, 3 units each.
+    assert shared["DynamoDB", "commit queue: entries and lease"] == pytest.approx(1e6 * (2 + 5 * 3 / 10))
+    # Five looks at a lease of up to 4 KB; ten entries of 578 bytes are two read units.
+    assert shared["DynamoDB", "commit queue: looks and reads"] == pytest.approx(1e6 * (5 + 2 / 10))
+    alone = quantities(bill(replace(MONTH, direct=True, sales_per_commit=1), LIST_PRICES))
+    assert not [what for _, what in alone if what.startswith("commit queue")]
+
+
 def test_cloudwatch() -> None:
     lines = dollars(bill(MONTH, LIST_PRICES))
     # 2,000 batches of 40,000 bytes.

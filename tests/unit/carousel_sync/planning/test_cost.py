@@ -91,8 +91,34 @@ def test_settings_for_a_load() -> None:
     assert "MaximumConcurrency" in shown
 
 
+def test_the_figures_of_direct_delivery() -> None:
+    found = document("size", "--mode", "direct", "--events-per-second", "100", "--commit-milliseconds", "500")
+    assert (found["group_size"], found["commits_per_second"], found["problems"]) == (50, 2, [])
+    assert found["cost"]["mode"] == "direct"
+    assert found["cost"]["sales_per_commit"] == 50
+    shown = run("size", "--mode", "direct", "--events-per-second", "100").stdout
+    assert "ReservedConcurrency" in shown
+    assert "Note:" in shown
+
+
+def test_direct_delivery_of_too_much_ends_with_1_and_the_reason() -> None:
+    result = run("size", "--mode", "direct", "--events-per-second", "1000")
+    assert result.exit_code == 1
+    assert "Use queue delivery" in " ".join(result.stdout.split())
+
+
+def test_the_cost_of_direct_delivery_knows_the_group() -> None:
+    # 259.2 million sales in a month are 100 a second: 35 in a commit of 350 ms.
+    usual = document("cost", "--mode", "direct", "--events-per-month", "259200000")
+    assert usual["sales_per_commit"] == pytest.approx(35)
+    assert document("cost", "--mode", "direct", "--sales-per-commit", "7")["sales_per_commit"] == 7
+    given = document("cost", "--mode", "direct", "--milliseconds-per-batch", "1000")["months"][0]
+    (duration,) = [line for line in given["lines"] if line["what"] == "duration times memory"]
+    assert duration["quantity"] == pytest.approx(500_000)
+
+
 def test_a_load_that_is_too_high_ends_with_1_and_the_reason() -> None:
-    result = run("size", "--events-per-second", "1000")
+    result = run("size", "--events-per-second", "400000")
     assert result.exit_code == 1
     assert "Problem:" in result.stdout
     assert "second table" in result.stdout
