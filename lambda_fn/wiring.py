@@ -105,7 +105,13 @@ def sales_table(
         request_seconds=catalog.request_seconds,
     )
     retry = Retry(clock, random.SystemRandom(), longest_seconds=LONGEST_COMMIT_PAUSE_SECONDS)
-    return IcebergSalesTable(store, retry, queue, always_in_groups=group_commit is GroupCommitMode.ALWAYS)
+    return IcebergSalesTable(
+        store,
+        retry,
+        queue,
+        always_in_groups=group_commit is GroupCommitMode.ALWAYS,
+        report_queue_failure=lambda cause: telemetry.warning("[CarouselSync] Commit queue not used", cause=cause),
+    )
 
 
 def new_attempt_id() -> int:

@@ -12,8 +12,7 @@ from typing import Final
 
 from carousel_sync.planning.bytes_per_sale import WRITE_UNIT_BYTES
 from lambda_fn.commit_queue.items import LEASE, entry_item, lease_attributes, queue_partition
-from lambda_fn.commit_queue.queue_table import MAX_LANDED
-from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry
+from lambda_fn.iceberg.group_commit.commit_queue import MAX_LANDED, Lease, QueueEntry
 from lambda_fn.iceberg.group_commit.group import MAX_MEMBERS
 from lambda_fn.projection.item import item_size_bytes
 

@@ -7,7 +7,7 @@ attempt has landed. The commits themselves are in :mod:`append` and :mod:`group_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Generic
 
 from lambda_fn.errors import OutOfTime, StoreUnavailable
@@ -40,6 +40,7 @@ class IcebergSalesTable(Generic[State, Staged]):
         queue: CommitQueue | None = None,
         *,
         always_in_groups: bool = False,
+        report_queue_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._retry = retry
@@ -48,7 +49,8 @@ class IcebergSalesTable(Generic[State, Staged]):
         self._committed: State | None = None
         self._always_in_groups = always_in_groups
         self._contended_until = float("-inf")
-        self.group_commit = GroupCommit(store, queue, self, retry) if queue is not None else None
+        self._has_appended = False
+        self.group_commit = GroupCommit(store, queue, self, retry, report_queue_failure) if queue is not None else None
 
     def begin(self, attempt_id: int, deadline: Deadline) -> IcebergAppendAttempt[State, Staged]:
         """Pin the head. Raises TableMissing, or StoreUnavailable if the head can't be read."""
@@ -63,6 +65,13 @@ class IcebergSalesTable(Generic[State, Staged]):
         if self.group_commit is None:
             return False
         return self._always_in_groups or self._retry.clock.monotonic() < self._contended_until
+
+    def look_for_contention(self, deadline: Deadline) -> None:
+        """Ask the commit queue, before the first append of this process, whether other writers want to commit."""
+        if self.group_commit is not None and not self._has_appended and not self.is_contended:
+            self._has_appended = True
+            if self.group_commit.is_busy(deadline):
+                self.note_contention()
 
     def note_contention(self) -> None:
         """Remember for some seconds that other writers want to commit."""
@@ -209,6 +218,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         """
         staged = self._stage_once(sales)
         append = Append(self._table, self._store, self.attempt_id, sales, frozenset(fenced), self._judged, staged)
+        self._table.look_for_contention(deadline)
         group = self._table.group_commit
         if group is None or not self._table.is_contended:
             result = append.commit_alone(self._retry, deadline, leave_when_contended=group is not None)

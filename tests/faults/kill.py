@@ -28,6 +28,7 @@ from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.project_zip import package_code
+from lambda_fn.commit_queue.items import LEASE, PARTITION_PREFIX, queue_partition, read_lease
 from lambda_fn.settings import GroupCommitMode
 from tests import builders
 from tests.stack import publish
@@ -178,7 +179,16 @@ class KillRun:
             Claim(item["pk"]["S"], item["sk"]["S"], item["status"]["S"], item.get("owner", {}).get("N", ""))
             for page in pages
             for item in page["Items"]
+            if not item["pk"]["S"].startswith(PARTITION_PREFIX)
         }
+
+    def changes_of_the_lease(self) -> int:
+        """Return how often the commit queue's lease has changed."""
+        settings = self._target.settings
+        key = {"pk": {"S": queue_partition(settings.table_identifier)}, "sk": {"S": LEASE}}
+        answer = self._target.client("dynamodb").get_item(TableName=self._guard, Key=key, ConsistentRead=True)
+        lease = read_lease(answer["Item"]) if "Item" in answer else None
+        return lease.number if lease is not None else 0
 
     def _open_claims(self) -> set[Claim]:
         return {claim for claim in self._claims() if claim.status == "IN_PROGRESS"}

@@ -19,6 +19,7 @@ DRAIN_SECONDS = 200.0
 def test_killed_processes_lose_and_duplicate_nothing(tmp_path: Path, seed: int, in_groups: bool) -> None:
     with deployed(tmp_path, seed, expire_leases=True, in_groups=in_groups) as run:
         figures = run.run(events=150, kills=6, batch_size=20, drain_seconds=DRAIN_SECONDS)
+        assert not in_groups or run.changes_of_the_lease() > 0
     print_table(figures.row(f"SIGKILL, {in_groups=}, seed {seed}"))
     assert figures.report is not None
     assert figures.report.consistent

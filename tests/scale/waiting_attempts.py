@@ -18,8 +18,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Final
 
-from lambda_fn.commit_queue.queue_table import MAX_LANDED
-from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry, Round
+from lambda_fn.iceberg.group_commit.commit_queue import MAX_LANDED, Lease, QueueEntry, Round
 from lambda_fn.iceberg.group_commit.group import MAX_MEMBERS
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable

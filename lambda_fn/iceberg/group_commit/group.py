@@ -7,7 +7,7 @@ attempts in one snapshot, so that a table takes as many sales per commit as are 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol
@@ -26,6 +26,8 @@ MERGE_SECONDS: Final = 10.0
 """A leader keeps the lease for this long at most while it merges manifests. Nobody commits meanwhile, and it lands."""
 CLOCK_SKEW_SECONDS: Final = 5.0
 """A lease that begins later than this was taken by a process whose clock is wrong, and counts as free."""
+BUSY_SECONDS: Final = 5.0
+"""So long after a leader took the lease, others are likely to want to commit as well."""
 ENTRY_SECONDS: Final = 180.0
 """An older entry is not landed: catalogs other than S3 Tables may remove files that no snapshot references."""
 MAX_MEMBERS: Final = 200
@@ -68,17 +70,39 @@ class Group:
 
 
 class GroupCommit(Generic[State, Staged]):
-    """Takes appends through the commit queue of one table."""
+    """Takes appends through the commit queue of one table.
+
+    ``report_failure`` is called with the cause when the queue can't be used. The attempts then commit alone.
+    """
 
     def __init__(
-        self, store: TableStore[State, Staged], queue: CommitQueue, contention: Contention, retry: Retry
+        self,
+        store: TableStore[State, Staged],
+        queue: CommitQueue,
+        contention: Contention,
+        retry: Retry,
+        report_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._queue = queue
         self._contention = contention
         self._retry = retry
+        self._report_failure = report_failure
         self._clock = retry.clock
         self._kept: Lease | None = None
+
+    def is_busy(self, deadline: Deadline) -> bool:
+        """Return whether attempts lead or have just led, for a process that has not met another writer yet.
+
+        Many new processes that first committed alone would overtake every leader.
+        """
+        try:
+            lease = self._queue.lease(deadline)
+        except StoreUnavailable as error:
+            self._report_failure(str(error))
+            return False
+        now = self._clock.now()
+        return _is_held(lease, now) or abs(now - lease.since) <= BUSY_SECONDS
 
     def run(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
         """Land the append with a group, as its leader or as a member.
@@ -89,7 +113,8 @@ class GroupCommit(Generic[State, Staged]):
             return self._take_part(append, deadline)
         except ColumnsMissing:
             raise
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            self._report_failure(str(error))
             alone = append.commit_alone(self._retry, deadline, leave_when_contended=False)
             return alone if alone is not None else append.give_up(deadline, may_have_landed=True)
 

@@ -141,8 +141,16 @@ class Store:
     def retry(self) -> Retry:
         return Retry(self.clock, random.Random(1), first_seconds=0.001, longest_seconds=0.01)
 
-    def table(self, queue: CommitQueue | None = None, **options: bool) -> IcebergSalesTable[State, Staged]:
-        return IcebergSalesTable(self, self.retry, queue, **options)
+    def table(
+        self, queue: CommitQueue | None = None, *, always_in_groups: bool = False
+    ) -> IcebergSalesTable[State, Staged]:
+        return IcebergSalesTable(
+            self,
+            self.retry,
+            queue,
+            always_in_groups=always_in_groups,
+            report_queue_failure=lambda _: self.calls.append("report a failure of the queue"),
+        )
 
     def soon(self, seconds: float = 60.0) -> Deadline:
         return Deadline.after(self.clock, seconds)
