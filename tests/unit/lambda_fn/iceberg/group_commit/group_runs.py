@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lambda_fn.iceberg.group_commit.commit_queue import Lease, QueueEntry
 from lambda_fn.iceberg.group_commit.group import LEASE_SECONDS
+from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.iceberg.store import Committed
 from lambda_fn.ports import AppendResult
 from tests.fakes.commit_queue import InMemoryCommitQueue
@@ -13,6 +14,8 @@ from tests.unit.lambda_fn.iceberg.table_store import (
     ANOTHER,
     ATTEMPT,
     REQUEST_SECONDS,
+    Staged,
+    State,
     Store,
     a_sale,
     table,
@@ -32,6 +35,14 @@ def queue_of(store: Store, *entries: QueueEntry) -> InMemoryCommitQueue:
 
 def waiting(store: Store, attempt_id: int, *fenced: int, schema: int = 0) -> QueueEntry:
     return QueueEntry(attempt_id, 1, frozenset(fenced), f"sale-{attempt_id} {schema}", store.clock.now())
+
+
+def warm_table(store: Store, queue: InMemoryCommitQueue) -> IcebergSalesTable[State, Staged]:
+    """Return the table of a process that has looked at the lease before its first commit, and saw nobody."""
+    sales = store.table(queue)
+    sales.look_for_contention(store.soon())
+    queue.calls.clear()
+    return sales
 
 
 def append(store: Store, queue: InMemoryCommitQueue, *fenced: int, seconds: float = 60.0) -> AppendResult:

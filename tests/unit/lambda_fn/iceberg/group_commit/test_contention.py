@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from lambda_fn.errors import ColumnsMissing
+from lambda_fn.iceberg.group_commit.commit_queue import Lease
+from lambda_fn.iceberg.group_commit.group import BUSY_SECONDS, CLOCK_SKEW_SECONDS
 from lambda_fn.iceberg.sales_table import CONTENTION_SECONDS, MAX_PIN_SECONDS
 from lambda_fn.iceberg.store import Committed
 from lambda_fn.ports import Landed
@@ -20,6 +22,7 @@ from tests.unit.lambda_fn.iceberg.group_commit.group_runs import (
     nothing,
     queue_of,
     waiting,
+    warm_table,
 )
 from tests.unit.lambda_fn.iceberg.table_store import (
     ANOTHER,
@@ -42,7 +45,7 @@ from tests.unit.lambda_fn.iceberg.table_store import (
 def test_without_contention_an_attempt_commits_alone_and_asks_no_queue() -> None:
     store = Store([FIRST], [LANDED_ALONE])
     queue = queue_of(store)
-    attempt = store.table(queue).begin(ATTEMPT, store.soon())
+    attempt = warm_table(store, queue).begin(ATTEMPT, store.soon())
     attempt.prepare([a_sale()], store.soon())
     assert attempt.append([a_sale()], {7}, store.soon()) == Landed(ATTEMPT)
     assert store.calls == ["load, knowing None", "stage a on 1", "upload a on 1", "commit a on 1"]
@@ -52,7 +55,7 @@ def test_without_contention_an_attempt_commits_alone_and_asks_no_queue() -> None
 def test_a_lost_race_leads_into_the_queue() -> None:
     store = Store([FIRST, SECOND], [LOST, Committed(table(1, 2, ATTEMPT))])
     queue = queue_of(store, waiting(store, 11))
-    result = store.table(queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    result = warm_table(store, queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
     assert result == Landed(ATTEMPT, conflicts=1, group_size=2)
     assert commits(store) == ["commit a on 1", "commit a with 11 on 2"]
     assert queue.calls == LEADS
@@ -61,7 +64,7 @@ def test_a_lost_race_leads_into_the_queue() -> None:
 def test_a_lost_answer_is_no_lost_race() -> None:
     store = Store([FIRST], [LOST, LANDED_ALONE])
     queue = queue_of(store)
-    result = store.table(queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    result = warm_table(store, queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
     assert result == Landed(ATTEMPT, conflicts=1)
     assert queue.calls == []
 
@@ -69,7 +72,7 @@ def test_a_lost_answer_is_no_lost_race() -> None:
 def test_a_commit_that_landed_although_its_answer_was_lost_needs_no_queue() -> None:
     store = Store([FIRST, table(1, ATTEMPT, 2)], [LOST])
     queue = queue_of(store)
-    result = store.table(queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    result = warm_table(store, queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
     assert result == Landed(ATTEMPT, conflicts=1, group_size=1)
     assert queue.calls == []
 
@@ -80,7 +83,7 @@ def test_a_commit_that_landed_although_its_answer_was_lost_needs_no_queue() -> N
 def test_contention_is_remembered_for_some_seconds(later: float, in_groups: bool) -> None:
     store = Store([FIRST], [LANDED_ALONE])
     queue = queue_of(store)
-    sales = store.table(queue)
+    sales = warm_table(store, queue)
     sales.note_contention()
     store.clock.advance(later)
     attempt = sales.begin(ATTEMPT, store.soon())
@@ -88,6 +91,43 @@ def test_contention_is_remembered_for_some_seconds(later: float, in_groups: bool
     assert store.calls[-1] == ("share a" if in_groups else "upload a on 1")
     attempt.append([a_sale()], (), store.soon())
     assert queue.calls == (LEADS if in_groups else [])
+
+
+def test_a_new_process_looks_at_the_lease_once() -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    sales = store.table(queue)
+    for _ in range(2):
+        sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    assert queue.calls == ["lease"]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "in_groups"),
+    [
+        (-1.0, 2.0, True),
+        (-BUSY_SECONDS, 0.0, True),
+        (-BUSY_SECONDS - 0.1, 0.0, False),
+        (CLOCK_SKEW_SECONDS + 1.0, 100.0, False),
+    ],
+    ids=["led now", "led a moment ago", "led long ago", "by a clock that is wrong"],
+)
+def test_a_new_process_joins_those_who_wait(since: float, until: float, in_groups: bool) -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    now = store.clock.now()
+    queue.current = Lease(1, ANOTHER, now + since, now + until)
+    sales = store.table(queue)
+    sales.look_for_contention(store.soon())
+    assert sales.is_contended is in_groups
+
+
+def test_a_new_process_commits_alone_if_the_queue_is_down() -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    queue.down = {"lease"}
+    assert store.table(queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon()) == Landed(ATTEMPT)
+    assert "report a failure of the queue" in store.calls
 
 
 def test_a_group_of_more_than_one_is_contention() -> None:

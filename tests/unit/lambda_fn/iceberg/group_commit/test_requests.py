@@ -32,6 +32,9 @@ class Writer:
 
     def append(self, attempt_id: int, *, always_in_groups: bool = True) -> AppendResult:
         sales = self.store.table(self.queue, always_in_groups=always_in_groups)
+        sales.look_for_contention(self.store.soon())
+        if not always_in_groups:
+            self.client.requests.clear()
         return sales.begin(attempt_id, self.store.soon()).append([a_sale()], (), self.store.soon())
 
     def requests(self) -> Counter[str]:
