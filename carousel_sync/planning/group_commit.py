@@ -52,8 +52,9 @@ def entry_bytes() -> int:
 
 
 def lease_bytes(group_size: float) -> int:
-    """Return the size of the lease. It names the last 200 attempts that have landed, each group with its snapshot."""
-    landed = {_ID - number: _ID - number // int(group_size) for number in range(MAX_LANDED)}
+    """Return the size of the lease. It names the last attempts that have landed, each group with its snapshot."""
+    named = max(MAX_LANDED, int(group_size))
+    landed = {_ID - number: _ID - number // int(group_size) for number in range(named)}
     lease = Lease(10**6, _ID, 1_767_052_800.123, 1_767_052_803.123, 0.35, landed)
     attributes = lease_attributes(lease, 1_767_052_800.0)
     return item_size_bytes({"pk": {"S": queue_partition(_TABLE)}, "sk": {"S": LEASE}, **attributes})

@@ -31,4 +31,4 @@ def test_a_missing_python_is_reported_even_if_uv_is_installed(tmp_path: Path) ->
 def test_uv_installs_with_the_python_that_was_found(tmp_path: Path) -> None:
     result = make_install(tmp_path, python="/usr/bin/python3")
     assert result.returncode == 0, result.stderr
-    assert "called sync --frozen --python /usr/bin/python3" in result.stdout
+    assert "called sync --frozen --compile-bytecode --python /usr/bin/python3" in result.stdout

@@ -133,8 +133,8 @@ def test_direct_delivery_has_an_invocation_a_file_and_a_manifest_for_each_sale()
 
 def test_direct_delivery_pays_for_the_commit_queue_while_commits_are_shared() -> None:
     shared = quantities(bill(replace(MONTH, direct=True, sales_per_commit=10), LIST_PRICES))
-    # An entry of one unit is put and deleted. A group changes the lease twice and is refused three times, 3 units each.
-    assert shared["DynamoDB", "commit queue: entries and lease"] == pytest.approx(1e6 * (2 + 5 * 3 / 10))
+    # An entry of one unit is put and deleted. A group changes the lease twice and is refused three times, 2 units each.
+    assert shared["DynamoDB", "commit queue: entries and lease"] == pytest.approx(1e6 * (2 + 5 * 2 / 10))
     # Five looks at a lease of up to 4 KB; ten entries of 578 bytes are two read units.
     assert shared["DynamoDB", "commit queue: looks and reads"] == pytest.approx(1e6 * (5 + 2 / 10))
     alone = quantities(bill(replace(MONTH, direct=True, sales_per_commit=1), LIST_PRICES))

@@ -42,7 +42,7 @@ def test_a_hundred_events_a_second() -> None:
     assert plan.metadata_bytes == pytest.approx(15.22e6, rel=0.001)
     # The claim, the look-up, the item and the completion; an entry, five looks, and 8 of the leader's requests for 35.
     assert plan.dynamodb_requests_per_sale == pytest.approx(4 + 6 + 8 / 35)
-    assert plan.write_units_per_sale == pytest.approx(27 + 2 + 15 / 35)
+    assert plan.write_units_per_sale == pytest.approx(27 + 2 + 5 / 35)
     assert plan.problems == ()
 
 
@@ -61,9 +61,11 @@ def test_more_events_than_a_full_group_in_each_commit_are_a_problem() -> None:
 
 def test_the_sizes_of_the_queues_items() -> None:
     assert entry_bytes() < WRITE_UNIT_BYTES
-    assert 2 * WRITE_UNIT_BYTES < lease_bytes(35) < 3 * WRITE_UNIT_BYTES
-    # The more groups the 200 attempts are in, the more snapshots the lease names.
+    assert 0.9 * WRITE_UNIT_BYTES < lease_bytes(35) < WRITE_UNIT_BYTES
+    # The more groups the attempts are in, the more snapshots the lease names.
     assert lease_bytes(2) > lease_bytes(35)
+    # A large group is named as a whole.
+    assert 2 * WRITE_UNIT_BYTES < lease_bytes(200) < 3 * WRITE_UNIT_BYTES
     (listed,) = attempt_properties((), range(2**63 - 200, 2**63)).values()
     assert len(listed) / 200 <= LISTED_ATTEMPT_BYTES
 
