@@ -167,7 +167,7 @@ class GroupCommit(Generic[State, Staged]):
         short = max(self._retry.first_seconds, lease.round_seconds / _LOOKS_PER_ROUND)
         left = lease.round_seconds - (self._clock.now() - lease.since)
         if looks == 0 and 0 < left <= lease.round_seconds:
-            return min(self._retry.longest_seconds, left + self._retry.random.uniform(0.0, short))
+            return min(HISTORY_SECONDS, left + self._retry.random.uniform(0.0, short))
         longest = min(self._retry.longest_seconds, short * _PAUSE_GROWTH ** min(looks, _GROWTH_LIMIT))
         return longest * self._retry.random.uniform(0.5, 1.0)
 
