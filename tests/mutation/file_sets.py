@@ -90,6 +90,27 @@ FILE_SETS: Final = (
         ("tests/unit/lambda_fn/iceberg/test_history.py", "tests/unit/lambda_fn/iceberg/test_sales_table.py"),
     ),
     FileSet(
+        "groups",
+        (
+            "lambda_fn/iceberg/append.py",
+            "lambda_fn/iceberg/group_commit/commit_queue.py",
+            "lambda_fn/iceberg/group_commit/group.py",
+            "lambda_fn/iceberg/group_commit/member_manifest.py",
+        ),
+        (
+            "tests/unit/lambda_fn/iceberg/group_commit",
+            "tests/unit/lambda_fn/iceberg/test_sales_table.py",
+        ),
+    ),
+    FileSet(
+        "commit-queue",
+        ("lambda_fn/commit_queue/items.py", "lambda_fn/commit_queue/queue_table.py"),
+        (
+            "tests/contract/dynamodb/test_commit_queue.py",
+            "tests/contract/dynamodb/test_commit_queue_answers.py",
+        ),
+    ),
+    FileSet(
         "batches",
         ("lambda_fn/aws/batch_requests.py",),
         (
