@@ -17,6 +17,7 @@ from carousel_sync.analysis.parameters import DIALECT
 from carousel_sync.explore.duckdb_table import VIEW
 from carousel_sync.explore.sql import QueryFailed, Result, run
 
+_QUERY: Final = frozenset({sqlglot.TokenType.SELECT, sqlglot.TokenType.WITH})
 _METADATA: Final[Mapping[str, Callable[[Table], pa.Table]]] = {
     "files": lambda table: table.inspect.files(),
     "snapshots": lambda table: _in_utc(table.inspect.snapshots(), "committed_at"),
@@ -31,11 +32,11 @@ def run_athena_sql(connection: DuckDBPyConnection, table: Table, sql: str) -> Re
     Raises QueryFailed: for a statement that only Athena runs, for a point in time before the table's oldest snapshot,
     and when DuckDB can't run the query.
     """
-    tree = sqlglot.parse_one(sql, read=DIALECT)
-    if not isinstance(tree, exp.Query):
+    if sqlglot.tokenize(sql, read=DIALECT)[0].token_type not in _QUERY:
         raise QueryFailed(
             "Only Athena runs this statement. DuckDB runs queries: they begin with SELECT or WITH. Nothing was run."
         )
+    tree = sqlglot.parse_one(sql, read=DIALECT)
     for found in list(tree.find_all(exp.Table)):
         _provide(connection, table, found)
     return run(connection, tree.sql(dialect="duckdb", comments=False))
