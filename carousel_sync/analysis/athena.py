@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from carousel_sync.aws import cloudformation
 from carousel_sync.aws.target import Target
@@ -83,7 +86,7 @@ def run_on_athena(
     on_progress: Callable[[str], None] = lambda _: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Run a query and wait for its result. An interruption (Ctrl-C) stops the query, too.
+    """Run a query and wait for its result. When the waiting ends early (Ctrl-C), the query is stopped.
 
     ``on_progress`` receives a line each time that Athena was asked. Raises QueryFailed with Athena's reason, and
     botocore's errors.
@@ -95,8 +98,10 @@ def run_on_athena(
     )["QueryExecutionId"]
     try:
         execution = _finished(client, execution_id, on_progress, wait)
-    except KeyboardInterrupt:
-        client.stop_query_execution(QueryExecutionId=execution_id)
+    except BaseException:
+        # Nobody waits for it any more.
+        with suppress(ClientError, BotoCoreError):
+            client.stop_query_execution(QueryExecutionId=execution_id)
         raise
     status, statistics = execution["Status"], execution.get("Statistics", {})
     if status["State"] != "SUCCEEDED":

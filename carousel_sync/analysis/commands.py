@@ -51,11 +51,12 @@ def run(
             )
         target = resolve(stage, local)
         place = find_place(target)
-        with (
-            console.reporting(lambda: "The query was stopped. Athena charges for what it had scanned."),
-            console.working_on(f"Athena: starting in workgroup {place.workgroup}") as report,
-        ):
-            answer = run_on_athena(target.client("athena"), place, sql, report)
+        try:
+            with console.working_on(f"Athena: starting in workgroup {place.workgroup}") as report:
+                answer = run_on_athena(target.client("athena"), place, sql, report)
+        except KeyboardInterrupt:
+            console.stderr.print("Interrupted. The query was stopped. Athena charges for what it had scanned.")
+            raise typer.Exit(console.EXIT_INTERRUPTED) from None
         if as_json:
             console.print_json(_as_json(answer))
         else:

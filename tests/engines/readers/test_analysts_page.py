@@ -30,6 +30,9 @@ pytestmark = [pytest.mark.engine, ONE_PROCESS]
 PAGE = (PROJECT_ROOT / "docs/analysts.md").read_text()
 ENDPOINT = "https://s3tables.eu-west-1.amazonaws.com"
 SECONDS = 180
+TOTAL = """
+    SELECT sum(sold_price), count(*) FROM sales_history
+    WHERE tenant_id = 'carousel-labs' AND year = 2025 AND month = 12"""
 
 
 def block(reader: str, language: str) -> str:
@@ -59,11 +62,11 @@ def average(stack: LocalStack) -> Decimal:
     ]
     application = build(replace(target.settings, catalog=target.catalog_config))
     assert application.handle(batch(*map(json.dumps, sales)), None) == {"batchItemFailures": []}
-    where = "tenant_id = 'carousel-labs' AND year = 2025 AND month = 12"
     with open_sales(target) as connection:
-        ((total, number),) = run(connection, f"SELECT sum(sold_price), count(*) FROM sales_history WHERE {where}").rows
+        ((total, number),) = run(connection, TOTAL).rows
     assert number >= 2
-    return Decimal(total) / number
+    average: Decimal = total / number
+    return average
 
 
 @pytest.mark.parametrize("reader", ["pyiceberg", "DuckDB", "Polars", "Daft"])

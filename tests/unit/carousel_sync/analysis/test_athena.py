@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,7 +11,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from typer.testing import CliRunner
 
+from carousel_sync.analysis import commands
 from carousel_sync.analysis.athena import Place, find_place, run_on_athena
 from carousel_sync.aws.target import Target
 from carousel_sync.explore.sql import QueryFailed
@@ -110,6 +114,23 @@ def test_an_interruption_stops_the_query() -> None:
     assert client.stopped == ["query-1"]
 
 
+def test_a_lost_connection_ends_the_query_and_is_reported_even_if_it_can_not_be_stopped() -> None:
+    lost = EndpointConnectionError(endpoint_url="https://athena")
+
+    class Unreachable(FakeAthena):
+        def get_query_execution(self, **_: Any) -> dict[str, Any]:
+            raise lost
+
+        def stop_query_execution(self, **request: str) -> None:
+            super().stop_query_execution(**request)
+            raise lost
+
+    client = Unreachable([])
+    with pytest.raises(EndpointConnectionError):
+        run_on_athena(client, PLACE, "SELECT 1")
+    assert client.stopped == ["query-1"]
+
+
 def stage_with(outputs: dict[str, str], *, local: bool = False) -> Target:
     """Return a stage whose stack has these outputs."""
 
@@ -145,3 +166,64 @@ def test_the_embedded_stack_is_told_to_use_duckdb() -> None:
         find_place(stage_with({}, local=True))
     assert "make deploy" not in str(refused.value)
     assert "carousel-sync query --name NAME --stage dev --local" in str(refused.value)
+
+
+class Stage(Target):
+    """A stage with a workgroup, and a client of Athena."""
+
+    athena: FakeAthena
+
+    def client(self, service: str) -> Any:
+        return (
+            self.athena
+            if service == "athena"
+            else stage_with({"AthenaWorkGroup": "w", "TableBucketArn": "a/b"}).client(service)
+        )
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    found = Stage(stage="dev", region="eu-west-1", session=boto3.Session())
+    found.athena = FakeAthena(["SUCCEEDED"])
+    monkeypatch.setattr(commands, "resolve", lambda _stage, _local: found)
+    return found
+
+
+COMMAND = ["run", "average-price", "--tenant", "it's", "--month", "2025-12"]
+
+
+def test_the_command_prints_rows_on_one_stream_and_the_cost_on_the_other(stage: Stage) -> None:
+    done = CliRunner().invoke(commands.app, COMMAND)
+    assert done.exit_code == 0, done.output
+    assert "410.50" in done.stdout
+    assert "25,000,000 bytes scanned in 1.5 s; about $0.00013 at the list price. Query query-1." in done.stderr
+    (request,) = stage.athena.started
+    assert "tenant_id = 'it''s'" in request["QueryString"]
+
+
+def test_the_command_prints_json(stage: Stage) -> None:
+    done = CliRunner().invoke(commands.app, [*COMMAND, "--json"])
+    answer = json.loads(done.stdout)
+    assert answer["scannedBytes"] == 25_000_000
+    assert answer["costUsd"] == pytest.approx(0.000125)
+    assert answer["rows"][0] == {
+        "category": "handbags",
+        "sales": 2,
+        "price": 410.5,
+        "week": "2025-12-01",
+        "share": 0.5,
+    }
+
+
+def test_the_command_ends_with_130_when_it_is_interrupted(stage: Stage) -> None:
+    stage.athena.interrupted = True
+    done = CliRunner().invoke(commands.app, COMMAND)
+    assert done.exit_code == 130
+    assert "The query was stopped." in done.stderr
+
+
+def test_the_command_ends_with_1_when_the_query_fails(stage: Stage) -> None:
+    stage.athena.states, stage.athena.reason = ["FAILED"], "no such column"
+    done = CliRunner().invoke(commands.app, COMMAND)
+    assert done.exit_code == 1
+    assert "no such column" in done.stderr
