@@ -36,7 +36,7 @@ def properties(query: Query) -> dict[str, Any]:
     """Return the properties of the query's resource."""
     return {
         "Name": query.name,
-        "Description": query.question,
+        "Description": _description(query),
         "WorkGroup": {"Ref": "AthenaWorkGroup"},
         "Database": NAMESPACE,
         "QueryString": query.sql(EXAMPLES),
@@ -54,6 +54,10 @@ def written_in(template: str) -> str | None:
     return found[0] if found else None
 
 
+def _description(query: Query) -> str:
+    return f"{query.question} Replace the example values." if query.parameters else query.question
+
+
 def _resource(query: Query) -> str:
     sql = "".join(f"        {line}" if line.strip() else line for line in query.sql(EXAMPLES).splitlines(keepends=True))
     return (
@@ -62,7 +66,7 @@ def _resource(query: Query) -> str:
         "    Condition: HasAthena\n"
         "    Properties:\n"
         f"      Name: {query.name}\n"
-        f"      Description: {query.question}\n"
+        f"      Description: {_description(query)}\n"
         "      WorkGroup: !Ref AthenaWorkGroup\n"
         f"      Database: {NAMESPACE}\n"
         f"      QueryString: |\n{sql}"
