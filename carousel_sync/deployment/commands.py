@@ -17,7 +17,7 @@ from carousel_sync.aws.target import STACK_NAME, Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, StageOption, readable_errors, stderr, stdout, working_on
 from carousel_sync.command_line.stage import resolve
-from carousel_sync.deployment import artefact_bucket, change_set, data_protection, stored_data
+from carousel_sync.deployment import artefact_bucket, change_set, data_protection, query_results, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.project import PROJECT_ROOT, TEMPLATE
 from carousel_sync.table.apply import apply_to
@@ -105,6 +105,7 @@ def destroy(
         _confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
         if change_set.stack_status(target) is not None:
             with working_on(f"Deleting stack {stack}"):
+                query_results.delete_results(target)
                 change_set.delete_stack(target)
         for store in deleted:
             with working_on(f"Deleting {store.name}"):

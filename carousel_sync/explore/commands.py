@@ -9,12 +9,16 @@ from typing import Annotated, Final
 
 import typer
 
+from carousel_sync.analysis.on_duckdb import run_athena_sql
+from carousel_sync.analysis.parameters import Given
+from carousel_sync.analysis.query_file import prepared, queries
 from carousel_sync.command_line import console
+from carousel_sync.command_line.query_options import AsOfOption, DaysOption, MonthOption, TenantOption, TenantsOption
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
 from carousel_sync.explore.results import show, show_table, write_csv, write_json
-from carousel_sync.explore.sql import run
+from carousel_sync.explore.sql import Result, run
 from lambda_fn.aws.batch_requests import Item
 from lambda_fn.sale import EMBEDDING_SHARDS
 
@@ -36,7 +40,18 @@ _COLUMNS: Final = {
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help=f"SQL in DuckDB's dialect. The table's name is {VIEW}.")],
+    sql: Annotated[
+        str | None, typer.Argument(help=f"SQL in DuckDB's dialect. The table's name is {VIEW}.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Run this query of queries/athena (see --list).", show_default=False)
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the queries of queries/athena.")] = False,
+    tenant: TenantOption = None,
+    month: MonthOption = None,
+    days: DaysOption = None,
+    k: TenantsOption = None,
+    as_of: AsOfOption = None,
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,
     as_json: console.JsonOption = False,
@@ -44,23 +59,31 @@ def query(
 ) -> None:
     """Run SQL over the current version of the Iceberg table.
 
+    Give the SQL, or --name with the name of a file in queries/athena, which DuckDB runs in place of Athena. The other
+    options are its parameters.
+
     The default output shortens long lists; --json and --csv print every value.
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    if [sql is not None, name is not None, show_list].count(True) != 1:
+        raise typer.BadParameter("give one of: SQL, --name, --list")
     with console.readable_errors():
+        if show_list:
+            _show_queries(as_json)
+            return
+        given = Given(tenant=tenant, month=month, days=days, k=k, as_of=as_of).values()
+        if sql is not None and given:
+            raise typer.BadParameter("--tenant, --month, --days, --k and --as-of are parameters of --name")
+        statement = prepared(name, given) if name else sql or ""
         target = resolve(stage, local)
         with console.working_on(f"Opening the Iceberg table at {target}"):
-            connection = open_sales(target)
+            table = target.load_table()
+            connection = open_sales(target, table)
         with connection:
             with console.working_on("Running the query"):
-                result = run(connection, sql)
-            if as_json:
-                write_json(result)
-            elif as_csv:
-                write_csv(result)
-            else:
-                show(result, console.stdout)
+                result = run_athena_sql(connection, table, statement) if name else run(connection, statement)
+            _show_result(result, as_json, as_csv)
 
 
 def sales(
@@ -98,6 +121,27 @@ def sales(
         console.print_json([as_document(item) for item in items])
     else:
         _show(items)
+
+
+def _show_result(result: Result, as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        write_json(result)
+    elif as_csv:
+        write_csv(result)
+    else:
+        show(result, console.stdout)
+
+
+def _show_queries(as_json: bool) -> None:
+    listed = [
+        {"name": each.name, "question": each.question, "parameters": each.parameters, "reads": each.reads}
+        for each in queries().values()
+    ]
+    if as_json:
+        console.print_json(listed)
+    else:
+        texts = [[str(each["name"]), str(each["question"])] for each in listed]
+        show_table({"Name": False, "Question": False}, texts, console.stdout)
 
 
 def _access_pattern(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 from duckdb import DuckDBPyConnection
+from pyiceberg.table import Table
 
 from carousel_sync.aws.target import Target
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
@@ -31,12 +32,12 @@ class S3Access:
     endpoint_url: str | None = None
 
 
-def open_sales(target: Target) -> DuckDBPyConnection:
-    """Open the current version of the target's table with :func:`open_table`.
+def open_sales(target: Target, table: Table | None = None) -> DuckDBPyConnection:
+    """Open the target's table with :func:`open_table`: as it was loaded, or else its current version.
 
     Also raises what :meth:`Target.load_table` raises, and ConfigurationError when there are no credentials.
     """
-    location = target.load_table().metadata_location
+    location = (table or target.load_table()).metadata_location
     return open_table(location, _s3_access(target) if location.startswith("s3://") else None)
 
 

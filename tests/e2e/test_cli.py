@@ -312,3 +312,45 @@ def test_without_a_stack_every_command_names_the_command_that_starts_one(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     assert "carousel-sync local up" in failed(run_in(tmp_path, *arguments, "--local"))
+
+
+def test_query_runs_a_file_of_queries_athena(run: Run) -> None:
+    month = ("--tenant", "carousel-labs", "--month", "2025-12")
+    rows = json.loads(succeeded(run("query", "--name", "average-price", *month, "--json")))
+    assert {"category": "handbags", "brand": "Louis Vuitton", "average_price": 450, "sales": 1}.items() <= rows[
+        0
+    ].items()
+    assert json.loads(succeeded(run("query", "--name", "duplicates", *month, "--json"))) == []
+    (files,) = json.loads(succeeded(run("query", "--name", "table-files", "--json")))
+    assert files["files_below_64_mb"] == files["files"] > 0
+
+
+def test_query_lists_the_files_with_their_questions(run: Run) -> None:
+    listed = {each["name"]: each for each in json.loads(succeeded(run("query", "--list", "--json")))}
+    assert listed["average-price"]["question"] == "What is the average price of each category and brand?"
+    assert "average-price" in succeeded(run("query", "--list"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--name", "avg-price"], "There is no query named 'avg-price'. There are average-price,"),
+        (["--name", "average-price", "--tenant", "a"], "also needs --month"),
+        (["--name", "average-price", "--tenant", "a", "--month", "2025-13"], "such as 2025-12"),
+        (["--name", "vacuum"], "Only Athena runs this statement"),
+    ],
+)
+def test_query_says_why_a_file_can_not_run(run: Run, arguments: list[str], message: str) -> None:
+    assert message in failed(run("query", *arguments))
+
+
+@pytest.mark.parametrize("arguments", [[], ["SELECT 1", "--list"], ["SELECT 1", "--tenant", "a"]])
+def test_query_takes_one_of_sql_a_name_and_the_list(run: Run, arguments: list[str]) -> None:
+    assert "Usage:" in failed(run("query", *arguments), exit_code=2)
+
+
+def test_athena_says_that_the_stage_has_no_workgroup(run: Run) -> None:
+    month = ("--tenant", "carousel-labs", "--month", "2025-12")
+    assert "has no Athena workgroup. Nothing was run." in failed(run("athena", "run", "average-price", *month))
+    assert "is not for a table in S3 Tables" in failed(run("athena", "run", "vacuum"))
+    assert "There is no query named 'x'" in failed(run("athena", "run", "x"))

@@ -1,0 +1,1 @@
+"""Tests of the analysts' queries over an Iceberg table."""
