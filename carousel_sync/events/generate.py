@@ -11,6 +11,7 @@ import math
 import random
 import uuid
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -112,7 +113,7 @@ class GeneratedEvent:
 def generate(recipe: Recipe) -> Iterator[GeneratedEvent]:
     """Yield the events in the order to send them. A duplicate always follows its sale."""
     rng = _random(recipe, "order")
-    defects = itertools.cycle(DEFECTS)
+    defects = deque(DEFECTS)
     sales_so_far = 0
     for number, role in enumerate(_roles(recipe, rng)):
         if role is Role.SALE:
@@ -124,9 +125,11 @@ def generate(recipe: Recipe) -> Iterator[GeneratedEvent]:
             delay = timedelta(seconds=rng.randrange(1, 3600))
             yield GeneratedEvent(role, _envelope(recipe, number, detail, sold_at + delay))
         else:
-            defect = next(defects)
-            if defect.contradicts and sales_so_far < CONTRADICTED_EVERY:
-                defect = next(defects)
+            # A contradiction needs an earlier sale: until there is one, the defect after it goes first.
+            position = int(defects[0].contradicts and sales_so_far < CONTRADICTED_EVERY)
+            defect = defects[position]
+            del defects[position]
+            defects.append(defect)
             yield _invalid(recipe, number, defect, sales_so_far)
 
 

@@ -13,7 +13,14 @@ from tests.faults.harness.figures import print_table
 from tests.faults.harness.stores_under_test import StoresUnderTest
 
 
-@pytest.mark.parametrize("mode", GroupCommitMode)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        GroupCommitMode.ADAPTIVE,
+        pytest.param(GroupCommitMode.ALWAYS, marks=pytest.mark.engine),
+        pytest.param(GroupCommitMode.OFF, marks=pytest.mark.engine),
+    ],
+)
 def test_sixteen_writers_land_every_sale_exactly_once(stores: StoresUnderTest, mode: GroupCommitMode) -> None:
     figures = contend(stores, carousel_sync, group_commit=mode)
     print_table(figures.row(f"{WRITERS} x carousel-sync, group commit {mode}"))

@@ -15,7 +15,10 @@ from tests.faults.kill import deployed
 DRAIN_SECONDS = 200.0
 
 
-@pytest.mark.parametrize("in_groups", [False, True], ids=["adaptive", "in-groups"])
+@pytest.mark.parametrize(
+    "in_groups",
+    [pytest.param(False, id="adaptive"), pytest.param(True, id="in-groups", marks=pytest.mark.engine)],
+)
 def test_killed_processes_lose_and_duplicate_nothing(tmp_path: Path, seed: int, in_groups: bool) -> None:
     with deployed(tmp_path, seed, expire_leases=True, in_groups=in_groups) as run:
         figures = run.run(events=150, kills=6, batch_size=20, drain_seconds=DRAIN_SECONDS)

@@ -36,6 +36,7 @@ def test_the_function_survives_an_outage(
     assert measured > 0 or outage.sales_pass is not False
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.name)
 def test_the_function_survives_an_outage_in_group_commit(
     stores: StoresUnderTest, proxy: FaultProxy, seed: int, outage: Outage

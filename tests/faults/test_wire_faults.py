@@ -1,5 +1,7 @@
 """Each request of an invocation meets each fault: no sale is lost or duplicated, and the next delivery completes it.
 
+make test-engines runs the same with group commit forced on: with make test, that would take too long.
+
 Controls: in the same rounds, a writer that marks an event before it writes loses sales, and a writer that relies on
 the table library's retries duplicates them.
 """
@@ -49,6 +51,7 @@ def test_any_request_may_fail(runner: RoundRunner, fault: Fault) -> None:
     assert runner.figures.problems == {}
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("fault", faults.ALL_FAULTS, ids=lambda fault: fault.name)
 def test_any_request_may_fail_in_group_commit(stores: StoresUnderTest, proxy: FaultProxy, fault: Fault) -> None:
     runner = RoundRunner(stores.with_new_table(), proxy, in_groups)
@@ -65,7 +68,7 @@ def test_any_request_may_fail_where_the_table_is_scanned(runner: RoundRunner, fa
     assert runner.figures.problems == {}
 
 
-@pytest.mark.parametrize("subject", [carousel_sync, in_groups])
+@pytest.mark.parametrize("subject", [carousel_sync, pytest.param(in_groups, marks=pytest.mark.engine)])
 @pytest.mark.parametrize("fault", [OVERTAKEN_BEFORE, OVERTAKEN_AFTER], ids=lambda fault: fault.name)
 def test_a_delivery_may_be_overtaken_at_any_request(
     stores: StoresUnderTest, proxy: FaultProxy, fault: Fault, subject: Subject

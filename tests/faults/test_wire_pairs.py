@@ -38,6 +38,7 @@ def test_two_requests_of_two_deliveries_may_fail(
     assert figures.problems == {}
 
 
+@pytest.mark.engine
 def test_two_requests_of_two_deliveries_may_fail_in_group_commit(
     stores: StoresUnderTest, proxy: FaultProxy, seed: int
 ) -> None:

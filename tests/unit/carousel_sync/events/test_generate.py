@@ -124,6 +124,13 @@ def test_events_with_every_defect_are_rejected() -> None:
     assert defects.keys() == {defect.name for defect in DEFECTS}
 
 
+@pytest.mark.parametrize("day", range(1, 29))
+def test_every_recipe_has_a_contradiction(day: int) -> None:
+    """An early invalid event can't contradict a sale yet. The contradiction comes later then."""
+    recipe = Recipe(count=200, seed=2026, until=date(2026, 11, day), tenants=3, duplicates=0.1, invalid=0.05)
+    assert "conflicting duplicate" in {event.defect for event in generate(recipe)}
+
+
 def test_a_contradicted_sale_is_never_repeated() -> None:
     """Otherwise the number of rejected events would depend on the order of processing."""
     events = list(generate(recipe(count=1_000, duplicates=0.3, invalid=0.3)))
