@@ -177,15 +177,18 @@ class PyIcebergStore:
         return member_manifest.encode(staged.as_member())
 
     def can_list(self, state: PyIcebergState, manifest: str) -> bool:
-        """Return whether a manifest from the queue has the table's current schema and partition spec.
+        """Return whether a manifest from the queue is this table's, with its current schema and partition spec.
 
-        A text that can't be read is one that cannot be listed.
+        A table that was dropped and created again has another location. A text that can't be read is one that cannot
+        be listed.
         """
         try:
             member = member_manifest.decode(manifest)
         except ValueError:
             return False
-        return _has_current_schema(state, member.schema_id, member.spec_id)
+        folder = state.table.location_provider().new_metadata_location("")
+        is_of_this_table = member.manifest.manifest_path.startswith(folder)
+        return is_of_this_table and _has_current_schema(state, member.schema_id, member.spec_id)
 
     def commit(
         self,

@@ -85,10 +85,12 @@ class IcebergSalesTable(Generic[State, Staged]):
         """
         if self._committed is None:
             return None
-        merge = self._store.merge_manifests(self._committed, deadline)
-        self._committed = None
-        if self.group_commit is not None:
-            self.group_commit.release(deadline)
+        try:
+            merge = self._store.merge_manifests(self._committed, deadline)
+        finally:
+            self._committed = None
+            if self.group_commit is not None:
+                self.group_commit.release(deadline)
         if merge is None:
             return None
         if isinstance(merge.commit, Committed):

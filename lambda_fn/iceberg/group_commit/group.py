@@ -17,7 +17,7 @@ from lambda_fn.iceberg.append import Append
 from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue, Lease, QueueEntry, Round
 from lambda_fn.iceberg.history import judge
 from lambda_fn.iceberg.store import Committed, Staged, State, TableStore
-from lambda_fn.ports import AppendResult, GiveUp, Landed
+from lambda_fn.ports import AppendResult, GiveUp, Landed, NotKnownToHaveLanded
 from lambda_fn.runtime.retry import Deadline, Retry
 
 LEASE_SECONDS: Final = 3.0
@@ -25,7 +25,7 @@ LEASE_SECONDS: Final = 3.0
 MERGE_SECONDS: Final = 10.0
 """A leader keeps the lease for this long at most while it merges manifests. Nobody commits meanwhile, and it lands."""
 CLOCK_SKEW_SECONDS: Final = 5.0
-"""A lease that begins later than this was taken by a process whose clock is wrong, and counts as free."""
+"""A lease or an entry from further in the future comes from a wrong clock. It counts as free, or as too old."""
 BUSY_SECONDS: Final = 5.0
 """So long after a leader took the lease, others are likely to want to commit as well."""
 ENTRY_SECONDS: Final = 180.0
@@ -62,7 +62,6 @@ class Group:
     """
 
     own: list[int] = field(default_factory=list)
-
     members: list[QueueEntry] = field(default_factory=list)
     fenced: frozenset[int] = frozenset()
     landed: dict[int, int] = field(default_factory=dict)
@@ -145,7 +144,14 @@ class GroupCommit(Generic[State, Staged]):
             self._contention.note_contention()
             return None
         own = self._queue.take(lease, append.attempt_id, LEASE_SECONDS, deadline)
-        return self._lead(own, append, deadline) if own is not None else None
+        if own is None:
+            return None
+        try:
+            return self._lead(own, append, deadline)
+        except StoreUnavailable:
+            # The others need not wait until the lease ends.
+            self._finish(own, Round(), deadline)
+            raise
 
     def _enlist(self, append: Append[State, Staged], deadline: Deadline) -> bool:
         """Upload the files and add the attempt to the queue. Returns whether all files could be uploaded."""
@@ -180,7 +186,8 @@ class GroupCommit(Generic[State, Staged]):
             entries = self._queue.entries(deadline)
             # The queue before the head: an entry that was judged on a newer head would be of no use.
             judgement = append.reload(deadline)
-            group = self._judge(entries, append)
+            is_unreadable = isinstance(judgement, NotKnownToHaveLanded) and judgement.cause is GiveUp.HEAD_UNREADABLE
+            group = Group() if is_unreadable else self._judge(entries, append)
             if judgement is not None:
                 settled = [*group.landed, *group.hopeless, *group.own]
                 self._finish(lease, Round(group.landed, settled), deadline)
@@ -248,7 +255,7 @@ def judge_entries(
         elif verdict is not None:
             group.landed[entry.attempt_id] = verdict
         elif (
-            now - entry.enlisted_at <= ENTRY_SECONDS
+            -CLOCK_SKEW_SECONDS <= now - entry.enlisted_at <= ENTRY_SECONDS
             and store.can_list(state, entry.manifest)
             and entry.attempt_id not in fenced | together
             and entry.fenced.isdisjoint(together)

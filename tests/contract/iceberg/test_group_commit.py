@@ -231,6 +231,9 @@ def test_a_manifest_with_another_schema_or_another_text_can_not_be_listed(writer
     manifest = store.manifest_of(store.stage(state, LEADER.sales, LEADER.attempt_id))
     assert store.can_list(state, manifest)
     assert not store.can_list(state, "")
+    folder = state.table.location_provider().new_metadata_location("")
+    assert folder in manifest
+    assert not store.can_list(state, manifest.replace(folder, "s3://another-table/metadata/")), "of another table"
     assert not store.can_list(state, manifest.replace('"rows":1', '"rows":null'))
     writers.table.alter(AddColumn(26, "added_later", StringType()))
     assert not store.can_list(store.load(), manifest)

@@ -78,6 +78,7 @@ class Store:
     fenced: list[Collection[int]] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
     not_shared: NotSent | None = None
+    fails: Exception | None = None
     load_takes: float = 0.0
     load_seconds: float = REQUEST_SECONDS
     commit_seconds: float = 3 * REQUEST_SECONDS
@@ -135,6 +136,8 @@ class Store:
 
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
         self.calls.append(f"merge on {state.head}")
+        if self.fails is not None:
+            raise self.fails
         return self.merge
 
     @property

@@ -134,7 +134,9 @@ def test_an_attempt_that_fences_itself_harms_nobody() -> None:
 # --- the entry -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("age", "is_member"), [(ENTRY_SECONDS, True), (ENTRY_SECONDS + 0.01, False), (-60.0, True)])
+@pytest.mark.parametrize(
+    ("age", "is_member"), [(ENTRY_SECONDS, True), (ENTRY_SECONDS + 0.01, False), (-5.0, True), (-5.1, False)]
+)
 def test_an_old_entry_is_no_member(age: float, is_member: bool) -> None:
     """Its files may be gone. Its owner may still be waiting, and enlists again."""
     group = judged(entry(11, enlisted_at=NOW - age))

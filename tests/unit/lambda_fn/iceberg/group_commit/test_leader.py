@@ -7,7 +7,7 @@ import pytest
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.group_commit.commit_queue import Lease
 from lambda_fn.iceberg.group_commit.group import GATHER_SHARE
-from lambda_fn.iceberg.store import Committed, NotSent
+from lambda_fn.iceberg.store import Committed, MergeResult, NotSent
 from lambda_fn.ports import GiveUp, Landed, NotKnownToHaveLanded
 from tests.unit.lambda_fn.iceberg.group_commit.group_runs import (
     COMMIT_AND_JUDGE,
@@ -30,6 +30,7 @@ from tests.unit.lambda_fn.iceberg.table_store import (
     SECOND,
     State,
     Store,
+    a_sale,
     fencing,
     landing,
     table,
@@ -122,7 +123,31 @@ def test_a_leader_that_must_not_land_frees_the_lease(found: State | StoreUnavail
     assert append(store, queue, 77) == NotKnownToHaveLanded(cause)
     assert commits(store) == []
     assert queue.current.until == 0.0
-    assert ATTEMPT not in queue.stored
+    # Without the head, nothing is known of the entries.
+    assert (ATTEMPT in queue.stored) == (cause is GiveUp.HEAD_UNREADABLE)
+
+
+def test_a_leader_that_can_not_read_the_queue_frees_the_lease_and_commits_alone() -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store, waiting(store, 11))
+    queue.down = {"entries"}
+    assert append(store, queue) == Landed(ATTEMPT)
+    assert commits(store) == ["commit a on 1"]
+    assert queue.calls == ["lease", "take", "entries", "finish"]
+    assert queue.current.until == 0.0
+    assert "report a failure of the queue" in store.calls
+
+
+def test_a_merge_that_fails_unexpectedly_frees_the_lease() -> None:
+    store = Store([FIRST], [LANDED_ALONE], merge=MergeResult(7, NotSent("storage")))
+    queue = queue_of(store)
+    sales = store.table(queue, always_in_groups=True)
+    sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    assert queue.current.until > store.clock.now(), "kept for the merge"
+    store.fails = RuntimeError("a defect")
+    with pytest.raises(RuntimeError):
+        sales.merge_manifests(store.soon())
+    assert queue.current.until == 0.0
 
 
 def test_a_refused_commit_is_repeated_with_the_queue_as_it_is_then() -> None:
