@@ -139,6 +139,8 @@ def _get_dependencies(engine: JavaEngine, library: Path) -> None:
     command = [
         *(maven, "-q", "-B", "-ntp", "-f", str(engine.pom)),
         *(f"dependency:{goal}-dependencies", f"-DoutputDirectory={library}"),
+        # Beside the archives: markers that outlive them would keep Maven from unpacking the archives again.
+        f"-DmarkersDirectory={library.parent / 'markers'}",
     ]
     try:
         done = subprocess.run(
