@@ -22,7 +22,8 @@ AFTER = 700
 GROUP_SALES = sorted(sale_id for attempt in (LEADER, *MEMBERS) for sale_id in attempt.sale_ids)
 
 
-@pytest.fixture(scope="module")
+# Of the session: pytest sorts the tests of all modules by reader, and would make a module's fixture again and again.
+@pytest.fixture(scope="session")
 def grouped(emulator_endpoint: str) -> TableUnderTest:
     """A table with a single append, a group of four, and another single append."""
     writers = GroupWriters(provisioned(s3_tables_config(emulator_endpoint, "groups")))
