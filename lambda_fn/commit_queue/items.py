@@ -1,6 +1,6 @@
 """The commit queue's items. A table's partition in the guard table holds one lease and any number of entries.
 
-Every item expires by itself: entries are of no use after minutes, and a lease after seconds.
+An entry is useless after a few minutes and a lease after a few seconds, so every item has a ``ttl``.
 """
 
 from __future__ import annotations

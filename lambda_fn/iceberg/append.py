@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol
 
 from lambda_fn.errors import StoreUnavailable
@@ -55,11 +55,13 @@ class Append(Generic[State, Staged]):
         self._sales = sales
         self._last: NotSent | Unknown | None = None
 
-    def commit_alone(self, retry: Retry, deadline: Deadline, *, leave_when_contended: bool) -> AppendResult | None:
+    def commit_alone(
+        self, retry: Retry, deadline: Deadline, when_contended: Callable[[], AppendResult] | None = None
+    ) -> AppendResult:
         """Commit the sales as a snapshot of their own.
 
-        With ``leave_when_contended``, returns None once a commit lost a race against another writer. The attempt has
-        not landed then.
+        Once a commit has lost a race against another writer, the attempt has not landed, and ``when_contended``
+        finishes it, if it is given.
         """
         for _ in retry.tries(deadline, self._store.commit_seconds + self._store.load_seconds):
             # Judge after the pause between two tries, not before it: the next commit builds on the head that is read
@@ -68,8 +70,8 @@ class Append(Generic[State, Staged]):
                 before, was_unknown = self.judged.head, isinstance(self._last, Unknown)
                 if (judgement := self.reload(deadline)) is not None:
                     return judgement
-                if leave_when_contended and was_unknown and self.judged.head != before:
-                    return None
+                if when_contended is not None and was_unknown and self.judged.head != before:
+                    return when_contended()
             if isinstance(self.commit((), deadline), Committed):
                 return Landed(self.attempt_id, self.conflicts)
         return self.give_up(deadline)
@@ -99,15 +101,10 @@ class Append(Generic[State, Staged]):
             self._last = failure
         return failure
 
-    def stage_again_if_needed(self) -> bool:
-        """Make the files anew if they do not have the table's current schema and partition spec. Raises ColumnsMissing.
-
-        Returns whether they were made anew.
-        """
-        if self._store.fits(self.judged, self.staged):
-            return False
-        self.staged = self._store.stage(self.judged, self._sales, self.attempt_id)
-        return True
+    def stage_again_if_needed(self) -> None:
+        """Stage again if the files do not have the table's current schema and partition spec. Raises ColumnsMissing."""
+        if not self._store.fits(self.judged, self.staged):
+            self.staged = self._store.stage(self.judged, self._sales, self.attempt_id)
 
     def reload(self, deadline: Deadline) -> AppendResult | None:
         """Read the head, and judge the attempt as of it.

@@ -81,6 +81,11 @@ class PyIcebergState:
         """The facts of a sale that the table has no column for: names of attributes of Sale."""
         return facts_without_column(self.table.schema())
 
+    @cached_property
+    def metadata_folder(self) -> str:
+        """The location that all manifests of the table begin with."""
+        return self.table.location_provider().new_metadata_location("")
+
     @property
     def known_manifests(self) -> Sequence[ManifestFile] | None:
         """The head's manifests, or None if its manifest list has to be read first."""
@@ -186,8 +191,7 @@ class PyIcebergStore:
             member = member_manifest.decode(manifest)
         except ValueError:
             return False
-        folder = state.table.location_provider().new_metadata_location("")
-        is_of_this_table = member.manifest.manifest_path.startswith(folder)
+        is_of_this_table = member.manifest.manifest_path.startswith(state.metadata_folder)
         return is_of_this_table and _has_current_schema(state, member.schema_id, member.spec_id)
 
     def commit(

@@ -220,14 +220,18 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         """
         staged = self._stage_once(sales)
         append = Append(self._table, self._store, self.attempt_id, sales, frozenset(fenced), self._judged, staged)
-        self._table.look_for_contention(deadline)
         group = self._table.group_commit
-        if group is None or not self._table.is_contended:
-            result = append.commit_alone(self._retry, deadline, leave_when_contended=group is not None)
-            if result is not None or group is None:
-                return result if result is not None else append.give_up(deadline)
+        if group is None:
+            return append.commit_alone(self._retry, deadline)
+
+        def join_the_others() -> AppendResult:
             self._table.note_contention()
-        return group.run(append, deadline)
+            return group.run(append, deadline)
+
+        self._table.look_for_contention(deadline)
+        if self._table.is_contended:
+            return group.run(append, deadline)
+        return append.commit_alone(self._retry, deadline, join_the_others)
 
     def _stage_once(self, sales: Sequence[Sale]) -> Staged:
         keys = [sale.key for sale in sales]

@@ -307,7 +307,9 @@ class SimulatedTableStore:
         def effect() -> CommitResult[State]:
             if state.schema != self.world.schema:
                 return Unknown("the schema has changed")
-            if not self.world.commit(state.head, staged.attempt_id, sales, fenced, self.listed(members)):
+            if not self.world.commit(
+                state.head, staged.attempt_id, sales, self.written_fences(fenced), self.listed(members)
+            ):
                 return Unknown("409")
             current = f" of schema {state.schema}"
             self.world.of_another_schema += [attempt for attempt, text in members if not text.endswith(current)]
@@ -319,6 +321,10 @@ class SimulatedTableStore:
             self._clock.sleep(1)
             return Unknown("no response")
         return result
+
+    def written_fences(self, fenced: Collection[int]) -> Collection[int]:
+        """Return the attempts that the snapshot's summary fences."""
+        return fenced
 
     def listed(self, members: Sequence[tuple[int, str]]) -> list[int]:
         """Return the attempts that the snapshot's summary lists."""

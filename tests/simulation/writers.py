@@ -136,15 +136,8 @@ class ImpatientGroupWriter(GroupWriter):
 
 
 class _WritesNoFences(SimulatedTableStore):
-    def commit(
-        self,
-        state: State,
-        staged: Staged,
-        members: Sequence[tuple[int, str]],
-        fenced: Collection[int],
-        deadline: Deadline,
-    ) -> CommitResult[State]:
-        return super().commit(state, staged, members, (), deadline)
+    def written_fences(self, fenced: Collection[int]) -> Collection[int]:
+        return ()
 
 
 class FencesNotWritten(ProtocolWriter):

@@ -114,8 +114,7 @@ class GroupCommit(Generic[State, Staged]):
             raise
         except StoreUnavailable as error:
             self._report_failure(str(error))
-            alone = append.commit_alone(self._retry, deadline, leave_when_contended=False)
-            return alone if alone is not None else append.give_up(deadline, may_have_landed=True)
+            return append.commit_alone(self._retry, deadline)
 
     def _take_part(self, append: Append[State, Staged], deadline: Deadline) -> AppendResult:
         enlisted = False
@@ -243,7 +242,7 @@ def judge_entries(
 
     Each rule prevents a sale from landing twice, or from becoming undecidable (docs/exactly-once.md, "Group commit").
     """
-    group, together = Group(fenced=frozenset()), {leader}
+    group, together = Group(), {leader}
     fenced = set(leader_fences)
     for entry in _oldest_first(entries):
         if entry.attempt_id == leader:

@@ -1,4 +1,4 @@
-"""SyncSales by itself: what each step of the protocol asks of its ports, and the outcome that it leads to."""
+"""Unit tests of SyncSales: how each protocol step calls its ports, and the resulting outcome of each sale."""
 
 from __future__ import annotations
 
