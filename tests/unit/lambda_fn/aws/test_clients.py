@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 
 from lambda_fn.aws.batch_requests import Batches, ItemKey, StatementAnswer, is_transient
-from lambda_fn.aws.clients import S3_CONNECTIONS, dynamodb_client, s3_client, sqs_client
+from lambda_fn.aws.clients import S3_CONNECTIONS, USER_AGENT, dynamodb_client, s3_client, sqs_client
 from lambda_fn.errors import OutOfTime
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.runtime.retry import Deadline, Retry
@@ -166,6 +166,16 @@ def test_credentials_are_looked_up_by_the_first_request(
         with pytest.raises(NoCredentialsError):
             request()
     assert service.received == []
+
+
+@pytest.mark.parametrize("name", ["dynamodb", "sqs", "s3"])
+def test_requests_name_the_project(service: HTTPService, name: str) -> None:
+    service.status = 400
+    for request in [requests_to(service)[name]] * 2:
+        with pytest.raises(ClientError):
+            request()
+    # Boto3 and Powertools add their own names.
+    assert all(request.headers["user-agent"].startswith(f"{USER_AGENT} ") for request in service.received)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
