@@ -1,13 +1,13 @@
-"""A simulated process: real code in a thread that proceeds only when the scheduler lets it."""
+"""A simulated process: real code in a greenlet that proceeds only when the scheduler lets it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
+
+from greenlet import getcurrent, greenlet
 
 
 class Crashed(BaseException):
@@ -67,7 +67,7 @@ class Request:
 
 
 class Process:
-    """Runs ``body`` in a thread, one request at a time."""
+    """Runs ``body`` in a greenlet, one request at a time."""
 
     def __init__(self, name: str, body: Callable[[Process], None]) -> None:
         self.name = name
@@ -77,21 +77,18 @@ class Process:
         """A digest of all responses that the process received, which determine its state."""
         self.error: BaseException | None = None
         self._body = body
-        self._go: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._at_rest: SimpleQueue[None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._scheduler = getcurrent()
+        self._greenlet = greenlet(self._run)
 
     def start(self) -> None:
         """Run to the first request."""
-        self._thread.start()
-        self._at_rest.get()
+        self._greenlet.switch()
 
     def resume(self, respond: Callable[[], Any], digest: object) -> None:
         """Respond to the pending request, and run to the next one."""
         self.history = hash((self.history, self.pending.text if self.pending else "", digest))
         self.pending = None
-        self._go.put(respond)
-        self._at_rest.get()
+        self._greenlet.switch(respond)
 
     def kill(self) -> None:
         """Make the process die at its pending request."""
@@ -103,8 +100,7 @@ class Process:
         if not self.alive:
             raise Crashed
         self.pending = request
-        self._at_rest.put(None)
-        return self._go.get()()
+        return self._scheduler.switch()()
 
     def _run(self) -> None:
         try:
@@ -114,7 +110,6 @@ class Process:
         except BaseException as error:
             self.error = error
         self.alive = False
-        self._at_rest.put(None)
 
 
 def _crash() -> Any:

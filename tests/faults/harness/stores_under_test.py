@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from more_itertools import chunked
-from pyiceberg.expressions import EqualTo
 
 from lambda_fn.aws.batch_requests import GET_LIMIT
 from lambda_fn.guard.items import guard_key
@@ -17,10 +16,9 @@ from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
 from lambda_fn.settings import Settings
 from testbed.stores import Stores, client, create_stores
+from tests.faults.harness.table_rows import TableRows
 from tests.tables import TableUnderTest, provisioned
 
-# pyiceberg's type hints describe the underlying model, not the arguments in its documentation.
-_equal: Final[Any] = EqualTo
 _COMPLETED: Final = {"S": "COMPLETED"}
 
 
@@ -82,9 +80,7 @@ class StoresUnderTest:
 
     def rows(self, tenant: str) -> Counter[str]:
         """Return the number of rows of each of a tenant's sales."""
-        table = self._catalog.load_table(self.table.identifier)
-        scan = table.scan(_equal("tenant_id", tenant), selected_fields=("sale_id",))
-        return Counter(scan.to_arrow()["sale_id"].to_pylist())
+        return self._table_rows.count(self._catalog.load_table(self.table.identifier), tenant)
 
     def letters(self) -> set[str]:
         """Return the bodies of all dead letters so far."""
@@ -103,6 +99,10 @@ class StoresUnderTest:
             assert not answer.get("UnprocessedKeys")
             items += answer["Responses"].get(table, [])
         return {name: item for name, key in keys.items() for item in items if key.items() <= item.items()}
+
+    @cached_property
+    def _table_rows(self) -> TableRows:
+        return TableRows()
 
     @cached_property
     def _catalog(self) -> Any:
