@@ -19,6 +19,8 @@ from lambda_fn.errors import CarouselSyncError
 
 DEFAULT_STAGE: Final = "dev"
 EXIT_FAILED: Final = 1
+EXIT_NOT_CHECKED: Final = 3
+"""A command that checks something could not carry out its check. Typer exits with 2 for invalid arguments."""
 EXIT_INTERRUPTED: Final = 130
 """128 plus the number of SIGINT, as shells report it."""
 
@@ -58,8 +60,8 @@ def working_on(description: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def readable_errors() -> Iterator[None]:
-    """Print this project's errors and the AWS SDK's as one message, and exit with code 1.
+def readable_errors(exit_code: int = EXIT_FAILED) -> Iterator[None]:
+    """Print this project's errors and the AWS SDK's as one message, and exit with the given code.
 
     Every other exception is a defect of this program and keeps its traceback.
     """
@@ -68,7 +70,7 @@ def readable_errors() -> Iterator[None]:
     except (CarouselSyncError, ClientError, BotoCoreError) as error:
         stderr.print("[bold red]Error:[/]", end=" ")
         stderr.print(str(error), markup=False, soft_wrap=True)
-        raise SystemExit(EXIT_FAILED) from error
+        raise SystemExit(exit_code) from error
 
 
 @contextmanager

@@ -32,14 +32,14 @@ def verify(
     local: LocalOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the table's rows, the look-up items and the claims, sale by sale; exit code 0 only when they agree.
+    """Compare the table's rows, the look-up items and the claims, sale by sale.
 
-    While sales are being processed, some of them are incomplete: wait until the queue is empty. --repair is safe at
+    Exit code 0: they agree; 1: they do not; 3: they could not be compared. While sales are being processed, some of them are incomplete: wait until the queue is empty. --repair is safe at
     any time: it changes only look-up items and claims, each only if it is still as it was read.
     """
     if yes and not repair:
         raise typer.BadParameter("--yes belongs to --repair")
-    with readable_errors():
+    with readable_errors(console.EXIT_NOT_CHECKED):
         target = resolve(stage, local)
         report = presentation.verify_with_progress(target)
         repairs = _repair(target, report, dry_run=not yes) if repair else None

@@ -5,7 +5,7 @@ a few hundred megabytes, with or without embeddings.
 
 The writer of a sale makes the claim, the row and the item, and then completes the claim. Read the rows first, then the
 claims, then the items: while writers run, a sale whose item is still to come then has an open claim. A row that landed
-after the rows were read must be looked up again, see :meth:`Report.without`.
+after the rows were read must be added later, see :meth:`Report.with_landed`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,16 @@ class StoredClaim(NamedTuple):
 class Report:
     """How the stores agree. Each list is sorted and names sales as ``tenant/saleId``.
 
+    ``sales`` counts every sale that has a row, an item, or a claim that was not released. ``rows`` and ``items`` count
+    what was read.
+
     - ``missing_rows``: an item or a completed claim without a row.
     - ``doubled_rows``: more than one row.
     - ``missing_items``: a row without an item, although the item has not expired.
     - ``divergent``: an item that differs from its row, or a row whose derived columns are wrong.
     - ``open_claims``: a claim that is not completed.
     - ``released_claims``: a sale that was started and never stored. That is no disagreement, and blocks nothing.
+    - ``landed_meanwhile``: a sale whose row landed after the rows were read. Its row counts, and is not missing.
     """
 
     sales: int
@@ -78,6 +82,7 @@ class Report:
     divergent: list[str]
     open_claims: list[str]
     released_claims: list[str]
+    landed_meanwhile: list[str]
     findings: Findings = field(repr=False, compare=False)
 
     @property
@@ -90,11 +95,24 @@ class Report:
         listed = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "findings"}
         return {**listed, "consistent": self.consistent}
 
-    def without(self, landed: Iterable[str]) -> Report:
-        """Return the report without the missing rows that have been found since. ``landed`` has names of sales."""
-        missing = set(self.findings.without_row).difference(landed)
-        findings = replace(self.findings, without_row=missing)
-        return replace(self, missing_rows=_for_people(missing), findings=findings)
+    def with_landed(self, names: Iterable[str]) -> Report:
+        """Return the report with the rows that landed after the rows were read.
+
+        ``names`` has the sale of each of these rows. Rows of sales that are not missing one are ignored: their items
+        and claims may have come after the others were read, too.
+        """
+        missing = set(self.findings.without_row)
+        landed = Counter(name for name in names if name in missing)
+        doubled = {*self.findings.doubled, *(name for name, rows in landed.items() if rows > 1)}
+        findings = replace(self.findings, without_row=missing - landed.keys(), doubled=doubled)
+        return replace(
+            self,
+            rows=self.rows + landed.total(),
+            missing_rows=_for_people(findings.without_row),
+            doubled_rows=_for_people(doubled),
+            landed_meanwhile=_for_people(landed),
+            findings=findings,
+        )
 
 
 @dataclass(frozen=True)
@@ -153,6 +171,7 @@ def compare(
         divergent=_for_people(divergent),
         open_claims=_for_people(open_claims),
         released_claims=_for_people(released),
+        landed_meanwhile=[],
         findings=Findings(without_row, doubled, without_item, divergent, open_claims),
     )
 

@@ -42,8 +42,11 @@ def verify_with_progress(target: Target, only: Collection[str] | None = None) ->
 def show_report(report: Report, target: Target, console: Console = stdout) -> None:
     """Print the numbers, and for each list of the report what it means and what to do."""
     table = Table("", Column(justify="right"), show_header=False)
-    for name, number in (("Sales", report.sales), ("Rows", report.rows), ("Look-up items", report.items)):
-        table.add_row(name, f"{number:,}")
+    table.add_row("Sales", f"{report.sales:,}")
+    table.add_row("Rows", f"{report.rows:,}")
+    if report.landed_meanwhile:
+        table.add_row("- of sales that landed during the check", f"{len(report.landed_meanwhile):,}")
+    table.add_row("Look-up items", f"{report.items:,}")
     table.add_section()
     listed = {name: getattr(report, name) for name in _FINDINGS}
     for name, entries in listed.items():

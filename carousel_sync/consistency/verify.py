@@ -53,7 +53,7 @@ def verify_target(
         table_changed = newer.metadata_location != table.metadata_location
         if table_changed and report.missing_rows:
             landed = (name_of(row.sale.key) for row in read_rows(newer, show_files, files_of(table)))
-            report = report.without(landed)
+            report = report.with_landed(landed)
     if table_changed and not report.consistent:
         warn(
             "The table changed while it was being read, because sales are being processed. Wait until the queue is "

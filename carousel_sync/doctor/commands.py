@@ -33,10 +33,10 @@ def doctor(
 ) -> None:
     """Check a deployed stage, and name a remedy for every fault. Changes nothing.
 
-    Exit code 0: everything is in order; 1: there are warnings, or a check could not be carried out; 2: there are
-    failures.
+    Exit code 0: everything is in order; 1: there are warnings; 2: there are failures; 3: there are none, but a check
+    could not be carried out.
     """
-    with console.readable_errors():
+    with console.readable_errors(console.EXIT_NOT_CHECKED):
         target = resolve(stage, local)
         findings: list[tuple[Check, Finding]] = []
         with console.progress_bar() as progress:

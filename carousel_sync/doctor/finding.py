@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from carousel_sync.command_line.console import EXIT_NOT_CHECKED
 from carousel_sync.doctor.stage import Stage
 
 DEPLOY_AGAIN: Final = "Deploy again: make deploy STAGE={stage} (docs/deployment.md)."
@@ -22,7 +23,9 @@ class Status(StrEnum):
     FAILURE = "failure"
 
 
-_EXIT_CODES: Final = {Status.OK: 0, Status.NOT_CHECKED: 1, Status.WARNING: 1, Status.FAILURE: 2}
+# From the best to the worst.
+_EXIT_CODES: Final = {Status.OK: 0, Status.WARNING: 1, Status.NOT_CHECKED: EXIT_NOT_CHECKED, Status.FAILURE: 2}
+_SEVERITIES: Final = {status: severity for severity, status in enumerate(_EXIT_CODES)}
 
 
 class Fault(NamedTuple):
@@ -64,11 +67,15 @@ def finding_of(result: Result) -> Finding:
     faults = [item for item in seen if isinstance(item, Fault)]
     if not faults:
         return Finding(Status.OK, "; ".join(map(str, seen)))
-    status = max((fault.status for fault in faults), key=_EXIT_CODES.__getitem__)
+    status = _worst(fault.status for fault in faults)
     remedies = dict.fromkeys(fault.remedy for fault in faults)
     return Finding(status, "; ".join(fault.problem for fault in faults), " ".join(remedies))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """Return the worst of 0 (ok), 1 (warning, or not checked) and 2 (failure)."""
-    return max((_EXIT_CODES[finding.status] for finding in findings), default=0)
+    """Return the code of the worst finding: 0 (ok), 1 (warning), 3 (not checked) or 2 (failure)."""
+    return _EXIT_CODES[_worst(finding.status for finding in findings)]
+
+
+def _worst(statuses: Iterable[Status]) -> Status:
+    return max(statuses, key=_SEVERITIES.__getitem__, default=Status.OK)

@@ -110,6 +110,7 @@ def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
         "divergent": [],
         "open_claims": [],
         "released_claims": [],
+        "landed_meanwhile": [],
         "consistent": True,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -10,6 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carousel_sync.consistency.compare import (
     Report,
@@ -83,6 +86,7 @@ def test_one_row_one_item_one_completed_claim_is_consistent() -> None:
         "divergent": [],
         "open_claims": [],
         "released_claims": [],
+        "landed_meanwhile": [],
         "consistent": True,
     }
 
@@ -264,8 +268,43 @@ def test_a_claim_that_cannot_be_read_is_open(missing: str) -> None:
 
 def test_a_row_that_landed_later_is_not_missing() -> None:
     found = report(rows=[OTHER], items=[item_of(SALE), item_of(OTHER)], claims=[completed(SALE), completed(OTHER)])
-    assert findings(found.without([])) == {"missing_rows": ["carousel-labs/SALE-1"]}
-    assert found.without([name_of(SALE.key)]).consistent
+    assert findings(found.with_landed([])) == {"missing_rows": ["carousel-labs/SALE-1"]}
+    later = found.with_landed([name_of(SALE.key)])
+    assert later.consistent
+    assert (later.sales, later.rows, later.landed_meanwhile) == (2, 2, ["carousel-labs/SALE-1"])
+
+
+def test_a_row_that_landed_later_may_be_doubled() -> None:
+    found = report(rows=[], items=[item_of(SALE)]).with_landed([name_of(SALE.key)] * 2)
+    assert findings(found) == {"doubled_rows": ["carousel-labs/SALE-1"]}
+    assert (found.sales, found.rows) == (1, 2)
+
+
+def test_rows_of_sales_that_lack_none_do_not_count_twice() -> None:
+    found = report().with_landed([name_of(SALE.key), name_of(OTHER.key)])
+    assert (found.sales, found.rows, found.landed_meanwhile) == (1, 1, [])
+
+
+KEYS = st.integers(1, 5).map(lambda number: SaleKey("tenant", str(number)))
+CLAIMS = st.builds(StoredClaim, KEYS, st.booleans(), released=st.just(False))
+
+
+@given(st.lists(KEYS), st.lists(KEYS), st.lists(CLAIMS, unique_by=lambda claim: claim.key), st.lists(KEYS))
+def test_the_counts_add_up(
+    rows: list[SaleKey], items: list[SaleKey], claims: list[StoredClaim], landed: list[SaleKey]
+) -> None:
+    stored_rows, stored_items = ([StoredSale(key, b"same", int(NOW) + 1) for key in keys] for keys in (rows, items))
+    before = compare(stored_rows, stored_items, claims, NOW)
+    found = before.with_landed(map(name_of, landed))
+    known = {*rows, *items, *(claim.key for claim in claims)}
+    added = [key for key in landed if name_of(key) in before.findings.without_row]
+    with_row = Counter([*rows, *added])
+    without_row = {name_of(key) for key in known - with_row.keys()}
+    assert found.sales == len(known)
+    assert found.rows == found.sales - len(without_row) + (with_row.total() - len(with_row))
+    assert found.findings.doubled == {name_of(key) for key, number in with_row.items() if number > 1}
+    assert found.findings.without_row <= without_row <= found.findings.without_row | found.findings.open
+    assert set(found.landed_meanwhile) == {f"{key.tenant_id}/{key.sale_id}" for key in added}
 
 
 def test_names_are_unique_and_reversible() -> None:
