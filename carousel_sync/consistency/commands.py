@@ -34,8 +34,9 @@ def verify(
 ) -> None:
     """Compare the table's rows, the look-up items and the claims, sale by sale.
 
-    Exit code 0: they agree; 1: they do not; 3: they could not be compared. While sales are being processed, some of them are incomplete: wait until the queue is empty. --repair is safe at
-    any time: it changes only look-up items and claims, each only if it is still as it was read.
+    Exit code 0: they agree; 1: they do not; 3: they could not be compared. While sales are being processed, some of
+    them are incomplete: wait until the queue is empty. --repair is safe at any time: it changes only look-up items and
+    claims, each only if it is still as it was read.
     """
     if yes and not repair:
         raise typer.BadParameter("--yes belongs to --repair")

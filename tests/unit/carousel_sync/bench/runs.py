@@ -12,7 +12,7 @@ from carousel_sync.local_stack.stack import DeliveryMode
 
 TWO_SALES: Final = frozenset({"t#1", "t#2"})
 CONSISTENT: Final = Report(
-    2, 2, 2, [], [], [], [], [], [], Findings(frozenset(), frozenset(), frozenset(), {}, frozenset())
+    2, 2, 2, [], [], [], [], [], [], [], Findings(frozenset(), frozenset(), frozenset(), {}, frozenset())
 )
 
 
