@@ -16,7 +16,8 @@ STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 STAMP := .venv/.installed
-WORKERS ?= 2
+# More than the cores of a small machine: tests wait for emulators, and for requests that have to time out.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install deploy destroy demo test test-engines simulate-faults mutants bench build lint format clean
@@ -28,7 +29,7 @@ demo: $(STAMP) ## Deploy the template on an embedded stack, send events through 
 	@$(RUN) carousel-sync demo
 
 test: $(STAMP) ## Run the tests that need only Python.
-	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not engine"
+	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m "not engine"
 
 test-engines: $(STAMP) $(SAM) $(READERS) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
 	$(RUN) python -m tests.engines.java_engine fetch

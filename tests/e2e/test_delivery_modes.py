@@ -15,8 +15,10 @@ from carousel_sync.aws.target import Target, function_name
 from carousel_sync.consistency.verify import verify_target
 from carousel_sync.local_stack.stack import LocalStack
 from tests.builders import event
-from tests.stack import publish
+from tests.stack import ONE_PROCESS, publish
 from tests.waiting import eventually, holds_within
+
+pytestmark = ONE_PROCESS
 
 EVENTS_AT_ONCE = 60
 ENTRIES_PER_REQUEST = 10
@@ -97,6 +99,7 @@ def test_an_invalid_event_is_kept_with_its_reason(target: Target) -> None:
     assert json.loads(letter["Body"])["detail"]["productId"] == marker
 
 
+@pytest.mark.engine
 def test_sixty_events_at_once_share_commits(direct_stack: LocalStack) -> None:
     """The emulator starts a process for each event. On a busy machine, the last one starts after minutes."""
     target, tenant = direct_stack.target(), f"tenant-{uuid.uuid4().hex[:12]}"
