@@ -1,0 +1,98 @@
+"""``carousel-sync check``: what the function would accept of a producer's events, without a network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Column, Table
+from rich.text import Text
+
+from carousel_sync.backfill.records import Record, RecordFile
+from carousel_sync.command_line import console
+from carousel_sync.command_line.console import stdout
+from carousel_sync.dead_letters.formatting import printable
+from lambda_fn.errors import ConfigurationError
+from lambda_fn.ports import Rejection
+
+REJECTIONS_SHOWN: Final = 20
+
+
+@dataclass
+class Checked:
+    """The events of a file. ``unknown_fields`` counts the events that have each field beyond the contract."""
+
+    events: int = 0
+    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was found for a JSON document."""
+        rejected = [
+            {"line": number, "reason": rejection.reason.value, "detail": rejection.detail}
+            for number, rejection in self.rejected
+        ]
+        valid = self.events - len(self.rejected)
+        return {
+            "events": self.events,
+            "valid": valid,
+            "rejected": rejected,
+            "unknown_fields": dict(self.unknown_fields.most_common()),
+        }
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A file with events, or with the details of events.")],
+    as_json: console.JsonOption = False,
+) -> None:
+    """Check events in a file by the function's rules, without sending them.
+
+    A detail without its envelope is checked as the event that a bus would make of it now. Whether a sale is stored with
+    other facts (CONFLICTING_DUPLICATE), and whether its item would be too large (ITEM_TOO_LARGE), is not checked. Exit
+    code 0: every event is valid; 1: some are not; 2: the file can't be read.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    try:
+        with console.working_on(f"Checking {file}"):
+            found = checked(RecordFile(file, now).read())
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="FILE") from error
+    if as_json:
+        console.print_json(found.as_json())
+    else:
+        _show(found)
+    if found.rejected:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+def checked(records: Iterable[Record]) -> Checked:
+    """Count the records, and collect the rejected ones with their numbers."""
+    found = Checked()
+    for record in records:
+        found.events += 1
+        found.unknown_fields.update(record.delivery.unknown_fields)
+        if isinstance(record.delivery.content, Rejection):
+            found.rejected.append((record.number, record.delivery.content))
+    return found
+
+
+def _show(found: Checked) -> None:
+    if found.rejected:
+        table = Table(
+            Column("Line", justify="right"), Column("Reason", no_wrap=True), Column("Detail", overflow="fold")
+        )
+        for number, rejection in found.rejected[:REJECTIONS_SHOWN]:
+            table.add_row(f"{number:,}", rejection.reason.value, Text(rejection.detail))
+        stdout.print(table)
+        if (more := len(found.rejected) - REJECTIONS_SHOWN) > 0:
+            stdout.print(f"... and {more:,} more. For all of them, use --json.")
+    for name, number in found.unknown_fields.most_common():
+        text = f"Ignored, because the contract does not have it: {name} ({number:,} events)"
+        stdout.print(Text(printable(text), style="yellow"), soft_wrap=True)
+    valid = found.events - len(found.rejected)
+    stdout.print(f"{valid:,} of {found.events:,} events are valid.")
