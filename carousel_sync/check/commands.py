@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from carousel_sync.backfill.records import Record, RecordFile
+from carousel_sync.backfill.records import RecordFile
+from carousel_sync.check.events import Checked, checked
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import stdout
 from carousel_sync.dead_letters.formatting import printable
 from lambda_fn.errors import ConfigurationError
-from lambda_fn.ports import Rejection
 
 REJECTIONS_SHOWN: Final = 20
-
-
-@dataclass
-class Checked:
-    """The events of a file. ``unknown_fields`` counts the events that have each field beyond the contract."""
-
-    events: int = 0
-    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
-    unknown_fields: Counter[str] = field(default_factory=Counter)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what was found for a JSON document."""
-        rejected = [
-            {"line": number, "reason": rejection.reason.value, "detail": rejection.detail}
-            for number, rejection in self.rejected
-        ]
-        valid = self.events - len(self.rejected)
-        return {
-            "events": self.events,
-            "valid": valid,
-            "rejected": rejected,
-            "unknown_fields": dict(self.unknown_fields.most_common()),
-        }
 
 
 def check(
@@ -68,17 +42,6 @@ def check(
         _show(found)
     if found.rejected:
         raise typer.Exit(console.EXIT_FAILED)
-
-
-def checked(records: Iterable[Record]) -> Checked:
-    """Count the records, and collect the rejected ones with their numbers."""
-    found = Checked()
-    for record in records:
-        found.events += 1
-        found.unknown_fields.update(record.delivery.unknown_fields)
-        if isinstance(record.delivery.content, Rejection):
-            found.rejected.append((record.number, record.delivery.content))
-    return found
 
 
 def _show(found: Checked) -> None:

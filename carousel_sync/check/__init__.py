@@ -1,0 +1,1 @@
+"""Checks events in files by the function's rules, for producers."""
