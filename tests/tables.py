@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
@@ -122,14 +122,25 @@ def s3_table(emulator_endpoint: str) -> TableUnderTest:
 
 
 @pytest.fixture
+def glue_table(s3_table: TableUnderTest) -> TableUnderTest:
+    """An empty table in the emulator's S3 Tables, reached through Glue's catalog as after a federation."""
+    return replace(s3_table, config=replace(s3_table.config, kind=CatalogKind.GLUE))
+
+
+@pytest.fixture
 def rest_table(iceberg_rest_server: IcebergRestServer) -> TableUnderTest:
-    """An empty table in Apache Iceberg's REST reference server."""
+    """An empty table in Apache Iceberg's REST reference server, with its files in versitygw."""
     return provisioned(rest_config(iceberg_rest_server))
 
 
 @pytest.fixture(
-    params=["sqlite_table", "s3_table", pytest.param("rest_table", marks=pytest.mark.engine)],
-    ids=["sqlite", "s3-tables", "rest"],
+    params=[
+        "sqlite_table",
+        "s3_table",
+        pytest.param("glue_table", marks=pytest.mark.engine),
+        pytest.param("rest_table", marks=pytest.mark.engine),
+    ],
+    ids=["sqlite", "s3-tables", "glue", "rest"],
 )
 def table(request: pytest.FixtureRequest) -> TableUnderTest:
     """An empty table in each type of catalog in turn."""

@@ -23,7 +23,7 @@ INSTALL_COMMAND: Final = "apt-get install -y openjdk-17-jre-headless maven"
 FETCH_COMMAND: Final = "python -m tests.engines.java_engine fetch"
 
 _FOLDER: Final = Path(__file__).parent
-_CACHE: Final = _FOLDER.parents[1] / ".cache" / "engines"
+CACHE: Final = _FOLDER.parents[1] / ".cache" / "engines"
 _FETCH_TIMEOUT_SECONDS: Final = 900
 
 
@@ -58,7 +58,7 @@ TRINO: Final = JavaEngine("trino", "io.trino.server.TrinoServer", archives=True)
 ENGINES: Final = (DYNAMODB_LOCAL, ICEBERG_REST, SPARK, TRINO)
 
 
-def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
+def fetch(engine: JavaEngine, cache: Path = CACHE) -> Path:
     """Return the folder with the engine's jars. Downloads them unless this version of the pom has been downloaded.
 
     Two processes may call this at once: one downloads, the other waits. An interrupted download leaves a folder
@@ -71,7 +71,7 @@ def fetch(engine: JavaEngine, cache: Path = _CACHE) -> Path:
     if marker.exists():
         return library
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "fetch.lock"):  # One lock for all engines, because they share Maven's cache.
+    with locked(cache / "fetch.lock"):  # One lock for all engines, because they share Maven's cache.
         if not marker.exists():
             shutil.rmtree(home, ignore_errors=True)
             _get_dependencies(engine, library)
@@ -173,7 +173,8 @@ def _version(pom: str) -> str:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock that other processes wait for."""
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

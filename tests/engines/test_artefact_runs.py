@@ -61,11 +61,11 @@ def artefact(request: pytest.FixtureRequest, artefacts: Callable[[str], Path]) -
 def table(request: pytest.FixtureRequest) -> TableUnderTest:
     """An empty table in a catalog of this kind."""
     if request.param is CatalogKind.REST:
-        server: IcebergRestServer = request.getfixturevalue("iceberg_rest_server")
+        server: IcebergRestServer = request.getfixturevalue("iceberg_rest_on_emulator")
         # The server loads most of its classes with the first request.
         return provisioned(replace(rest_config(server), read_timeout_seconds=60))
-    s3_table: TableUnderTest = request.getfixturevalue("s3_table")
-    return TableUnderTest(replace(s3_table.config, kind=request.param), s3_table.namespace)
+    found: TableUnderTest = request.getfixturevalue("glue_table" if request.param is CatalogKind.GLUE else "s3_table")
+    return found
 
 
 @pytest.fixture

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from catalog_config.config import CatalogConfig, CatalogKind
 from catalog_config.connect import connect
 from schemas.sales_history import FIRST_SCHEMA, NAMESPACE, PARTITION_SPEC, TABLE
 from testbed.emulator import ACCESS_KEY, REGION, SECRET_KEY, emulator
 from testbed.server_process import ServerNotStarted, ServerProcess, free_port, running
-from tests.engines import java_engine
-from tests.engines.fixtures import IcebergRestServer
+from tests.engines import java_engine, versitygw
+from tests.engines.fixtures import IcebergRestServer, make_bucket
 from tests.engines.java_engine import DYNAMODB_LOCAL, INSTALL_COMMAND, EngineUnavailable
-from tests.engines.readers.reader import tool
+from tests.engines.tools import tool
 from tests.waiting import holds_within
 
 
@@ -63,8 +64,26 @@ def test_the_iceberg_rest_server_creates_the_sales_table(
     assert table.refresh().scan().to_arrow().num_rows == 0
 
 
+@pytest.mark.engine
+def test_versitygw_verifies_signatures(versitygw_endpoint: str) -> None:
+    make_bucket(versitygw_endpoint, "signed")
+    client = boto3.client(
+        "s3",
+        endpoint_url=versitygw_endpoint,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=f"not {SECRET_KEY}",
+    )
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        client.put_object(Bucket="signed", Key="key", Body=b"")
+
+
 def _dynamodb_local(folder: Path) -> AbstractContextManager[ServerProcess]:
     return java_engine.dynamodb_local(folder)
+
+
+def _versitygw(folder: Path) -> AbstractContextManager[ServerProcess]:
+    return versitygw.versitygw(folder, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION)
 
 
 def _iceberg_rest(folder: Path) -> AbstractContextManager[ServerProcess]:
@@ -83,6 +102,7 @@ def _iceberg_rest(folder: Path) -> AbstractContextManager[ServerProcess]:
     [
         pytest.param(_dynamodb_local, marks=pytest.mark.engine, id="dynamodb-local"),
         pytest.param(_iceberg_rest, marks=pytest.mark.engine, id="iceberg-rest"),
+        pytest.param(_versitygw, marks=pytest.mark.engine, id="versitygw"),
         pytest.param(emulator, id="emulator"),
     ],
 )
@@ -123,6 +143,17 @@ def test_the_error_for_a_missing_program_shows_the_command_that_installs_it(
     monkeypatch.setenv("PATH", str(programs))
     with pytest.raises(EngineUnavailable, match=f"'{missing}'.*{INSTALL_COMMAND}"):
         java_engine.fetch(DYNAMODB_LOCAL, tmp_path / "cache")
+
+
+def test_the_error_for_a_server_that_can_not_be_built_shows_the_command_and_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho no route to host >&2; exit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setattr(versitygw, "tool", lambda *_: str(go))
+    with pytest.raises(EngineUnavailable, match=r"versitygw fetch\nno route to host"):
+        versitygw.fetch(tmp_path / "cache")
 
 
 def test_the_error_for_a_missing_environment_shows_the_command_that_installs_it() -> None:

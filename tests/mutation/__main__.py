@@ -29,7 +29,7 @@ _MUTMUT: Final = Path(sys.executable).with_name("mutmut")
 _MUTATED: Final = "lambda_fn"
 _NEEDED_BESIDE: Final = ("carousel_sync", "catalog_config", "examples", "schemas", "testbed", "tests")
 # Each mutant has a pytest session of its own, in which an engine would have to start.
-_ENGINES: Final = ("emulator", "s3-tables")
+_ENGINES: Final = ("emulator", "s3-tables", "glue")
 
 
 @dataclass(frozen=True)

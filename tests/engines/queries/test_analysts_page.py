@@ -20,9 +20,9 @@ from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.wiring import build
 from tests.builders import event
 from tests.engines.readers.fixtures import ONE_PROCESS
-from tests.engines.readers.reader import tool
 from tests.engines.readers.spark_engine import Spark
 from tests.engines.readers.trino_engine import Trino
+from tests.engines.tools import tool
 from tests.infrastructure.conftest import batch
 
 pytestmark = [pytest.mark.engine, ONE_PROCESS]

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from testbed.emulator import ACCESS_KEY, SECRET_KEY
 from tests.engines.readers.embedded import query_arrow
-from tests.engines.readers.reader import Row, StatementFailed, tool
+from tests.engines.readers.reader import Row, StatementFailed
+from tests.engines.tools import tool
 from tests.tables import TableUnderTest
 
 _SCRIPT: Final = Path(__file__).with_name("dataframes_script.py")

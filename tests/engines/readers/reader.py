@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from carousel_sync.project import PROJECT_ROOT
-from tests.engines.java_engine import EngineUnavailable
 from tests.tables import TableUnderTest
 
 SALES: Final = "{sales}"
@@ -46,12 +44,3 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     return value
-
-
-def tool(name: str, pattern: str) -> str:
-    """Return the path of a file in ``.tools/<name>``, which the Makefile installs. Raises EngineUnavailable."""
-    folder = PROJECT_ROOT / ".tools" / name
-    found = next(folder.glob(pattern), None) if (folder / ".installed").exists() else None
-    if found is None:
-        raise EngineUnavailable(f"The environment .tools/{name} is missing. Install it: make .tools/{name}/.installed")
-    return str(found)

@@ -14,7 +14,8 @@ from catalog_config.config import CatalogConfig
 from testbed.server_process import free_port, running
 from tests.engines import java_engine
 from tests.engines.readers.catalog_properties import spark_properties
-from tests.engines.readers.reader import SALES, Row, StatementFailed, comparable, tool
+from tests.engines.readers.reader import SALES, Row, StatementFailed, comparable
+from tests.engines.tools import tool
 from tests.tables import TableUnderTest
 
 _SERVER: Final = Path(__file__).with_name("spark_server.py")

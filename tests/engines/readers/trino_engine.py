@@ -14,7 +14,8 @@ from catalog_config.config import CatalogConfig
 from testbed.server_process import HOST, ServerProcess, free_port, running
 from tests.engines import java_engine
 from tests.engines.readers.catalog_properties import trino_properties
-from tests.engines.readers.reader import SALES, Row, StatementFailed, comparable, tool
+from tests.engines.readers.reader import SALES, Row, StatementFailed, comparable
+from tests.engines.tools import tool
 from tests.tables import TableUnderTest
 from tests.waiting import eventually
 
