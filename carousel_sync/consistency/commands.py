@@ -12,6 +12,7 @@ from rich.text import Text
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, LocalOption, StageOption, readable_errors, stderr, stdout
+from carousel_sync.command_line.queue_hint import show_waiting_events
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.consistency import presentation
 from carousel_sync.consistency.compare import Report
@@ -53,7 +54,10 @@ def verify(
         console.print_json(document)
     else:
         _show(report, repairs, after, target)
-    if not (after or report).consistent:
+    final = after or report
+    if not (final.consistent and final.rows):
+        show_waiting_events(target)
+    if not final.consistent:
         raise typer.Exit(console.EXIT_FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,13 +11,17 @@ from typing import Annotated, Final
 import typer
 from rich.table import Column, Table
 
+from carousel_sync.aws.buffer_queue import QueueDepth
 from carousel_sync.aws.event_bus import EventBus, batches, bus_of
+from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.events.arrival import Arrival, Arrived, keys_of
 from carousel_sync.events.event_file import read_event
 from carousel_sync.events.generate import Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
+from lambda_fn.sale import SaleKey
 
 SEEDS: Final = 2**31
 TENANTS_SHOWN: Final = 5
@@ -73,12 +78,22 @@ def simulate(
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,
     bus: BusOption = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until every sale is stored and the stage's queue is empty.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="With --wait: the longest time to wait, in seconds.")] = 120.0,
     as_json: console.JsonOption = False,
 ) -> None:
     """Put generated sales on the event bus, and print how many were sent.
 
     The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates.
+
+    With --wait, exit code 0 means that every sale has its row and its look-up item, and 1 that some have not within
+    --timeout. With direct delivery, duplicates and invalid events may still be on their way then.
     """
+    if wait and out is not None:
+        raise typer.BadParameter("--wait is for events that are sent; --out writes them to a file")
+    arrived = None
     with console.readable_errors():
         recipe = Recipe(
             count=count,
@@ -92,32 +107,70 @@ def simulate(
         if out is None:
             target = resolve(stage, local)
             bus = bus or bus_of(target)
-            counts = _send(recipe, EventBus(target.client("events"), bus), rate)
+            arrival = Arrival(target) if wait else None
+            counts, keys = _send(recipe, EventBus(target.client("events"), bus), rate)
             result = f"sent to event bus {bus} at {target}"
+            if arrival:
+                arrived = _wait(arrival, keys, timeout, recipe)
         else:
             counts = _write(recipe, out)
             result = f"written to {out}"
     if as_json:
-        console.print_json(counts.as_json(recipe))
+        console.print_json(counts.as_json(recipe) | ({"wait": arrived.as_json()} if arrived else {}))
     else:
         console.stdout.print(f"{counts.events} events {result}", soft_wrap=True)
         _show(counts, recipe)
+    if arrived:
+        _judge(arrived, target, recipe)
 
 
-def _send(recipe: Recipe, bus: EventBus, rate: float | None) -> Counts:
-    counts = Counts()
+def _send(recipe: Recipe, bus: EventBus, rate: float | None) -> tuple[Counts, list[SaleKey]]:
+    """Send the events. Returns the counts, and the keys of the sales."""
+    counts, keys = Counts(), []
     try:
         with console.progress_bar() as progress:
             task = progress.add_task("Sending events", total=recipe.count)
             for batch in send_all(recipe, bus, rate):
                 counts.add(*batch)
+                keys += keys_of(batch)
                 progress.advance(task, len(batch))
     except KeyboardInterrupt:
         console.stderr.print(_how_to_resume(recipe, counts), soft_wrap=True)
         raise
     except CarouselSyncError as error:
         raise StoreUnavailable(f"{error} {_how_to_resume(recipe, counts)}") from error
-    return counts
+    return counts, keys
+
+
+def _wait(arrival: Arrival, keys: Sequence[SaleKey], timeout: float, recipe: Recipe) -> Arrived:
+    console.stderr.print(f"Waiting until {len(keys)} sales are stored and the queue is empty, {timeout:.0f} s at most.")
+    left_behind = f"All events are on the bus, and are processed without this command. {_how_to_repeat(recipe)}"
+    with console.reporting(lambda: left_behind), console.progress_bar() as progress:
+        task = progress.add_task("Storing sales", total=len(keys))
+
+        def on_poll(found: Arrived) -> None:
+            progress.update(task, completed=found.stored, description=f"Storing sales; {_in_queue(found.queue)}")
+
+        return arrival.wait(keys, timeout, on_poll)
+
+
+def _judge(arrived: Arrived, target: Target, recipe: Recipe) -> None:
+    """Print how the waiting ended. Raises typer.Exit with code 1 if the time ran out."""
+    if arrived.complete:
+        text = f"All {arrived.sales} sales are stored and the queue is empty, after {arrived.seconds:.0f} s."
+        console.stderr.print(text)
+        return
+    console.stderr.print(
+        f"After {arrived.seconds:.0f} s, {arrived.stored} of {arrived.sales} sales are stored; "
+        f"{_in_queue(arrived.queue)}. No event is lost: what is not stored yet is delivered again, or becomes a dead "
+        f"letter. To see why it takes longer: {console.command_for(target, 'doctor')}. {_how_to_repeat(recipe)}",
+        soft_wrap=True,
+    )
+    raise typer.Exit(console.EXIT_FAILED)
+
+
+def _in_queue(depth: QueueDepth) -> str:
+    return f"queue: {depth.waiting} waiting, {depth.in_flight} being processed"
 
 
 def _write(recipe: Recipe, path: Path) -> Counts:
@@ -132,6 +185,13 @@ def _how_to_resume(recipe: Recipe, counts: Counts) -> str:
     return (
         f"At least {counts.events} of {recipe.count} events are on the bus. To send the rest, run the same command "
         f"with --seed {recipe.seed} --until {recipe.until}: events that are sent twice are recognised as duplicates."
+    )
+
+
+def _how_to_repeat(recipe: Recipe) -> str:
+    return (
+        f"To wait again, run the same command with --seed {recipe.seed} --until {recipe.until}: events that are sent "
+        "twice are recognised as duplicates."
     )
 
 

@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
+from more_itertools import peekable
 
 from carousel_sync.analysis.on_duckdb import run_athena_sql
 from carousel_sync.analysis.parameters import Given
 from carousel_sync.analysis.query_file import prepared, queries
 from carousel_sync.command_line import console
 from carousel_sync.command_line.query_options import AsOfOption, DaysOption, MonthOption, TenantOption, TenantsOption
+from carousel_sync.command_line.queue_hint import show_waiting_events
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
@@ -83,7 +85,11 @@ def query(
         with connection:
             with console.working_on("Running the query"):
                 result = run_athena_sql(connection, table, statement) if name else run(connection, statement)
-            _show_result(result, as_json, as_csv)
+            rows = peekable(result.rows)
+            found_nothing = not rows
+            _show_result(Result(result.columns, rows), as_json, as_csv)
+        if found_nothing or table.current_snapshot() is None:
+            show_waiting_events(target)
 
 
 def sales(
@@ -121,6 +127,8 @@ def sales(
         console.print_json([as_document(item) for item in items])
     else:
         _show(items)
+    if not items:
+        show_waiting_events(target)
 
 
 def _show_result(result: Result, as_json: bool, as_csv: bool) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from carousel_sync.aws import buffer_queue
-from carousel_sync.local_stack.state import STATE_DIR_VARIABLE, running_target
+from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 from carousel_sync.project import PROJECT_ROOT
 
 PAGE = (PROJECT_ROOT / "docs/analysts.md").read_text()
 PROGRAM = ".venv/bin/carousel-sync "
-DRAIN_SECONDS = 180.0
+DRAIN_SECONDS = 240
 
 
 def commands() -> list[str]:
@@ -38,13 +37,11 @@ def test_the_first_answer(tmp_path: Path, request: pytest.FixtureRequest) -> Non
     printed = []
     for command in commands():
         if command.startswith(PROGRAM):
-            done = run(command.removeprefix(PROGRAM))
+            # The machine may be busy with other tests.
+            patience = f" --timeout {DRAIN_SECONDS}" if "--wait" in command else ""
+            done = run(command.removeprefix(PROGRAM) + patience)
             assert done.returncode == 0, done.stderr
             printed.append(done.stdout)
-        elif command.startswith("sleep "):
-            target = running_target("dev", tmp_path)
-            queue = buffer_queue.buffer_queue_url(target)
-            assert buffer_queue.wait_until_empty(target, queue, DRAIN_SECONDS)
         else:
             assert command == "make install"
     (_up, _sent, answer, listed, _down) = printed

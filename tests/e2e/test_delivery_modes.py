@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections import Counter
 from datetime import UTC, datetime
@@ -12,9 +13,15 @@ import pytest
 from more_itertools import chunked
 
 from carousel_sync.aws.target import Target, function_name
+from carousel_sync.consistency.compare import name_of
 from carousel_sync.consistency.verify import verify_target
+from carousel_sync.events.arrival import keys_of
+from carousel_sync.events.generate import Recipe, generate
 from carousel_sync.local_stack.stack import LocalStack
+from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
+from lambda_fn.sale import SaleKey
 from tests.builders import event
+from tests.forked import run_program
 from tests.stack import ONE_PROCESS, publish
 from tests.waiting import eventually, holds_within
 
@@ -28,9 +35,14 @@ DRAIN_SECONDS = 300.0
 
 
 @pytest.fixture(params=["stack", "direct_stack"], ids=["queue", "direct"])
-def target(request: pytest.FixtureRequest) -> Target:
+def deployed(request: pytest.FixtureRequest) -> LocalStack:
     stack: LocalStack = request.getfixturevalue(request.param)
-    return stack.target()
+    return stack
+
+
+@pytest.fixture
+def target(deployed: LocalStack) -> Target:
+    return deployed.target()
 
 
 def today() -> str:
@@ -97,6 +109,22 @@ def test_an_invalid_event_is_kept_with_its_reason(target: Target) -> None:
     assert attributes["firstSeen"]
     assert attributes["requestId"]
     assert json.loads(letter["Body"])["detail"]["productId"] == marker
+
+
+def test_simulate_waits_until_its_sales_are_stored(deployed: LocalStack, target: Target) -> None:
+    seed, until = uuid.uuid4().int % 2**31, datetime.now(UTC).date()
+    simulation = ("simulate", "--count", "6", "--embedding", "8", "--seed", str(seed), "--until", until.isoformat())
+    environment = {**os.environ, STATE_DIR_VARIABLE: str(deployed.directory)}
+    options = ("--wait", "--timeout", str(int(DRAIN_SECONDS)), "--local", "--json")
+    done = run_program((*simulation, *options), environment)
+    assert done.returncode == 0, done.stderr
+    waited = json.loads(done.stdout)["wait"]
+    recipe = Recipe(6, seed=seed, until=until, embedding=8)
+    assert (waited["stored"], waited["sales"], waited["complete"]) == (recipe.sales, recipe.sales, True)
+    sent = keys_of(generate(recipe))
+    rows = target.load_table().scan(selected_fields=("tenant_id", "sale_id")).to_arrow().to_pylist()
+    assert {SaleKey(**row) for row in rows} >= set(sent)
+    assert not set(verify_target(target, only=[name_of(key) for key in sent]).missing_items)
 
 
 @pytest.mark.engine
