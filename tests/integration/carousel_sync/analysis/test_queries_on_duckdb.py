@@ -18,6 +18,7 @@ from carousel_sync.analysis.on_duckdb import run_athena_sql
 from carousel_sync.analysis.query_file import queries, query_named
 from carousel_sync.explore.duckdb_table import open_table
 from carousel_sync.explore.sql import QueryFailed
+from carousel_sync.project import PROJECT_ROOT
 from lambda_fn.sale import Sale
 from tests.sales_of_tenants import MONTH, OTHERS, TENANT, WATCHES_ARE_SOLD_BY, YEAR, WrittenSales, write_sales
 from tests.tables import provisioned, sqlite_config
@@ -84,6 +85,15 @@ def test_the_average_price(analyst: Analyst) -> None:
         assert found[key]["average_price"] == close_to(mean_price(sales))
     prices = [row["average_price"] for row in rows]
     assert prices == sorted(prices, reverse=True)
+
+
+def test_the_newest_event_as_docs_analysts_asks_for_it(analyst: Analyst) -> None:
+    section = (PROJECT_ROOT / "docs/analysts.md").read_text().split("## How fresh the data is\n")[1]
+    statement = section.split("```sql\n")[1].split("```")[0]
+    quoted = TENANT.replace("'", "''")
+    (row,) = analyst.sql(statement.replace("'carousel-labs'", f"'{quoted}'"))
+    month = analyst.written.month
+    assert row == {"newest_event": max(each.recorded_at for each in month), "sales": len(month)}
 
 
 def test_medians_and_the_sell_through(analyst: Analyst) -> None:
