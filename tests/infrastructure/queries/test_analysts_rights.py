@@ -159,6 +159,7 @@ def test_the_names_are_those_of_the_stage(name: str) -> None:
 @pytest.mark.parametrize(("name", "operation"), REQUESTS.items())
 def test_lake_formation_understands_the_request(name: str, operation: str) -> None:
     model = botocore.session.get_session().get_service_model("lakeformation").operation_model(operation)
+    assert model.input_shape is not None
     report = ParamValidator().validate(request(name), model.input_shape)
     assert not report.has_errors(), report.generate_report()
 
