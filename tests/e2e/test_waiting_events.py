@@ -27,13 +27,19 @@ from tests.e2e.test_cli import (
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack of its own, whose deliveries can be stopped, with the sale of the example."""
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack that no other test sends events to, so that its deliveries can be stopped."""
     with LocalStack(tmp_path_factory.mktemp("stack-waiting")) as stack:
         stack.up()
-        succeeded(run_in(stack.directory, "send", str(EXAMPLE), "--local"))
-        drain(stack)
         yield stack
+
+
+@pytest.fixture(scope="module")
+def filled(own_stack: LocalStack) -> LocalStack:
+    """The stack with the sale of the example."""
+    succeeded(run_in(own_stack.directory, "send", str(EXAMPLE), "--local"))
+    drain(own_stack)
+    return own_stack
 
 
 @pytest.fixture

@@ -96,14 +96,21 @@ class Analyst:
 
 
 @pytest.fixture(scope="module")
-def analyst(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyst]:
-    """A user of a stage that has the sale of the example."""
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack that enforces rights, with the sale of the example."""
     with LocalStack(tmp_path_factory.mktemp("analysts"), enforce_rights=True) as stack:
         stack.up()
         target = stack.target()
         application = build(replace(target.settings, catalog=target.catalog_config))
         assert application.handle(batch(EXAMPLE_EVENT.read_text()), None) == {"batchItemFailures": []}
-        yield Analyst(target, environment(_new_user(target), stack.directory), _policy(target))
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def analyst(own_stack: LocalStack) -> Analyst:
+    """A user of the stage."""
+    target = own_stack.target()
+    return Analyst(target, environment(_new_user(target), own_stack.directory), _policy(target))
 
 
 def environment(given: Any, home: Path) -> dict[str, str]:
