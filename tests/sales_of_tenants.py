@@ -53,6 +53,8 @@ class WrittenSales:
             "days": 30,
             "k": 3,
             "as_of": self.first_commit,
+            "first_day": date(YEAR, MONTH - 2, 1),
+            "last_day": date(YEAR, MONTH, 31),
         }
 
 

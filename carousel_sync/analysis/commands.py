@@ -11,7 +11,15 @@ from carousel_sync.analysis.parameters import Given
 from carousel_sync.analysis.query_file import query_named
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption
-from carousel_sync.command_line.query_options import AsOfOption, DaysOption, MonthOption, TenantOption, TenantsOption
+from carousel_sync.command_line.query_options import (
+    AsOfOption,
+    DaysOption,
+    FromOption,
+    MonthOption,
+    TenantOption,
+    TenantsOption,
+    ToOption,
+)
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.results import json_value, show
 from lambda_fn.errors import ConfigurationError
@@ -32,6 +40,8 @@ def run(
     days: DaysOption = None,
     k: TenantsOption = None,
     as_of: AsOfOption = None,
+    first_month: FromOption = None,
+    last_month: ToOption = None,
     stage: StageOption = DEFAULT_STAGE,
     local: LocalOption = False,
     as_json: JsonOption = False,
@@ -43,7 +53,16 @@ def run(
     """
     with console.readable_errors():
         query = query_named(name)
-        sql = query.sql(query.values(Given(tenant=tenant, month=month, days=days, k=k, as_of=as_of).values()))
+        given = Given(
+            tenant=tenant,
+            month=month,
+            days=days,
+            k=k,
+            as_of=as_of,
+            first_month=first_month,
+            last_month=last_month,
+        )
+        sql = query.sql(query.values(given.values()))
         if query.changes_the_table:
             raise ConfigurationError(
                 f"{name} is not for a table in S3 Tables, which does this by itself. Nothing was run. "

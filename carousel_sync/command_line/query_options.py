@@ -25,6 +25,14 @@ TenantsOption = Annotated[
         show_default=False,
     ),
 ]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="Parameter: the first month of the period, such as 2025-10.", show_default=False),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", help="Parameter: the last month of the period, such as 2025-12.", show_default=False),
+]
 AsOfOption = Annotated[
     datetime | None,
     typer.Option(formats=_TIMES, help="Parameter: an earlier point in time, in UTC.", show_default=False),

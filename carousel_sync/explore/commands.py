@@ -14,7 +14,15 @@ from carousel_sync.analysis.on_duckdb import run_athena_sql
 from carousel_sync.analysis.parameters import Given
 from carousel_sync.analysis.query_file import prepared, queries
 from carousel_sync.command_line import console
-from carousel_sync.command_line.query_options import AsOfOption, DaysOption, MonthOption, TenantOption, TenantsOption
+from carousel_sync.command_line.query_options import (
+    AsOfOption,
+    DaysOption,
+    FromOption,
+    MonthOption,
+    TenantOption,
+    TenantsOption,
+    ToOption,
+)
 from carousel_sync.command_line.queue_hint import show_waiting_events
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
@@ -54,6 +62,8 @@ def query(
     days: DaysOption = None,
     k: TenantsOption = None,
     as_of: AsOfOption = None,
+    first_month: FromOption = None,
+    last_month: ToOption = None,
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,
     as_json: console.JsonOption = False,
@@ -74,9 +84,17 @@ def query(
         if show_list:
             _show_queries(as_json)
             return
-        given = Given(tenant=tenant, month=month, days=days, k=k, as_of=as_of).values()
+        given = Given(
+            tenant=tenant,
+            month=month,
+            days=days,
+            k=k,
+            as_of=as_of,
+            first_month=first_month,
+            last_month=last_month,
+        ).values()
         if sql is not None and given:
-            raise typer.BadParameter("--tenant, --month, --days, --k and --as-of are parameters of --name")
+            raise typer.BadParameter("--tenant, --month, --days, --k, --as-of, --from and --to are parameters of --name")
         statement = prepared(name, given) if name else sql or ""
         target = resolve(stage, local)
         with console.working_on(f"Opening the Iceberg table at {target}"):

@@ -24,8 +24,10 @@ pytestmark = [pytest.mark.engine, ONE_PROCESS]
 READING = [query for query in queries().values() if not query.changes_the_table]
 OF_SALES = [query for query in READING if query.parameters]
 PARTITION: Final = {"tenant_id", "year", "month"}
-# A vendor is new if it has no earlier sale, so every month is read.
-PRUNED_BY: Final = {"vendors": {"tenant_id", "year"}}
+# A vendor is new if it has no earlier sale, so every month is read. A period has any number of months, of all tenants.
+PRUNED_BY: Final = {"vendors": {"tenant_id", "year"}} | {
+    query.name: {"year", "sold_date"} for query in OF_SALES if "first_day" in query.parameters
+}
 
 
 @pytest.fixture(scope="module")

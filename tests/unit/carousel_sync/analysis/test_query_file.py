@@ -24,6 +24,10 @@ def test_the_queries_that_exist() -> None:
         "discount-effect",
         "duplicates",
         "market-comparison",
+        "market-discounts",
+        "market-prices",
+        "market-seasons",
+        "market-weeks",
         "optimize",
         "price-trend",
         "table-files",
@@ -64,7 +68,12 @@ def test_a_statement_that_only_athena_knows_is_one_command(
 
 @pytest.mark.parametrize("query", READING)
 def test_every_scan_of_the_table_names_the_partition(query: Query) -> None:
-    """A SELECT from the table compares tenant, year and month with constants; one of metadata reads no partition."""
+    """A SELECT from the table compares tenant, year and month with constants; one of metadata reads no partition.
+
+    A query of all tenants and of any period compares the year and the day.
+    """
+    of_a_period = "first_day" in query.parameters
+    expected = {"year", "sold_date"} if of_a_period else PARTITION
     statement = sqlglot.parse_one(query.sql(EXAMPLES), read=DIALECT)
     for select in statement.find_all(exp.Select):
         source = select.args["from_"].this
@@ -75,7 +84,12 @@ def test_every_scan_of_the_table_names_the_partition(query: Query) -> None:
                 for column in comparison.find_all(exp.Column)
                 if isinstance(comparison.expression, exp.Literal)
             }
-            assert compared >= PARTITION
+            compared |= {
+                between.this.name
+                for between in select.args["where"].find_all(exp.Between)
+                if not between.args["low"].find(exp.Column) and not between.args["high"].find(exp.Column)
+            }
+            assert compared >= expected
 
 
 def test_only_parameters_outside_of_texts_and_comments_are_replaced() -> None:
