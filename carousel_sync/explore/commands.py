@@ -94,7 +94,9 @@ def query(
             last_month=last_month,
         ).values()
         if sql is not None and given:
-            raise typer.BadParameter("--tenant, --month, --days, --k, --as-of, --from and --to are parameters of --name")
+            raise typer.BadParameter(
+                "--tenant, --month, --days, --k, --as-of, --from and --to are parameters of --name"
+            )
         statement = prepared(name, given) if name else sql or ""
         target = resolve(stage, local)
         with console.working_on(f"Opening the Iceberg table at {target}"):

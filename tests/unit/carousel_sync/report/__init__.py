@@ -1,0 +1,1 @@
+"""Tests of the report over the sales of all tenants."""
