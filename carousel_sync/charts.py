@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -34,6 +35,8 @@ _CONFIG: Final = {
     "range": {"category": list(COLOURS)},
 }
 
+_ID: Final = re.compile(r'(\bid="|\burl\(#|\bhref="#)')
+
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.VConcatChart
 
 
@@ -43,6 +46,17 @@ def svg(chart: Chart, title: str, description: str) -> str:
     opening, rest = drawing.split(">", 1)
     texts = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
     return f'{opening} role="img">{texts}{rest}\n'
+
+
+def small_svg(chart: Chart, key: str, description: str) -> str:
+    """Return a chart of a page as an SVG element, whose heading is part of the page.
+
+    Screen readers read the description out. The key is unique in the page: it begins the ids in the drawing. Texts have
+    the colour INK, which a style sheet can replace.
+    """
+    drawing: str = vl_convert.vegalite_to_svg(chart.to_dict(), config={**_CONFIG, "aria": False})
+    opening, rest = _ID.sub(rf"\g<1>{key}-", drawing).split(">", 1)
+    return f'{opening} role="img"><title>{escape(description)}</title>{rest}'
 
 
 def data(rows: list[dict[str, Any]]) -> alt.InlineData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from typing import Final
 
 from sqlglot import exp
@@ -45,6 +45,8 @@ OPTIONS: Final[Mapping[str, str]] = {
 
 # The rule for a tenant in lambda_fn/event.py.
 _TENANT: Final = re.compile(r"[^#\x00-\x1f\x7f-\x9f]+")
+# Leaves room for the months before a period.
+_EARLIEST_YEAR: Final = 1000
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
@@ -122,7 +124,7 @@ def _tenant(text: str) -> str:
 
 def _year_and_month(option: str, text: str) -> tuple[int, int]:
     found = _MONTH.fullmatch(text)
-    if found is None or not MINYEAR <= int(found[1]) < MAXYEAR:
+    if found is None or not _EARLIEST_YEAR <= int(found[1]) < MAXYEAR:
         raise ConfigurationError(f"{option} {text!r}: give a year and a month, such as 2025-12.")
     return int(found[1]), int(found[2])
 

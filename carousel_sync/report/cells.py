@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from pyiceberg.table import Table
 
 from carousel_sync.analysis.on_duckdb import run_athena_sql
+from carousel_sync.analysis.parameters import Value as QueryValue
 from carousel_sync.analysis.query_file import query_named
 from carousel_sync.explore.duckdb_table import VIEW
 from carousel_sync.explore.sql import run
@@ -101,7 +101,7 @@ def read_cells(
 
     def ask(name: str, of: Period) -> list[Cell]:
         progress(f"Computing {name} of {of}")
-        values = {"tenant": tenant, "first_day": of.first_day, "last_day": of.last_day}
+        values: dict[str, QueryValue] = {"tenant": tenant, "first_day": of.first_day, "last_day": of.last_day}
         result = run_athena_sql(connection, table, query_named(name).sql(values))
         return [cell_of(dict(zip(result.columns, row, strict=True))) for row in result.rows]
 
@@ -122,8 +122,7 @@ def read_columns(connection: DuckDBPyConnection, period: Period) -> None:
         f"CREATE OR REPLACE TEMP TABLE {VIEW} AS SELECT {_COLUMNS} FROM main.{VIEW} "  # noqa: S608
         f"WHERE year BETWEEN {first.year} AND {last.year} AND sold_date BETWEEN DATE '{first}' AND DATE '{last}'",
     )
-    with closing(copied.rows) as rows:
-        list(rows)
+    list(copied.rows)
 
 
 def read_tenants(connection: DuckDBPyConnection, period: Period) -> list[TenantRow]:

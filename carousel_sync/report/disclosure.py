@@ -1,8 +1,8 @@
 """What may be published about the sales of several tenants, and what is withheld.
 
-A figure is published only if enough tenants contributed to it, and none of them dominates it: the rules that statistical
-offices call the threshold rule and the dominance rule (Hundepool et al., "Statistical Disclosure Control", 2012, chapter
-4). Nothing that can be added up is published: no sum, no average, no exact count. So a withheld cell is not the
+A figure is published only if enough tenants contributed to it, and none of them dominates it: statistical offices call
+this the threshold rule and the dominance rule (Hundepool et al., "Statistical Disclosure Control", 2012, chapter 4).
+Nothing that can be added up is published: no sum, no average, no exact count. So a withheld cell is not the
 difference of two published ones, and neither is a tenant that only one of two reports covers.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from carousel_sync.report.cells import OWN, Cell, Contributors
@@ -128,7 +129,7 @@ def count_range(count: int) -> str:
         raise ValueError(count)
     start = 10 ** (len(str(count)) - 1)
     bounds = (start, 2 * start, 5 * start, 10 * start)
-    lower, upper = next((low, high) for low, high in zip(bounds, bounds[1:], strict=False) if count < high)
+    lower, upper = next((low, high) for low, high in pairwise(bounds) if count < high)
     return f"{lower}-{upper - 1}"
 
 

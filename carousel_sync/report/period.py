@@ -10,6 +10,7 @@ from carousel_sync.analysis.parameters import first_day, last_day
 from lambda_fn.errors import ConfigurationError
 
 MONTHS_A_YEAR: Final = 12
+LONGEST: Final = 120
 _MONTHS_A_QUARTER: Final = 3
 
 
@@ -49,20 +50,22 @@ class Period:
 def period_of(month: str | None, first: str | None, last: str | None) -> Period:
     """Return the period that the options --month, or --from and --to, give.
 
-    Raises ConfigurationError when they give none, or one that ends before it begins.
+    Raises ConfigurationError when they give none, or one that is too long or ends before it begins.
     """
     if (month is None) == (first is None and last is None) or (first is None) != (last is None):
         raise ConfigurationError("Give --month, such as --month 2025-12, or both --from and --to. Nothing was read.")
     if month is not None:
         return Period(first_day("--month", month), last_day("--month", month))
     period = Period(first_day("--from", first or ""), last_day("--to", last or ""))
-    if period.months < 1:
-        raise ConfigurationError(f"--from {first} --to {last}: the period ends before it begins. Nothing was read.")
+    if not 1 <= period.months <= LONGEST:
+        raise ConfigurationError(
+            f"--from {first} --to {last}: give a period of 1 to {LONGEST} months. Nothing was read."
+        )
     return period
 
 
 def _number(day: date) -> int:
-    """Number the months without a gap, so that a year and its quarters begin with a multiple of twelve and three."""
+    """Count months without a gap, so that a year and its quarters begin with a multiple of twelve and three."""
     return day.year * MONTHS_A_YEAR + day.month - 1
 
 

@@ -1,4 +1,4 @@
-"""A report as values: questions, each with its answer in words and a table. The page, CSV and JSON show the same rows."""
+"""A report as values: questions, each with its answer in words and a table. Page, CSV and JSON show the same rows."""
 
 from __future__ import annotations
 

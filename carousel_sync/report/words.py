@@ -36,9 +36,9 @@ def category_prices(columns: Sequence[Column], rows: Rows) -> str:
     if not found:
         return NOTHING
     dearest, cheapest = found[-1], found[0]
-    texts = [f"{_name(dearest)} has the highest prices: half of its sales are between {_middle_half(dearest)}."]
+    texts = [f"The highest prices are in {_name(dearest)}: half of the sales are between {_middle_half(dearest)}."]
     if dearest is not cheapest:
-        texts.append(f"{_name(cheapest)} has the lowest: half are between {_middle_half(cheapest)}.")
+        texts.append(f"The lowest are in {_name(cheapest)}: half are between {_middle_half(cheapest)}.")
     return " ".join(texts)
 
 
@@ -100,8 +100,8 @@ def discounts(columns: Sequence[Column], rows: Rows) -> str:
         )
     verb = "faster" if saved > 0 else "slower"
     return (
-        f"{_counted(abs(saved))}: with a discount of {high['discount']}, products sell {_counted(abs(saved))} {verb} "
-        f"than with {low['discount']} (median {_days(high)} instead of {_days(low)})."
+        f"With a discount of {high['discount']}, products sell {_counted(abs(saved))} {verb} than with "
+        f"{low['discount']}: the median is {_days(high)} instead of {_days(low)}."
     )
 
 

@@ -40,13 +40,13 @@ def cells_of(sales: Iterable[Sold], period: Period = DECEMBER, tenant: str = NO_
     """Return what the queries find."""
     with closing(duckdb.connect()) as connection:
         connection.execute(
-            "CREATE TABLE sales_history (tenant_id VARCHAR, category VARCHAR, brand VARCHAR, sold_price DECIMAL(18, 4), "
-            "sold_date DATE, days_to_sell INTEGER, discount_percent DOUBLE, currency VARCHAR, "
-            "year INTEGER, season VARCHAR)"
+            "CREATE TABLE sales_history (tenant_id VARCHAR, category VARCHAR, brand VARCHAR, "
+            "sold_price DECIMAL(18, 4), sold_date DATE, days_to_sell INTEGER, discount_percent DOUBLE, "
+            "currency VARCHAR, year INTEGER, season VARCHAR)"
         )
         rows = [(*astuple(each), each.day.year, f"Q{(each.day.month + 2) // 3}") for each in sales]
         if rows:
-            connection.executemany(f"INSERT INTO sales_history VALUES ({', '.join('?' * len(rows[0]))})", rows)
+            connection.executemany("INSERT INTO sales_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         # The queries of the report read neither metadata nor earlier versions of a table.
         return read_cells(connection, cast("Any", None), period, tenant, lambda _: None)
 
