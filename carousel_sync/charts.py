@@ -35,6 +35,9 @@ _CONFIG: Final = {
     "range": {"category": list(COLOURS)},
 }
 
+_TAG: Final = re.compile("<[a-z][^>]*>")
+# Vega names a role for each group of marks. One picture with one description is what a screen reader can use.
+_ROLES: Final = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _ID: Final = re.compile(r'(\bid="|\burl\(#|\bhref="#)')
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.VConcatChart
@@ -54,8 +57,9 @@ def small_svg(chart: Chart, key: str, description: str) -> str:
     Screen readers read the description out. The key is unique in the page: it begins the ids in the drawing. Texts have
     the colour INK, which a style sheet can replace.
     """
-    drawing: str = vl_convert.vegalite_to_svg(chart.to_dict(), config={**_CONFIG, "aria": False})
-    opening, rest = _ID.sub(rf"\g<1>{key}-", drawing).split(">", 1)
+    drawing: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=_CONFIG)
+    bare = _TAG.sub(lambda tag: _ROLES.sub("", tag[0]), drawing)
+    opening, rest = _ID.sub(rf"\g<1>{key}-", bare).split(">", 1)
     return f'{opening} role="img"><title>{escape(description)}</title>{rest}'
 
 

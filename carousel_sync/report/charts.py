@@ -15,7 +15,7 @@ from carousel_sync.report.sections import Section, Value
 
 WIDTH: Final = 250
 HEIGHT: Final = 170
-ROW: Final = 26
+ROW: Final = 24
 CATEGORIES_SHOWN: Final = 8
 BRANDS_SHOWN: Final = 15
 _LABEL: Final = 110
@@ -194,24 +194,31 @@ def _price_axis(name: str) -> Any:
 
 
 def _row_height(rows: Rows) -> alt.Step:
-    return alt.Step(ROW if len({row["side"] for row in rows}) > 1 else ROW - 4)
+    return alt.Step(ROW / 2 if len({row["side"] for row in rows}) > 1 else ROW)
 
 
 def _spread(rows: Rows, key: str) -> Chart:
     wide = min(row["lower_quartile"] for row in rows) > 0 and _ratio(rows) > 20  # noqa: PLR2004
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
-    x = alt.X("lower_quartile:Q", scale=scale).title("price, logarithmic scale" if wide else "price")
+    axis = alt.Axis(format="~s", values=_steps(rows)) if wide else alt.Axis(format="~s", tickCount=4)
+    x = alt.X("lower_quartile:Q", scale=scale, axis=axis).title("price, logarithmic scale" if wide else "price")
     y, offset = _names_axis(rows, key), alt.YOffset("side:N", sort=[_OTHERS, _OWN])
     base = alt.Chart(data(rows)).encode(y=y, yOffset=offset)
-    bars = base.mark_bar(height=8, opacity=0.45).encode(
-        x=x.axis(format="~s", tickCount=4), x2="upper_quartile:Q", color=_colour(rows)
-    )
+    bars = base.mark_bar(height=8, opacity=0.45).encode(x=x, x2="upper_quartile:Q", color=_colour(rows))
     medians = base.mark_tick(thickness=3, size=14).encode(x="median:Q", color=_colour(rows))
     return alt.layer(bars, medians).properties(width=WIDTH, height=_row_height(rows))
 
 
 def _ratio(rows: Rows) -> float:
     return float(max(row["upper_quartile"] for row in rows) / min(row["lower_quartile"] for row in rows))
+
+
+def _steps(rows: Rows) -> list[int]:
+    """Return the labels of a logarithmic scale: 1, 2 and 5 times each power of ten."""
+    highest = max(row["upper_quartile"] for row in rows)
+    lowest = min(row["lower_quartile"] for row in rows)
+    steps = [digit * 10**power for power in range(16) for digit in (1, 2, 5)]
+    return [step for step in steps if lowest / 2 <= step <= highest * 2]
 
 
 def _bars(rows: Rows, key: str, name: str, title: str) -> Chart:

@@ -28,7 +28,7 @@ def html(report: Report) -> str:
     """Return the page."""
     style, script = _file("page.css"), _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; base-uri 'none'"
     title = f"Prices and sales, {report.period}"
     body = "\n".join(_body(report))
     return (
@@ -77,9 +77,9 @@ def _header(report: Report) -> Iterator[str]:
 
 
 def _chapter(chapter: Chapter, prefix: str, report: Report) -> Iterator[str]:
-    own = "your sales" if report.tenant is not None else "sales"
+    sales = "Sales" if report.tenant is None else "Your sales"
     yield f'<section aria-labelledby="{prefix}title"><h2 id="{prefix}title">{escape(_currency(chapter))}</h2>'
-    yield f'<p class="lead">{escape(_dashes(chapter.sales))} {own}. At a glance:</p><ul class="glance">'
+    yield f'<p class="lead">{sales}: {escape(_dashes(chapter.sales))}. At a glance:</p><ul class="glance">'
     for text in chapter.at_a_glance:
         question, _, answer = text.partition("? ")
         yield f"<li><b>{escape(question)}?</b> {escape(answer)}</li>"

@@ -57,7 +57,7 @@ def sides_of(cells: Cells, currency: str, view: View, period: Period) -> Sides:
         period=period,
         categories=sorted(categories, key=lambda group: (-group.order, group.key)),
         brands=groups_of(
-            [cell for cell in now if cell.brand is not None], rules, lambda cell: (cell.category, cell.brand)
+            (cell for cell in now if cell.brand is not None), rules, lambda cell: (cell.category, cell.brand)
         ),
         earlier=earlier,
         weeks=[group for group in weeks if group.key[0] in named],
