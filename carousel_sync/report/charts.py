@@ -19,6 +19,8 @@ ROW: Final = 24
 CATEGORIES_SHOWN: Final = 8
 BRANDS_SHOWN: Final = 15
 _LABEL: Final = 110
+# Room for names in fonts that are wider than those that the layout assumes.
+_PADDING: Final = {"left": 22, "right": 10, "top": 4, "bottom": 4}
 _OTHERS, _OWN, _MARKET = "others", "you", ""
 _SIDES: Final = ((_OTHERS, "others_"), (_OWN, "own_"))
 _COLOUR: Final = {_MARKET: COLOURS[0], _OTHERS: COLOURS[0], _OWN: COLOURS[4]}
@@ -206,7 +208,8 @@ def _spread(rows: Rows, key: str) -> Chart:
     base = alt.Chart(data(rows)).encode(y=y, yOffset=offset)
     bars = base.mark_bar(height=8, opacity=0.45).encode(x=x, x2="upper_quartile:Q", color=_colour(rows))
     medians = base.mark_tick(thickness=3, size=14).encode(x="median:Q", color=_colour(rows))
-    return alt.layer(bars, medians).properties(width=WIDTH, height=_row_height(rows))
+    chart = alt.layer(bars, medians)
+    return chart.properties(width=WIDTH, height=_row_height(rows), padding=_PADDING)
 
 
 def _ratio(rows: Rows) -> float:
@@ -225,9 +228,12 @@ def _bars(rows: Rows, key: str, name: str, title: str) -> Chart:
     y, offset = _names_axis(rows, key), alt.YOffset("side:N", sort=[_OTHERS, _OWN])
     base = alt.Chart(data(rows)).encode(y=y, yOffset=offset, x=alt.X(f"{name}:Q").title(title).axis(tickCount=4))
     bars = base.mark_bar(height=10).encode(color=_colour(rows))
-    right = base.transform_filter(f"datum.{name} >= 0").mark_text(align="left", dx=4).encode(text=f"{name}:Q")
-    left = base.transform_filter(f"datum.{name} < 0").mark_text(align="right", dx=-4).encode(text=f"{name}:Q")
-    return alt.layer(bars, left, right).properties(width=WIDTH, height=_row_height(rows))
+    above = base.transform_filter(f"datum.{name} >= 0").mark_text(align="left", dx=4).encode(text=f"{name}:Q")
+    # A number to the left of a bar would stand on the name of the row.
+    below = base.transform_filter(f"datum.{name} < 0").mark_text(align="left", dx=4)
+    numbers = below.encode(text=f"{name}:Q", x=alt.datum(0))
+    chart = alt.layer(bars, above, numbers)
+    return chart.properties(width=WIDTH, height=_row_height(rows), padding=_PADDING)
 
 
 def _line(rows: Rows, x: Any, y: Any) -> Chart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Final
 
 from carousel_sync.report import groups, words
 from carousel_sync.report.cells import Cell, Cells
-from carousel_sync.report.disclosure import Prices
+from carousel_sync.report.disclosure import Prices, Reason
 from carousel_sync.report.groups import Group, View, groups_of
 from carousel_sync.report.period import Period
 from carousel_sync.report.sections import Column, Kind, Section, Value
@@ -299,15 +300,18 @@ def changes(sides: Sides) -> Section:
         days = [*groups.median_days(then, view), *groups.median_days(group, view)]
         changed = map(change, groups.median(then, view), groups.median(group, view))
         rows.append([*group.key, *prices, *days, *changed, _why_then_or_now(then, group, view)])
-    withheld = groups.withheld_in_words(sides.categories, view, "prices", ("category", "categories"))
-    then_withheld = groups.withheld_in_words(sides.earlier, view, "prices", ("category", "categories"))
+    left_out = len(sides.categories) - len(rows)
+    reasons = Counter(str(row[-1]) for row in rows if row[-1])
+    withheld = [f"{number} of {len(rows)} categories: {reason}" for reason, number in sorted(reasons.items())]
+    if left_out:
+        withheld.append(f"{left_out} more left out of the table: {view.rules.explained(Reason.FEW_TENANTS)}")
     return Section(
         "changes",
         f"What changed against {before}?",
         words.changes(columns, rows, before),
         columns,
         rows,
-        [*(f"{sides.period}: {each}" for each in withheld), *(f"{before}: {each}" for each in then_withheld)],
+        withheld,
         "Median prices of each category, now and in the period before.",
     )
 
