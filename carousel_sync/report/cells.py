@@ -119,7 +119,7 @@ def read_columns(connection: DuckDBPyConnection, period: Period) -> None:
     first, last = period.first_day, period.last_day
     copied = run(
         connection,
-        f"CREATE OR REPLACE TEMP TABLE {VIEW} AS SELECT {_COLUMNS} FROM main.{VIEW} "  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE {VIEW} AS SELECT {_COLUMNS} FROM memory.main.{VIEW} "  # noqa: S608
         f"WHERE year BETWEEN {first.year} AND {last.year} AND sold_date BETWEEN DATE '{first}' AND DATE '{last}'",
     )
     list(copied.rows)
