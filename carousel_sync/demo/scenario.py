@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from rich.syntax import Syntax
@@ -18,23 +19,29 @@ from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.presentation import show_report, verify_with_progress
 from carousel_sync.dead_letters.queue import scanning
 from carousel_sync.events.event_file import read_event
-from carousel_sync.events.generate import Recipe, Role
+from carousel_sync.events.generate import OLDEST_SALE_DAYS, Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all
 from carousel_sync.explore.duckdb_table import open_sales
 from carousel_sync.explore.results import show
 from carousel_sync.explore.sql import run
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.project import EXAMPLE_EVENT, PROJECT_ROOT
+from carousel_sync.report.disclosure import Rules
+from carousel_sync.report.page import html
+from carousel_sync.report.period import period_of
+from carousel_sync.report.produce import Wanted, produce, write_page
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.event import parse_message
 from lambda_fn.projection.item import projection_key
 from lambda_fn.sale import Sale
 
 TENANT: Final = "carousel-labs"
-SIMULATED_EVENTS: Final = 200
+SIMULATED_EVENTS: Final = 400
+SIMULATED_TENANTS: Final = 6
 SEED: Final = 20251230
 TIMEOUT_SECONDS: Final = 150.0
 TEXT_CHARACTERS: Final = 60
+REPORT: Final = Path("demo-report.html")
 
 
 def play(stack: LocalStack) -> bool:
@@ -63,7 +70,15 @@ def play(stack: LocalStack) -> bool:
     _heading(7, "Verification", "The table, the projection and the guard, compared sale by sale.")
     report = verify_with_progress(target)
     show_report(report, target)
-    return _judge(report, recipe.sales + 1, drained)
+    success = _judge(report, recipe.sales + 1, drained)
+
+    _heading(
+        8,
+        "The report",
+        "Prices, time to sell and trends of all tenants, as one page. It withholds what tells one tenant's sales.",
+    )
+    _write_report(target, recipe.until)
+    return success
 
 
 def _send(target: Target) -> tuple[Sale, Recipe]:
@@ -73,7 +88,9 @@ def _send(target: Target) -> tuple[Sale, Recipe]:
     if not isinstance(content, Sale):
         raise ConfigurationError(f"{EXAMPLE_EVENT} breaks the contract: {content.detail}. Nothing was sent.")
     today = datetime.now(UTC).date()
-    recipe = Recipe(count=SIMULATED_EVENTS, seed=SEED, until=today, tenants=3, duplicates=0.1, invalid=0.05)
+    recipe = Recipe(
+        count=SIMULATED_EVENTS, seed=SEED, until=today, tenants=SIMULATED_TENANTS, duplicates=0.1, invalid=0.05
+    )
     bus.put([read_event(EXAMPLE_EVENT)])
     counts = Counts()
     with progress_bar() as progress:
@@ -158,6 +175,16 @@ def _judge(report: Report, sales: int, drained: bool) -> bool:
     if not success and not drained:
         stdout.print("Not all events had been processed by then; the machine may be busy. Run the demo again.")
     return success
+
+
+def _write_report(target: Target, until: date) -> None:
+    """Write the page about all sales of the demo into the current folder."""
+    with working_on("Making the report") as progress:
+        first, last = until - timedelta(days=OLDEST_SALE_DAYS), until - timedelta(days=1)
+        period = period_of(None, f"{first:%Y-%m}", f"{last:%Y-%m}")
+        page = html(produce(target, Wanted(period, Rules()), progress))
+        write_page(REPORT, page)
+    stdout.print(f"Open it in a browser: {REPORT.resolve()}", markup=False, soft_wrap=True)
 
 
 def _heading(number: int, title: str, explanation: str) -> None:

@@ -98,6 +98,36 @@ def test_the_example_is_the_event_of_the_contract() -> None:
     assert example_sale().key == ("carousel-labs", "SALE-1767052800000-8d874118")
 
 
+def test_a_report_is_written_or_printed(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    options = ("report", "--from", "2025-01", "--to", "2026-12", "--k", "3", "--out", str(page), "--json")
+    done = run(*options, "--name-tenants")
+    document = json.loads(succeeded(done))
+    assert str(page) in done.stderr
+    assert "<!doctype html>" in page.read_text()
+    assert sum(row["sales"] for row in document["tenants"]) >= 1
+    assert document["rules"]["leastTenants"] == 3
+    own = json.loads(succeeded(run("report", "--month", "2025-12", "--tenant", "carousel-labs", "--json")))
+    assert own["tenant"] == "carousel-labs"
+    assert "tenant-" not in json.dumps(own)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "Give --month"),
+        (("--month", "2025-12", "--from", "2025-11"), "Give --month"),
+        (("--from", "2025-12", "--to", "2025-11"), "a period of 1 to 120 months"),
+        (("--month", "2025-12", "--k", "2"), "--k 2: the least is 3"),
+        (("--month", "2025-12", "--max-share", "100"), "--max-share 100"),
+        (("--month", "2025-12", "--tenant", "a", "--name-tenants"), "exclude each other"),
+        (("--month", "2025-12", "--tenant", "a#b"), "a tenant has 1 to 128 characters"),
+    ],
+)
+def test_a_report_that_can_not_be_made_is_refused(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
+    assert expected in failed(run_in(tmp_path, "report", *options))
+
+
 def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
     report = json.loads(succeeded(run("verify", "--json")))
     assert report == {

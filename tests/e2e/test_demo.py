@@ -31,15 +31,21 @@ def assert_stopped(endpoint: str) -> None:
 
 
 def test_the_demo_stores_every_sale_once(tmp_path: Path) -> None:
-    done = subprocess.run([PROGRAM, "demo"], env=environment(tmp_path), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [PROGRAM, "demo"], env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "171 distinct sales were sent, and the table has 171 rows." in done.stdout
+    assert "341 distinct sales were sent, and the table has 341 rows." in done.stdout
     assert "avg_price" in done.stdout
     assert "TENANT#carousel-labs#PRODUCT#PROD-LV-12345" in done.stdout
     assert {"INVALID_FIELD", "CONFLICTING_DUPLICATE", "ITEM_TOO_LARGE"} <= set(
         re.findall(r"[A-Z]+_[A-Z_]+", done.stdout)
     )
     assert "Consistent: every sale has one row" in done.stdout
+    page = tmp_path / "demo-report.html"
+    assert f"Open it in a browser: {page}" in done.stdout
+    assert "Which brand sells fastest?" in page.read_text()
+    assert "What is withheld, and why?" in page.read_text()
     assert_stopped(endpoint_in(done.stdout))
     assert list(tmp_path.glob("carousel-demo-*")) == []
 
