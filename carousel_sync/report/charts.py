@@ -201,7 +201,7 @@ def _row_height(rows: Rows) -> alt.Step:
 
 def _spread(rows: Rows, key: str) -> Chart:
     wide = min(row["lower_quartile"] for row in rows) > 0 and _ratio(rows) > 20  # noqa: PLR2004
-    scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
+    scale = alt.Scale(type="log", nice=False, padding=8) if wide else alt.Scale(zero=True)
     axis = alt.Axis(format="~s", values=_steps(rows)) if wide else alt.Axis(format="~s", tickCount=4)
     x = alt.X("lower_quartile:Q", scale=scale, axis=axis).title("price, logarithmic scale" if wide else "price")
     y, offset = _names_axis(rows, key), alt.YOffset("side:N", sort=[_OTHERS, _OWN])

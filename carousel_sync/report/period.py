@@ -43,8 +43,11 @@ class Period:
         return Period(min(self.before.first_day, self.history.first_day), self.last_day)
 
     def __str__(self) -> str:
-        first, last = f"{self.first_day:%B %Y}", f"{self.last_day:%B %Y}"
-        return first if first == last else f"{first} to {last}"
+        last = f"{self.last_day:%B %Y}"
+        if self.months == 1:
+            return last
+        first = f"{self.first_day:%B}" if self.first_day.year == self.last_day.year else f"{self.first_day:%B %Y}"
+        return f"{first} to {last}"
 
 
 def period_of(month: str | None, first: str | None, last: str | None) -> Period:

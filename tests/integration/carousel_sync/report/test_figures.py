@@ -133,7 +133,8 @@ def test_a_period_is_compared_with_as_many_months_and_a_year_of_history() -> Non
     assert january.before == Period(date(2025, 12, 1), date(2025, 12, 31))
     assert january.history.first_day == date(2025, 1, 1)
     assert str(january) == "January 2026"
-    assert str(PERIOD) == "November 2025 to December 2025"
+    assert str(Period(date(2025, 12, 1), date(2026, 1, 31))) == "December 2025 to January 2026"
+    assert str(PERIOD) == "November to December 2025"
 
 
 def produced(written: WrittenSales, wanted: Wanted) -> Report:
