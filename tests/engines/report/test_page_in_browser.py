@@ -16,7 +16,7 @@ import pytest
 from carousel_sync.report.page import html
 from carousel_sync.report.sections import Report
 from tests.engines.java_engine import EngineUnavailable
-from tests.engines.readers.reader import tool
+from tests.engines.tools import tool
 from tests.unit.carousel_sync.report.market import TENANTS, Sold, busy_market, by_each, report_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("browser")]

@@ -83,14 +83,11 @@ def published(report: Report, sales: Iterable[Sold], tenant: str | None = None) 
 
 def belongs(sold: Sold, row: dict[str, Any], name: str, period: Period) -> bool:
     """Return whether a sale is in the cell of a row's figure."""
-    if "moving_median" in name:
-        return (
-            sold.category == row["category"]
-            and row["week"] - timedelta(weeks=4) <= sold.day < row["week"] + timedelta(days=7)
-            and sold.day <= period.last_day
-        )
     if "week" in row:
-        return sold.category == row["category"] and sold.day - timedelta(days=sold.day.weekday()) == row["week"]
+        week: date = row["week"]
+        first = week - timedelta(weeks=4) if "moving_median" in name else week
+        in_time = first <= sold.day < week + timedelta(weeks=1) and sold.day <= period.last_day
+        return in_time and sold.category == str(row["category"])
     if "season" in row:
         return (sold.category, f"{sold.day.year} Q{(sold.day.month + 2) // 3}") == (row["category"], row["season"])
     of = period.before if name.endswith("_before") else period
