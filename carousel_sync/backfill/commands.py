@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
 from carousel_sync.backfill import landing
 from carousel_sync.backfill.landing import Backfill, BackfillReport
@@ -20,6 +18,8 @@ from carousel_sync.backfill.records import RecordFile
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, LocalOption, StageOption, readable_errors, stderr, stdout
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.command_line.text import cell
 from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavailable
 
 BATCH_SIZE: Final = 500
@@ -126,13 +126,13 @@ def _run(
         def show(report: BackfillReport, waiting: str) -> None:
             bar.update(task, completed=report.records)
             if waiting:
-                bar.console.print(waiting, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(waiting, style="yellow", soft_wrap=True)
 
         try:
             # One file after the other, so that one batch can contain several small files.
             return work.run(chain.from_iterable(source.read(skip) for source in sources), show)
         except KeyboardInterrupt:
-            stderr.print(f"Interrupted. {next_step(work.report)}", markup=False, highlight=False, soft_wrap=True)
+            stderr.print(f"Interrupted. {next_step(work.report)}", soft_wrap=True)
             raise typer.Exit(console.EXIT_INTERRUPTED) from None
         except CarouselSyncError as error:
             raise StoreUnavailable(f"{error} {next_step(work.report)}") from error
@@ -156,13 +156,11 @@ def continuation(report: BackfillReport, files: Sequence[Path], command: Callabl
 
 
 def _show(report: BackfillReport, next_step: NextStep, *, dry_run: bool) -> None:
-    table = Table("Records", Column("Number", justify="right"))
-    table.add_row("Read", f"{report.records:,}", style="bold")
     stored = {"Landed": report.landed, "Duplicates": report.duplicates, "Not stored yet": report.given_back}
     rejected = {f"Rejected: {reason}": number for reason, number in report.rejected.most_common()}
-    for name, number in (({"Valid": report.valid} if dry_run else stored) | rejected).items():
-        table.add_row(name, f"{number:,}")
-    stdout.print(table, highlight=False)
+    numbers = {"Read": report.records, **({"Valid": report.valid} if dry_run else stored), **rejected}
+    rows = [(name, f"{number:,}") for name, number in numbers.items()]
+    show_table(("Records", Column("Number", Kind.NUMBER)), rows, stdout)
     _explain(report, next_step)
     if dry_run:
         _say("Nothing was written. Conflicting duplicates and too large items are found only in a real run.", "dim")
@@ -188,4 +186,4 @@ def _explain(report: BackfillReport, next_step: NextStep) -> None:
 
 
 def _say(text: str, style: str) -> None:
-    stdout.print(Text(text, style=style), soft_wrap=True)
+    stdout.print(cell(text, style=style), soft_wrap=True)

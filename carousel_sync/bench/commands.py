@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
 from carousel_sync.aws.target import Target
 from carousel_sync.bench import limits, page
@@ -19,6 +19,8 @@ from carousel_sync.bench.load import Tally
 from carousel_sync.bench.local_run import run_benchmark
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import stderr, stdout
+from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.command_line.text import PlainColumn, emphasised
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.planning.prices import LOOKED_UP, REGION
 from lambda_fn.errors import ConfigurationError
@@ -88,7 +90,7 @@ def local(
 
 
 def _run(setup: Setup, target: Target, folder: Path) -> Figures:
-    texts = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
+    texts = PlainColumn("{task.description}"), TextColumn("{task.fields[state]}", markup=False)
     columns = (texts[0], BarColumn(bar_width=10), MofNCompleteColumn(), texts[1], TimeElapsedColumn())
     with Progress(*columns, console=stderr) as progress:
         preparing = progress.add_task("Preparing events", total=setup.events, state="")
@@ -109,32 +111,28 @@ def _state(tally: Tally) -> str:
 
 
 def _show(figures: Figures) -> None:
-    table = Table(show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for name, value in figures.facts().items():
-        table.add_row(name, value, style="dim" if name.startswith(" ") else None)
-    stdout.print(table, highlight=False)
+    show_table((Column(""), Column("", Kind.PROSE)), [*figures.facts().items()], stdout)
     cost = (
         f" The cost is an estimate at list prices ({REGION}, looked up on {LOOKED_UP}); carousel-sync cost shows each "
         "line of it."
     )
     where = "Times are those of this machine and its emulator, not of AWS."
-    stdout.print(where if figures.setup.is_direct else where + cost, style="dim", highlight=False)
+    stdout.print(where if figures.setup.is_direct else where + cost, style="dim")
     for error in figures.errors:
-        stdout.print(f"[bold red]A handler raised:[/] {error}", highlight=False, soft_wrap=True)
-    stdout.print(_verdict(figures.outcome), highlight=False)
+        stdout.print(emphasised("A handler raised:", f" {error}", "bold red"), soft_wrap=True)
+    stdout.print(_verdict(figures.outcome))
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: Outcome) -> Text:
     report = outcome.report
     if outcome.exactly_once:
-        return f"[bold green]Exactly once:[/] {outcome.sales:,} sales, rows and look-up items."
-    return (
-        f"[bold red]Not exactly once:[/] {outcome.sales:,} sales, {report.rows:,} rows, {report.items:,} items, "
+        return emphasised("Exactly once:", f" {outcome.sales:,} sales, rows and look-up items.", "bold green")
+    found = (
+        f" {outcome.sales:,} sales, {report.rows:,} rows, {report.items:,} items, "
         f"{len(report.doubled_rows):,} duplicated, {len(report.missing_items):,} without item, "
         f"{len(report.divergent):,} divergent, {len(report.open_claims):,} claims open."
     )
+    return emphasised("Not exactly once:", found, "bold red")
 
 
 def _write_page(path: Path, figures: Figures) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from carousel_sync.aws.target import Target
+from carousel_sync.command_line.text import PlainColumn, PlainConsole, emphasised, json_text
 from lambda_fn.errors import CarouselSyncError
 
 DEFAULT_STAGE: Final = "dev"
@@ -24,9 +23,9 @@ EXIT_NOT_CHECKED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 """128 plus the number of SIGINT, as shells report it."""
 
-stdout: Final = Console(highlight=False)
+stdout: Final = PlainConsole()
 """For results: what a pipe or a file should receive."""
-stderr: Final = Console(stderr=True, highlight=False)
+stderr: Final = PlainConsole(stderr=True)
 """For progress and errors."""
 
 StageOption = Annotated[
@@ -40,20 +39,20 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output, without colours or wrapped lines."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    typer.echo(json_text(value, indent=2))
 
 
 def progress_bar() -> Progress:
     """Return a progress bar for a known number of steps, to be used as a context manager."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=stderr
+        PlainColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=stderr
     )
 
 
 @contextmanager
 def working_on(description: str) -> Iterator[Callable[[str], None]]:
     """Show a spinner and the elapsed time, and yield a function that replaces the description."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), PlainColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True) as progress:
         task = progress.add_task(description, total=None)
         yield lambda text: progress.update(task, description=text)
@@ -68,8 +67,7 @@ def readable_errors(exit_code: int = EXIT_FAILED) -> Iterator[None]:
     try:
         yield
     except (CarouselSyncError, ClientError, BotoCoreError) as error:
-        stderr.print("[bold red]Error:[/]", end=" ")
-        stderr.print(str(error), markup=False, soft_wrap=True)
+        stderr.print(emphasised("Error:", f" {error}", "bold red"), soft_wrap=True)
         raise SystemExit(exit_code) from error
 
 

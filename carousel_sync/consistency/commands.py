@@ -6,7 +6,6 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 
 from carousel_sync.aws.target import Target
@@ -14,6 +13,8 @@ from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, LocalOption, StageOption, readable_errors, stderr, stdout
 from carousel_sync.command_line.queue_hint import show_waiting_events
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.tables import Column, Kind, Row, show_table
+from carousel_sync.command_line.text import cell, emphasised
 from carousel_sync.consistency import presentation
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.dedupe import SaleRows, keep_one_row, rows_of
@@ -75,7 +76,7 @@ def _repair(target: Target, report: Report, *, dry_run: bool) -> Repairs:
             stderr.print(
                 f"Interrupted. {repair.done.made:,} changes were made; they remain, and each is complete. To continue: "
                 f"{command}",
-                highlight=False,
+                soft_wrap=True,
             )
             raise typer.Exit(console.EXIT_INTERRUPTED) from None
 
@@ -88,7 +89,7 @@ def _show(report: Report, repairs: Repairs | None, after: Report | None, target:
     if repairs is not None:
         presentation.show_repairs(repairs, target)
     if after is not None:
-        stdout.print("\n[bold]After the repair:[/]")
+        stdout.print(emphasised("\nAfter the repair:"))
         presentation.show_report(after, target)
 
 
@@ -126,11 +127,11 @@ def dedupe(
         console.print_json({"rows": found.as_json(), **differing, "done": done})
     elif yes and found.count > 1:
         command = console.command_for(target, "verify", "--repair")
-        stdout.print(f"One row is left. Now check its look-up item: {command}", highlight=False, soft_wrap=True)
+        stdout.print(f"One row is left. Now check its look-up item: {command}", soft_wrap=True)
     elif not done:
         options = ["--yes"] if found.have_same_facts else ["--yes", "--keep", "NUMBER"]
         command = console.command_for(target, "dedupe", *options, arguments=key)
-        stderr.print(f"Nothing was changed. To keep one row: {command}", markup=False, highlight=False, soft_wrap=True)
+        stderr.print(f"Nothing was changed. To keep one row: {command}", soft_wrap=True)
     if not done:
         raise typer.Exit(console.EXIT_FAILED)
 
@@ -140,15 +141,15 @@ def _show_rows(found: SaleRows) -> None:
         stdout.print(f"The table has {found.count} row{'' if found.count else 's'} of the sale: nothing to do.")
         return
     facts = "the same facts" if found.have_same_facts else "different facts"
-    stdout.print(f"The table has {found.count} rows of the sale, with {facts}:", highlight=False)
+    stdout.print(f"The table has {found.count} rows of the sale, with {facts}:")
     listed = found.as_json()
     # A column for each row: usually there are two, which may differ in twenty columns of the table.
-    table = Table("", *(Column(f"Row {row['number']}", overflow="fold") for row in listed))
-    for name in list(listed[0])[1:]:
-        table.add_row(name, *(Text(_shortened(row[name])) for row in listed))
-    stdout.print(table, highlight=False)
+    columns = [Column("Column"), *(Column(f"Row {row['number']}", Kind.PROSE) for row in listed)]
+    rows: list[Row] = [(cell(name), *(_shortened(row[name]) for row in listed)) for name in list(listed[0])[1:]]
+    show_table(columns, rows, stdout)
 
 
-def _shortened(value: Any) -> str:
-    text = value.isoformat() if isinstance(value, datetime | date) else str(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+def _shortened(value: Any) -> Text:
+    if value is None:
+        return cell("NULL", style="dim")
+    return cell(value.isoformat() if isinstance(value, datetime | date) else str(value), LONGEST_VALUE)

@@ -8,10 +8,11 @@ from importlib.resources import files
 from typing import Final
 
 from rich.console import Console
-from rich.table import Column, Table
 
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line.console import command_for, stderr, stdout, working_on
+from carousel_sync.command_line.tables import Column, Kind, Row, show_table
+from carousel_sync.command_line.text import cell, emphasised, one_line
 from carousel_sync.consistency.compare import Report, key_of
 from carousel_sync.consistency.repair import Repairs
 from carousel_sync.consistency.verify import verify_target
@@ -41,28 +42,26 @@ def verify_with_progress(target: Target, only: Collection[str] | None = None) ->
 
 def show_report(report: Report, target: Target, console: Console = stdout) -> None:
     """Print the numbers, and for each list of the report what it means and what to do."""
-    table = Table("", Column(justify="right"), show_header=False)
-    table.add_row("Sales", f"{report.sales:,}")
-    table.add_row("Rows", f"{report.rows:,}")
+    rows: list[Row] = [("Sales", f"{report.sales:,}"), ("Rows", f"{report.rows:,}")]
     if report.landed_meanwhile:
-        table.add_row("- of sales that landed during the check", f"{len(report.landed_meanwhile):,}")
-    table.add_row("Look-up items", f"{report.items:,}")
-    table.add_section()
+        rows.append(("- of sales that landed during the check", f"{len(report.landed_meanwhile):,}"))
+    rows += [("Look-up items", f"{report.items:,}"), None]
     listed = {name: getattr(report, name) for name in _FINDINGS}
     for name, entries in listed.items():
         if name != _RELEASED:
             style = "bold red" if entries else "green"
-            table.add_row(_FINDINGS[name]["title"], f"{len(entries):,}", style=style)
-    console.print(table)
+            rows.append([cell(text, style=style) for text in (_FINDINGS[name]["title"], f"{len(entries):,}")])
+    show_table((Column(""), Column("", Kind.NUMBER)), rows, console)
     repair, dead_letters = command_for(target, "verify", "--repair"), command_for(target, "dlq", "list")
     for name, entries in listed.items():
         if entries:
             meaning = _FINDINGS[name]["meaning"].format(repair=repair, dead_letters=dead_letters)
             show_list(f"{_FINDINGS[name]['title']}.", meaning, entries, console)
     if report.consistent:
-        console.print("\n[bold green]Consistent:[/] every sale has one row and its look-up item, and no claim is open.")
+        meaning = " every sale has one row and its look-up item, and no claim is open."
+        console.print(emphasised("\nConsistent:", meaning, "bold green"))
     else:
-        console.print("\n[bold red]Not consistent.[/]")
+        console.print(emphasised("\nNot consistent.", style="bold red"))
 
 
 def show_repairs(repairs: Repairs, target: Target) -> None:
@@ -78,7 +77,7 @@ def show_repairs(repairs: Repairs, target: Target) -> None:
         stdout.print("\nNothing can be repaired now.")
     elif repairs.dry_run:
         command = command_for(target, "verify", "--repair", "--yes")
-        stdout.print(f"\nNothing was changed. To make these changes: {command}", markup=False, highlight=False)
+        stdout.print(f"\nNothing was changed. To make these changes: {command}", soft_wrap=True)
 
 
 def dedupe_commands(report: Report, target: Target) -> list[str]:
@@ -88,8 +87,8 @@ def dedupe_commands(report: Report, target: Target) -> list[str]:
 
 def show_list(title: str, text: str, entries: Sequence[str], console: Console = stdout) -> None:
     """Print the first entries under a title with an explanation."""
-    console.print(f"\n[bold]{title}[/] {text}", highlight=False)
+    console.print(emphasised(f"\n{title}", f" {text}"), soft_wrap=True)
     for entry in entries[:NAMES_SHOWN]:
-        console.print(f"  {entry}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {one_line(entry)}", soft_wrap=True)
     if len(entries) > NAMES_SHOWN:
         console.print(f"  ... and {len(entries) - NAMES_SHOWN:,} more; --json lists all of them")

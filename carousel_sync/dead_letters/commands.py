@@ -8,14 +8,15 @@ from typing import Annotated, Final
 
 import typer
 from more_itertools import map_reduce
-from rich.table import Column, Table
 from rich.text import Text
 
 from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
-from carousel_sync.dead_letters.formatting import pretty, printable
+from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.command_line.text import cell, emphasised
+from carousel_sync.dead_letters.formatting import pretty
 from carousel_sync.dead_letters.queue import find, not_found, scanning
 from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
@@ -94,9 +95,9 @@ def show(
     fields = {"id": letter.message_id, "reason": letter.reason, "detail": letter.detail, "firstSeen": letter.first_seen}
     others = {name: text for name, text in letter.attributes.items() if name not in fields}
     for name, text in {**fields, **others}.items():
-        console.stdout.print(Text.assemble((f"{name:<10} ", "bold"), printable(text)), soft_wrap=True)
+        console.stdout.print(emphasised(f"{name:<10} ", text), soft_wrap=True)
     console.stdout.print()
-    console.stdout.print(printable(pretty(letter.body)), markup=False, soft_wrap=True)
+    console.stdout.print(pretty(letter.body), soft_wrap=True)
 
 
 @app.command()
@@ -163,25 +164,25 @@ def _left_behind(result: Redriven, dry_run: bool) -> str:
 
 
 def _print_reasons(by_reason: Sequence[tuple[str, Sequence[Summary]]], target: Target) -> None:
-    example = Column("Example", overflow="fold")
-    oldest_seen, detail = (Column(name, overflow="fold") for name in ("Oldest first seen", "Example's detail"))
-    table = Table(Column("Reason", no_wrap=True), Column("Letters", justify="right"), oldest_seen, example, detail)
-    for reason, members in by_reason:
-        oldest = members[0]
-        table.add_row(_text(reason), f"{len(members):,}", oldest["first_seen"], oldest["id"], _text(oldest["detail"]))
-    console.stdout.print(table)
+    detail = Column("Example's detail", Kind.PROSE)
+    columns = ("Reason", Column("Letters", Kind.NUMBER), "Oldest first seen", "Example", detail)
+    rows = [
+        (reason, f"{len(members):,}", members[0]["first_seen"], members[0]["id"], _shortened(members[0]["detail"]))
+        for reason, members in by_reason
+    ]
+    show_table(columns, rows, console.stdout)
     for purpose, command in (("To print a letter", "show ID"), ("To send the events back", "redrive")):
         hint = f"{purpose}: carousel-sync dlq {command} {target.flags}"
         console.stdout.print(hint, style="dim", soft_wrap=True)
 
 
 def _print_letters(letters: Sequence[Summary]) -> None:
-    # The id is never shortened: dlq show needs the complete one.
-    folded = (Column(name, overflow="fold") for name in ("Reason", "First seen", "Detail"))
-    table = Table(Column("Id", no_wrap=True), *folded)
-    for letter in letters[:LETTERS_SHOWN]:
-        table.add_row(letter["id"], _text(letter["reason"]), letter["first_seen"], _text(letter["detail"]))
-    console.stdout.print(table)
+    columns = ("Id", "Reason", "First seen", Column("Detail", Kind.PROSE))
+    rows = [
+        (letter["id"], letter["reason"], letter["first_seen"], _shortened(letter["detail"]))
+        for letter in letters[:LETTERS_SHOWN]
+    ]
+    show_table(columns, rows, console.stdout)
     if len(letters) > LETTERS_SHOWN:
         console.stdout.print(f"... and {len(letters) - LETTERS_SHOWN:,} more. For all of them, use --json.")
 
@@ -207,14 +208,13 @@ def _print_redriven(result: Redriven, target: Target, *, dry_run: bool) -> None:
         )
     for message_id, problem in list(result.refused.items())[:LETTERS_SHOWN]:
         console.stderr.print(
-            f"{message_id} was not sent and stays in the dead-letter queue: {printable(problem)}",
+            f"{message_id} was not sent and stays in the dead-letter queue: {problem}",
             style="red",
-            markup=False,
             soft_wrap=True,
         )
 
     for message_id in result.unknown:
-        console.stderr.print(not_found(message_id, target), style="red", markup=False, soft_wrap=True)
+        console.stderr.print(not_found(message_id, target), style="red", soft_wrap=True)
 
 
 def _warn_of_hidden(hidden: int) -> None:
@@ -230,10 +230,8 @@ def _counted(reasons: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
 
 
-def _text(value: str) -> Text:
-    """Return a value for a cell of a table, shortened, and without control characters."""
-    shortened = value if len(value) <= CHARACTERS_SHOWN else f"{value[:CHARACTERS_SHOWN]}..."
-    return Text(printable(shortened))
+def _shortened(detail: str) -> Text:
+    return cell(detail, CHARACTERS_SHOWN)
 
 
 def _upper(reasons: Sequence[str] | None) -> frozenset[str]:

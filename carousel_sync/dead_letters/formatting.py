@@ -1,10 +1,9 @@
-"""Formatting the text of dead letters for a terminal."""
+"""Formatting the body of a dead letter."""
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Any, Final
 
 import orjson
@@ -22,11 +21,3 @@ def pretty(body: str) -> str:
     except (ValueError, TypeError, RecursionError):
         return body
     return _LIST_OF_SCALARS.sub(lambda match: _LINE_BREAK.sub(" ", match[0]), text)
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal would obey, with their escape sequences."""
-    return "".join(
-        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else f"\\u{ord(character):04x}"
-        for character in text
-    )

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.syntax import Syntax
-from rich.table import Table
 
 from carousel_sync.aws import buffer_queue
 from carousel_sync.aws.event_bus import EventBus, bus_of
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line.console import progress_bar, stdout, working_on
+from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.command_line.text import emphasised
 from carousel_sync.consistency.compare import Report
 from carousel_sync.consistency.presentation import show_report, verify_with_progress
 from carousel_sync.dead_letters.queue import scanning
@@ -99,8 +100,8 @@ def _send(target: Target) -> tuple[Sale, Recipe]:
             counts.add(*batch)
             progress.advance(task, len(batch))
     stdout.print(
-        f"Sent {EXAMPLE_EVENT.relative_to(PROJECT_ROOT)} and {counts.events} more: [bold]{counts.roles[Role.SALE]} "
-        f"distinct sales[/], {counts.roles[Role.DUPLICATE]} duplicates of them, {counts.roles[Role.INVALID]} invalid.",
+        f"Sent {EXAMPLE_EVENT.relative_to(PROJECT_ROOT)} and {counts.events} more: {counts.roles[Role.SALE]} distinct "
+        f"sales, {counts.roles[Role.DUPLICATE]} duplicates of them, {counts.roles[Role.INVALID]} invalid.",
     )
     return content, recipe
 
@@ -121,10 +122,9 @@ def _wait(target: Target, events: int) -> bool:
         stdout.print(f"The queue was empty after {seconds:.0f} s. The table has {snapshots} snapshots.")
     else:
         left = buffer_queue.depth(target, url)
-        stdout.print(
-            f"[bold red]After {TIMEOUT_SECONDS:.0f} s the queue is not empty:[/] {left.waiting} events are waiting, "
-            f"and {left.in_flight} are being processed or will be delivered again.",
-        )
+        head = f"After {TIMEOUT_SECONDS:.0f} s the queue is not empty:"
+        waiting = f" {left.waiting} events are waiting, and {left.in_flight} are being processed or will be delivered "
+        stdout.print(emphasised(head, f"{waiting}again.", "bold red"))
     return drained
 
 
@@ -148,30 +148,28 @@ def _show_item(target: Target, sale: Sale) -> None:
         TableName=target.settings.projection_table, Key=key, ConsistentRead=True
     )
     if "Item" not in response:
-        stdout.print(f"[bold red]There is no item with the key[/] {partition} / {sort}")
+        stdout.print(emphasised("There is no item with the key", f" {partition} / {sort}", "bold red"))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = []
     for name, typed in sorted(response["Item"].items(), key=lambda attribute: (attribute[0] not in key, attribute[0])):
         text = str(next(iter(typed.values())))
         shortened = f"{text[:TEXT_CHARACTERS]}... {len(text)} characters"
-        table.add_row(name, text if len(text) <= TEXT_CHARACTERS else shortened)
-    stdout.print(table, markup=False)
+        rows.append((name, text if len(text) <= TEXT_CHARACTERS else shortened))
+    show_table(("", ""), rows, stdout)
 
 
 def _show_dead_letters(target: Target) -> None:
     with working_on("Reading the dead-letter queue"), scanning(target) as scan:
         letters = Counter((letter.reason, letter.detail) for batch in scan.batches() for letter in batch)
-    table = Table("Reason", "Detail")
-    table.add_column("Events", justify="right")
-    for (reason, detail), number in sorted(letters.items()):
-        table.add_row(reason, detail, str(number))
-    stdout.print(table, markup=False)
+    rows = [(reason, detail, str(number)) for (reason, detail), number in sorted(letters.items())]
+    show_table(("Reason", Column("Detail", Kind.PROSE), Column("Events", Kind.NUMBER)), rows, stdout)
 
 
 def _judge(report: Report, sales: int, drained: bool) -> bool:
     success = report.rows == sales and report.consistent
     colour = "green" if success else "red"
-    stdout.print(f"[bold {colour}]{sales} distinct sales were sent, and the table has {report.rows} rows.[/]")
+    text = f"{sales} distinct sales were sent, and the table has {report.rows} rows."
+    stdout.print(text, style=f"bold {colour}")
     if not success and not drained:
         stdout.print("Not all events had been processed by then; the machine may be busy. Run the demo again.")
     return success
@@ -188,5 +186,5 @@ def _write_report(target: Target, until: date) -> None:
 
 
 def _heading(number: int, title: str, explanation: str) -> None:
-    stdout.print(f"\n[bold cyan]{number}. {title}[/]")
+    stdout.print(f"\n{number}. {title}", style="bold cyan")
     stdout.print(explanation, style="dim")

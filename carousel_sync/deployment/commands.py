@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from carousel_sync.aws.target import STACK_NAME, Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, StageOption, readable_errors, stderr, stdout, working_on
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.tables import show_table
 from carousel_sync.deployment import artefact_bucket, change_set, data_protection, query_results, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.project import PROJECT_ROOT, TEMPLATE
@@ -56,7 +56,7 @@ def deploy(
             url = artefact_bucket.upload(target, TEMPLATE, artefact, bucket)
             planned = change_set.create(target, url, TEMPLATE.read_text(), parameters)
         if not as_json:
-            stdout.print(_as_table(planned) if planned.changes else f"Stack {planned.stack} is up to date")
+            _show(planned)
         if planned.changes:
             _execute(target, planned, yes)
         with working_on("Checking the Iceberg table"):
@@ -133,7 +133,7 @@ def _execute(target: Target, planned: ChangeSet, yes: bool) -> None:
         change_set.delete(target, planned)
         raise
     with working_on("Deploying"):
-        change_set.execute(target, planned, lambda line: stderr.print(line, highlight=False))
+        change_set.execute(target, planned, stderr.print)
 
 
 def _confirm(question: str, expected: str, yes: bool) -> None:
@@ -143,8 +143,11 @@ def _confirm(question: str, expected: str, yes: bool) -> None:
     raise typer.Exit(EXIT_DECLINED)
 
 
-def _as_table(planned: ChangeSet) -> Table:
-    table = Table("Action", "Resource", "Type", "Replaced", title=f"Change set of {planned.stack}")
-    for change in planned.changes:
-        table.add_row(change.action, change.logical_id, change.type, "yes" if change.replaced else "")
-    return table
+def _show(planned: ChangeSet) -> None:
+    if not planned.changes:
+        stdout.print(f"Stack {planned.stack} is up to date")
+        return
+    rows = [
+        (change.action, change.logical_id, change.type, "yes" if change.replaced else "") for change in planned.changes
+    ]
+    show_table(("Action", "Resource", "Type", "Replaced"), rows, stdout, f"Change set of {planned.stack}")

@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.command_line.text import cell
 from carousel_sync.doctor.checks import CHECKS, run_checks
 from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
 from carousel_sync.doctor.stage import Stage
@@ -59,16 +58,13 @@ def doctor(
 
 
 def _show(target: Target, findings: list[tuple[Check, Finding]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Check", no_wrap=True)
-    table.add_column("Status", no_wrap=True)
-    table.add_column("Finding, and what to do", overflow="fold")
+    rows = []
     for check, finding in findings:
-        text = Text(finding.seen)
+        text = cell(finding.seen)
         if finding.remedy:
-            text.append(f"\n→ {finding.remedy}", style="bold")
-        table.add_row(check.name, Text(finding.status.value, style=_STYLES[finding.status]), text)
-    console.stdout.print(table, highlight=False)
+            text = text + "\n" + cell(f"→ {finding.remedy}", style="bold")
+        rows.append((check.name, cell(finding.status.value, style=_STYLES[finding.status]), text))
+    show_table(("Check", "Status", Column("Finding, and what to do", Kind.PROSE)), rows, console.stdout)
     counts = {status: sum(finding.status is status for _, finding in findings) for status in Status}
     summary = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
-    console.stdout.print(f"Stage {target.stage} at {target}: {summary}", highlight=False)
+    console.stdout.print(f"Stage {target.stage} at {target}: {summary}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Column, Table
 
 from carousel_sync.aws.buffer_queue import QueueDepth
 from carousel_sync.aws.event_bus import EventBus, batches, bus_of
@@ -17,6 +16,7 @@ from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.events.arrival import Arrival, Arrived, keys_of
+from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.events.event_file import read_event
 from carousel_sync.events.generate import Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
@@ -196,13 +196,13 @@ def _how_to_repeat(recipe: Recipe) -> str:
 
 
 def _show(counts: Counts, recipe: Recipe) -> None:
-    table = Table("Events", Column("Number", justify="right"))
-    table.add_row("Distinct valid sales", str(counts.roles[Role.SALE]), style="bold")
-    table.add_row("Duplicates of them", str(counts.roles[Role.DUPLICATE]))
-    table.add_row("Invalid", str(counts.roles[Role.INVALID]))
-    for defect, number in counts.defects.most_common():
-        table.add_row(f"  {defect}", str(number), style="dim")
-    console.stdout.print(table)
+    rows = [
+        ("Distinct valid sales", str(counts.roles[Role.SALE])),
+        ("Duplicates of them", str(counts.roles[Role.DUPLICATE])),
+        ("Invalid", str(counts.roles[Role.INVALID])),
+        *((f"  {defect}", str(number)) for defect, number in counts.defects.most_common()),
+    ]
+    show_table(("Events", Column("Number", Kind.NUMBER)), rows, console.stdout)
     tenants = ", ".join(f"{name} {number}" for name, number in counts.tenants.most_common(TENANTS_SHOWN))
     more = " ..." if len(counts.tenants) > TENANTS_SHOWN else ""
     console.stdout.print(f"Sales by tenant: {tenants}{more}")

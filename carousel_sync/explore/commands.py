@@ -25,12 +25,15 @@ from carousel_sync.command_line.query_options import (
 )
 from carousel_sync.command_line.queue_hint import show_waiting_events
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
-from carousel_sync.explore.results import show, show_table, write_csv, write_json
+from carousel_sync.explore.results import show, write_csv, write_json
 from carousel_sync.explore.sql import Result, run
 from lambda_fn.aws.batch_requests import Item
+from lambda_fn.event import PRICE_DECIMALS
 from lambda_fn.sale import EMBEDDING_SHARDS
+from schemas.sales_history import NAMESPACE
 
 SALES_SHOWN: Final = 500
 DEFAULT_DAYS: Final = 30
@@ -51,7 +54,10 @@ _COLUMNS: Final = {
 
 def query(
     sql: Annotated[
-        str | None, typer.Argument(help=f"SQL in DuckDB's dialect. The table's name is {VIEW}.", show_default=False)
+        str | None,
+        typer.Argument(
+            help=f"SQL in DuckDB's dialect. The table's name is {VIEW} or {NAMESPACE}.{VIEW}.", show_default=False
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Run this query of queries/athena (see --list).", show_default=False)
@@ -169,7 +175,7 @@ def _show_queries(as_json: bool) -> None:
         console.print_json(listed)
     else:
         texts = [[str(each["name"]), str(each["question"])] for each in listed]
-        show_table({"Name": False, "Question": False}, texts, console.stdout)
+        show_table(("Name", Column("Question", Kind.PROSE)), texts, console.stdout)
 
 
 def _access_pattern(
@@ -191,9 +197,12 @@ def _show(items: Sequence[Item]) -> None:
     if not items:
         console.stdout.print("No sales.")
         return
-    numeric = {name: any("N" in item.get(attribute, {}) for item in items) for name, attribute in _COLUMNS.items()}
+    columns = [
+        Column(name, Kind.NUMBER if any("N" in item.get(attribute, {}) for item in items) else Kind.VALUE)
+        for name, attribute in _COLUMNS.items()
+    ]
     texts = [[_readable(item.get(attribute)) for attribute in _COLUMNS.values()] for item in items[:SALES_SHOWN]]
-    show_table(numeric, texts, console.stdout)
+    show_table(columns, texts, console.stdout)
     console.stdout.print(f"{len(items):,} sales" if len(items) != 1 else "1 sale")
     if len(items) > SALES_SHOWN:
         console.stderr.print(f"Only the newest {SALES_SHOWN} are shown. For all of them, use --json.")
@@ -202,4 +211,9 @@ def _show(items: Sequence[Item]) -> None:
 def _readable(value: Mapping[str, str] | None) -> str:
     if value is None:
         return ""
-    return f"{Decimal(value['N']):,}" if "N" in value else value.get("S", "")
+    if "N" not in value:
+        return value.get("S", "")
+    number = Decimal(value["N"])
+    # A price has up to four decimals. Only a calculated number, such as a discount, has more.
+    exponent = number.as_tuple().exponent
+    return f"{number:,.2f}" if isinstance(exponent, int) and exponent < -PRICE_DECIMALS else f"{number:,}"

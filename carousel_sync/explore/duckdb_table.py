@@ -14,6 +14,7 @@ from pyiceberg.table import Table
 
 from carousel_sync.aws.target import Target
 from lambda_fn.errors import ConfigurationError, StoreUnavailable
+from schemas.sales_history import NAMESPACE
 
 VIEW: Final = "sales_history"
 
@@ -42,7 +43,7 @@ def open_sales(target: Target, table: Table | None = None) -> DuckDBPyConnection
 
 
 def open_table(metadata_location: str, s3: S3Access | None = None) -> DuckDBPyConnection:
-    """Return an in-memory database with the table as the view ``sales_history``.
+    """Return an in-memory database with the table as the view ``sales_history``, also in the schema of its namespace.
 
     Raises ConfigurationError when DuckDB's extensions are not installed, and StoreUnavailable when the table's files
     can't be read.
@@ -55,6 +56,9 @@ def open_table(metadata_location: str, s3: S3Access | None = None) -> DuckDBPyCo
         if s3 is not None:
             connection.execute(_secret(s3))
         connection.table_function("iceberg_scan", [metadata_location]).create_view(VIEW)
+        # The name that the table has in Athena and Spark.
+        connection.execute(f"CREATE SCHEMA {NAMESPACE}")
+        connection.execute(f"CREATE VIEW {NAMESPACE}.{VIEW} AS FROM main.{VIEW}")
     except duckdb.Error as error:
         connection.close()
         raise StoreUnavailable(f"DuckDB can't read the Iceberg table at {metadata_location}: {error}") from error

@@ -2,67 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from carousel_sync.command_line.console import stderr
+from carousel_sync.command_line.console import stderr, stdout
+from carousel_sync.command_line.tables import Cell, Column, Kind, show_table
+from carousel_sync.command_line.text import cell, json_text, printable
 from carousel_sync.explore.sql import Result
 
 ROWS_SHOWN: Final = 500
 LIST_VALUES_SHOWN: Final = 3
-MIN_COLUMN_WIDTH: Final = 20
-COLUMN_GAP: Final = 3
+_MUST_BE_QUOTED: Final = re.compile(r'[",\r\n]')
 
 
 def show(result: Result, console: Console) -> None:
-    """Print up to ROWS_SHOWN rows for people, with long lists shortened.
-
-    The rows form a table, or one record after the other where the table would be wider than the console.
-    """
+    """Print up to ROWS_SHOWN rows for people, with long lists shortened, and null as NULL."""
     rows = list(islice(result.rows, ROWS_SHOWN + 1))
-    texts = [[_readable(value) for value in row] for row in rows[:ROWS_SHOWN]]
-    widths = [
-        max(len(name), *(min(len(row[position]), MIN_COLUMN_WIDTH) for row in texts), 0)
-        for position, name in enumerate(result.columns)
-    ]
-    if not texts:
-        console.print(f"No rows. Columns: {', '.join(result.columns)}", markup=False, soft_wrap=True)
-    elif sum(widths) + COLUMN_GAP * len(widths) > console.width:
-        _show_records(result.columns, texts, console)
+    if rows:
+        kinds = (Kind.NUMBER if any(map(_is_number, column)) else Kind.VALUE for column in zip(*rows, strict=True))
+        columns = [Column(name, kind) for name, kind in zip(result.columns, kinds, strict=True)]
+        show_table(columns, [[_cell(value) for value in row] for row in rows[:ROWS_SHOWN]], console)
     else:
-        numeric = [any(_is_number(value) for value in column) for column in zip(*rows, strict=True)]
-        show_table(dict(zip(result.columns, numeric, strict=True)), texts, console)
+        console.print(f"No rows. Columns: {', '.join(result.columns)}", soft_wrap=True)
     if len(rows) > ROWS_SHOWN:
         stderr.print(f"Only the first {ROWS_SHOWN} rows are shown. For all of them, use --csv or --json.")
-
-
-def show_table(columns: Mapping[str, bool], texts: Iterable[Sequence[str]], console: Console) -> None:
-    """Print a table. ``columns`` has the columns by name; those with True have numbers, aligned to the right."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, numeric in columns.items():
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in texts:
-        table.add_row(*row)
-    console.print(table, markup=False)
-
-
-def _show_records(columns: Sequence[str], texts: Sequence[Sequence[str]], console: Console) -> None:
-    width = max(len(name) for name in columns)
-    for number, row in enumerate(texts, start=1):
-        console.print(f"row {number}", style="bold")
-        for name, text in zip(columns, row, strict=True):
-            console.print(f"  {name:<{width}}  {text}", markup=False, soft_wrap=True)
 
 
 def write_json(result: Result) -> None:
@@ -70,17 +42,20 @@ def write_json(result: Result) -> None:
     start = "[\n  "
     for row in result.rows:
         named = {name: json_value(value) for name, value in zip(result.columns, row, strict=True)}
-        sys.stdout.write(start + json.dumps(named, ensure_ascii=False))
+        sys.stdout.write(start + json_text(named))
         start = ",\n  "
     sys.stdout.write("[]\n" if start.startswith("[") else "\n]\n")
 
 
 def write_csv(result: Result) -> None:
-    """Print comma-separated values with a header. Lists and structures are JSON; null is empty."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(result.columns)
-    for row in result.rows:
-        writer.writerow([_csv_value(value) for value in row])
+    """Print comma-separated values with a header. Lists and structures are JSON.
+
+    Null is empty, and the empty text is a pair of quotation marks, as PostgreSQL writes them. Text is written as it is,
+    except to a terminal, which would obey its control characters.
+    """
+    shown = printable if stdout.is_terminal else str
+    for row in chain([result.columns], result.rows):
+        sys.stdout.write(shown(",".join(map(_csv_field, row))) + "\n")
 
 
 def json_value(value: Any) -> Any:
@@ -110,17 +85,20 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
 
 
-def _csv_value(value: Any) -> str:
+def _csv_field(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, list | dict):
-        return json.dumps(json_value(value), ensure_ascii=False)
-    return _text(value)
+    text = json.dumps(json_value(value), ensure_ascii=False) if isinstance(value, list | dict) else _text(value)
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if not text or _MUST_BE_QUOTED.search(text) else text
+
+
+def _cell(value: Any) -> Cell:
+    return cell("NULL", style="dim") if value is None else _readable(value)
 
 
 def _readable(value: Any) -> str:
     if value is None:
-        return ""
+        return "NULL"
     if isinstance(value, list):
         first = ", ".join(_readable(content) for content in value[:LIST_VALUES_SHOWN])
         return f"[{first}]" if len(value) <= LIST_VALUES_SHOWN else f"[{first}, … {len(value)} values]"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from carousel_sync.command_line import console
+from carousel_sync.command_line.tables import show_table
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack, StackStatus, UpOutcome
 from carousel_sync.local_stack.state import STATE_DIR_VARIABLE
 
@@ -79,7 +79,7 @@ def status(state_dir: StateDirOption = None, as_json: console.JsonOption = False
     if as_json:
         console.print_json(asdict(found))
     elif found.up:
-        console.stdout.print(_as_table(found))
+        _show(found)
     else:
         console.stdout.print(f"The embedded stack is not running. Start it: {stack.start_command}", soft_wrap=True)
     if not found.up:
@@ -102,8 +102,7 @@ def env(state_dir: StateDirOption = None, as_json: console.JsonOption = False) -
         typer.echo(f"export {name}='{escaped}'")
 
 
-def _as_table(found: StackStatus) -> Table:
-    table = Table("", "Embedded stack", show_header=True)
+def _show(found: StackStatus) -> None:
     rows = {
         "Endpoint": found.endpoint,
         "Process": found.pid,
@@ -115,6 +114,5 @@ def _as_table(found: StackStatus) -> Table:
         "Dead letters": found.dead_letters,
         f"Rows of {found.table}" if found.table else "Iceberg table": found.table_rows,
     }
-    for name, value in rows.items():
-        table.add_row(name, "-" if value is None else str(value))
-    return table
+    texts = [(name, "-" if value is None else str(value)) for name, value in rows.items()]
+    show_table(("", "Embedded stack"), texts, console.stdout)

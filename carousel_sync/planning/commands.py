@@ -10,9 +10,10 @@ from itertools import groupby
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from carousel_sync.command_line.console import EXIT_FAILED, JsonOption, print_json, readable_errors, stdout
+from carousel_sync.command_line.tables import Column, Kind, Row, show_table
+from carousel_sync.command_line.text import cell, emphasised
 from carousel_sync.planning import capacity, direct, group_commit
 from carousel_sync.planning.bill import A_MILLION, MONTHS, Bill, Workload, cost_document, first_estimate, monthly_bills
 from carousel_sync.planning.bytes_per_sale import SaleSizes, measure
@@ -168,49 +169,49 @@ def _size_direct(load: direct.DirectLoad, sizes: SaleSizes, as_json: bool) -> No
 
 def _show_cost(workload: Workload, bills: Sequence[Bill], prices: Prices) -> None:
     sizes = workload.sizes
-    stdout.print(_lines_table(workload, bills))
-    stdout.print(_summary_table(workload, bills))
+    _show_lines(workload, bills)
+    _show_summary(workload, bills)
     stdout.print(
         f"{sizes.write_units:.0f} write units a sale: {sizes.guard_units:.0f} in the guard, {sizes.item_units:.0f} for "
         f"its item of {sizes.item_bytes / 1024:.1f} KB, {sizes.gsi1_units:.0f} in the index by tenant and date, "
         f"{sizes.gsi2_units:.0f} in the index by embedding shard, which contains the embedding again.",
-        highlight=False,
     )
-    name, region, as_of = (Column(heading, no_wrap=True) for heading in ("Price", "Region", "As of"))
-    table = Table(name, Column("$", justify="right"), "for", "Source", region, as_of, title="List prices")
-    for price in prices.values():
-        units = f"{price.per:,} {price.unit}"
-        table.add_row(price.name, f"{price.usd:f}", units, price.source, price.region, price.as_of.isoformat())
-    stdout.print(table)
+    columns = ("Price", Column("$", Kind.NUMBER), "for", Column("Source", Kind.PROSE), "Region", "As of")
+    rows = [
+        (each.name, f"{each.usd:f}", f"{each.per:,} {each.unit}", each.source, each.region, each.as_of.isoformat())
+        for each in prices.values()
+    ]
+    show_table(columns, rows, stdout, "List prices")
     _show_caveats(prices)
 
 
-def _lines_table(workload: Workload, bills: Sequence[Bill]) -> Table:
+def _show_lines(workload: Workload, bills: Sequence[Bill]) -> None:
     title = f"{workload.events:,.0f} sales a month, {workload.sales_per_commit:,.0f} in a commit"
     numbers = ("Quantity in month 1", *(f"Month {month}, $" for month in MONTHS))
-    table = Table("", "What", *(Column(heading, justify="right") for heading in numbers), title=title)
+    columns = [Column("Service"), Column("What", Kind.PROSE), *(Column(heading, Kind.NUMBER) for heading in numbers)]
+    rows: list[Row] = []
     lines_of_months = zip(*(bill.lines for bill in bills), strict=True)
     for service, lines in groupby(lines_of_months, lambda of_months: of_months[0].service):
-        table.add_section()
-        for number, of_months in enumerate(lines):
+        rows.append(None)
+        for of_months in lines:
             line = of_months[0]
             quantity = f"{line.quantity:,.3g}" if line.quantity < 1 else f"{line.quantity:,.0f}"
             amounts = (f"{of_month.usd:,.2f}" for of_month in of_months)
-            table.add_row("" if number else service, line.what, quantity, *amounts)
-    return table
+            rows.append((service, line.what, quantity, *amounts))
+    show_table(columns, rows, stdout, title)
 
 
-def _summary_table(workload: Workload, bills: Sequence[Bill]) -> Table:
-    """Return the bills by service beside the first estimate."""
+def _show_summary(workload: Workload, bills: Sequence[Bill]) -> None:
+    """Print the bills by service beside the first estimate."""
     numbers = (*(f"Month {month}" for month in MONTHS), "First estimate")
-    table = Table("A month, $", *(Column(heading, justify="right") for heading in numbers))
+    columns = [Column("A month, $"), *(Column(heading, Kind.NUMBER) for heading in numbers)]
+    rows: list[Row] = []
     estimate = first_estimate(workload.events)
     for service in bills[0].by_service:
         estimated = f"{estimate[service]:,.2f}" if service in estimate else "-"
-        table.add_row(service, *(f"{bill.by_service[service]:,.2f}" for bill in bills), estimated)
-    table.add_section()
-    table.add_row("Total", *(f"{bill.usd:,.2f}" for bill in bills), f"{sum(estimate.values()):,.2f}", style="bold")
-    return table
+        rows.append((service, *(f"{bill.by_service[service]:,.2f}" for bill in bills), estimated))
+    total = ("Total", *(f"{bill.usd:,.2f}" for bill in bills), f"{sum(estimate.values()):,.2f}")
+    show_table(columns, [*rows, None, [cell(text, style="bold") for text in total]], stdout)
 
 
 def _show_plan(load: capacity.Load, plan: capacity.CapacityPlan, bills: list[Bill]) -> None:
@@ -265,15 +266,16 @@ def _show_figures(
     problems: Sequence[str],
     notes: Sequence[str],
 ) -> None:
-    table = Table("", Column("Value", justify="right"), "Parameter, or explanation", title=title)
-    for row in rows:
-        table.add_row(*row)
-    for month, bill in zip(MONTHS, bills, strict=True):
-        table.add_row(f"Month {month}", f"${bill.usd:,.2f}", f"DynamoDB: {bill.share('DynamoDB'):.0%}")
-    stdout.print(table, highlight=False)
-    remarks = [f"[bold red]Problem:[/] {problem}" for problem in problems]
-    for remark in [*remarks, *(f"[yellow]Note:[/] {note}" for note in notes)]:
-        stdout.print(remark, highlight=False)
+    months = [
+        (f"Month {month}", f"${bill.usd:,.2f}", f"DynamoDB: {bill.share('DynamoDB'):.0%}")
+        for month, bill in zip(MONTHS, bills, strict=True)
+    ]
+    columns = ("Figure", Column("Value", Kind.NUMBER), Column("Parameter, or explanation", Kind.PROSE))
+    show_table(columns, [*rows, *months], stdout, title)
+    for problem in problems:
+        stdout.print(emphasised("Problem:", f" {problem}", "bold red"))
+    for note in notes:
+        stdout.print(emphasised("Note:", f" {note}", "yellow"))
     _show_caveats(LIST_PRICES)
 
 
@@ -285,5 +287,4 @@ def _show_caveats(prices: Prices) -> None:
         f"pricing pages.{borrowed} Not included: free allowances, discounts, data transfer, queries, retries and "
         "taxes. The time in Lambda is an estimate, unless cost was given --milliseconds-per-batch.",
         style="dim",
-        highlight=False,
     )

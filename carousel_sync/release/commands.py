@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Column, Table
 
 from carousel_sync.command_line.console import JsonOption, print_json, readable_errors, stdout
+from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release import artefact
 from carousel_sync.release.artefact import Artefact, megabytes
@@ -45,19 +45,17 @@ def reasons() -> None:
 
 
 def _show(built: Artefact) -> None:
-    sizes = (Column(heading, justify="right") for heading in ("MB installed", "MB in the artefact"))
-    table = Table("Package", *sizes, title=f"Artefact for {built.platform}")
-    for name in sorted(built.installed.keys() | built.kept.keys(), key=lambda name: -built.installed.get(name, 0)):
-        table.add_row(name, megabytes(built.installed.get(name, 0)), megabytes(built.kept.get(name, 0)))
-    table.add_section()
-    table.add_row("Total", megabytes(sum(built.installed.values())), megabytes(built.bytes))
-    stdout.print(table)
+    columns = ("Package", Column("MB installed", Kind.NUMBER), Column("MB in the artefact", Kind.NUMBER))
+    names = sorted(built.installed.keys() | built.kept.keys(), key=lambda name: -built.installed.get(name, 0))
+    rows = [(name, megabytes(built.installed.get(name, 0)), megabytes(built.kept.get(name, 0))) for name in names]
+    total = ("Total", megabytes(sum(built.installed.values())), megabytes(built.bytes))
+    show_table(columns, [*rows, None, total], stdout, f"Artefact for {built.platform}")
     for line in (
         f"{built.folder}: {built.files} files, {megabytes(built.bytes)} MB, contents sha256 {built.contents_sha256}",
         f"{built.archive}: {megabytes(built.archive_bytes)} MB, sha256 {built.archive_sha256}",
         f"Debugging symbols left out: {megabytes(built.symbol_bytes)} MB",
     ):
-        stdout.print(line, soft_wrap=True, highlight=False)
+        stdout.print(line, soft_wrap=True)
 
 
 if __name__ == "__main__":

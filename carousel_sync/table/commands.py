@@ -14,6 +14,7 @@ from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import DEFAULT_STAGE, JsonOption, LocalOption, StageOption
 from carousel_sync.command_line.stage import resolve
+from carousel_sync.command_line.text import emphasised
 from carousel_sync.table.apply import apply_to
 from carousel_sync.table.status import State, TableStatus, find_table, status_of
 from catalog_config.drift import describe
@@ -116,8 +117,7 @@ def _evolving() -> Iterator[None]:
         except MigrationError as error:
             raise ConfigurationError(f"{error}. Nothing was changed.") from error
         except OperationRefused as error:
-            console.stderr.print("[bold red]Refused:[/]", end=" ")
-            console.stderr.print(f"{error} Nothing was changed.", markup=False, highlight=False, soft_wrap=True)
+            console.stderr.print(emphasised("Refused:", f" {error} Nothing was changed.", "bold red"), soft_wrap=True)
             raise SystemExit(EXIT_REFUSED) from error
 
 
@@ -141,8 +141,8 @@ def _show_plan(steps: list[Step]) -> None:
     for step in steps:
         if step.migration.number != shown:
             shown = step.migration.number
-            head = f"[bold]Version {shown}[/], {step.migration.name}: {step.migration.why}"
-            console.stdout.print(head, highlight=False)
+            name = f", {step.migration.name}: {step.migration.why}"
+            console.stdout.print(emphasised(f"Version {shown}", name), soft_wrap=True)
         _print(f"  {step.description}")
         _print(f"    Readers: {step.operation.readers}")
         for update in _updates_json(step):
@@ -185,4 +185,4 @@ def _show_result(result: ProvisionResult) -> None:
 
 
 def _print(line: str, style: str | None = None) -> None:
-    console.stdout.print(line, markup=False, highlight=False, soft_wrap=True, style=style)
+    console.stdout.print(line, soft_wrap=True, style=style)

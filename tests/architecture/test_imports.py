@@ -220,3 +220,20 @@ def test_the_exceptions_to_the_rules_are_used() -> None:
     assert "typer" in imports_of("carousel_sync.cli")
     assert "carousel_sync.local_stack.state" in reachable_from("carousel_sync.command_line.stage")
     assert private_names("tests.integration.carousel_sync.dead_letters.test_dlq") == ["target._clients"] * 2
+
+
+def test_only_one_module_makes_text_and_consoles_for_the_terminal() -> None:
+    """Elsewhere, no text can be interpreted as markup, and none is printed with its control characters."""
+    making = {"Text", "Console", "Table", "Text.assemble", "Text.from_markup", "Text.from_ansi", "Text.styled"}
+    found = {
+        name
+        for name in modules_of("carousel_sync")
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Call)
+        and (ast.unparse(node.func) in making or any(keyword.arg in {"markup", "emoji"} for keyword in node.keywords))
+    }
+    assert found == {
+        "carousel_sync.command_line.text",
+        "carousel_sync.command_line.tables",
+        "carousel_sync.bench.commands",
+    }

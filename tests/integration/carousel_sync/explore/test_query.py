@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from duckdb import DuckDBPyConnection
 from pyiceberg.table import Table
-from rich.console import Console
 
+from carousel_sync.command_line import console
 from carousel_sync.explore.duckdb_table import open_table
 from carousel_sync.explore.results import show, write_csv, write_json
 from carousel_sync.explore.sql import QueryFailed, Result, run
@@ -26,6 +26,7 @@ from lambda_fn.fields import Vector
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.sale import Sale
 from tests.tables import TableUnderTest
+from tests.unit.carousel_sync.command_line.screen import printed
 
 ATHENA_QUERY = """
     SELECT category, brand, AVG(sold_price) AS avg_price, COUNT(*) AS sale_count
@@ -128,32 +129,44 @@ def test_csv_has_a_header_and_every_value(sales: DuckDBPyConnection, capsys: pyt
     ]
 
 
-def test_the_table_for_people_shortens_lists(sales: DuckDBPyConnection) -> None:
-    console = Console(file=io.StringIO(), width=120)
-    show(run(sales, "SELECT sale_id, embedding_vector FROM sales_history WHERE sale_id = 'SALE-1'"), console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+def shown(result: Result, monkeypatch: pytest.MonkeyPatch, width: int | None) -> str:
+    return printed(monkeypatch, width, lambda: show(result, console.stdout))
+
+
+def test_the_table_for_people_shortens_lists(sales: DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(sales, "SELECT sale_id, embedding_vector FROM sales_history WHERE sale_id = 'SALE-1'")
+    text = shown(result, monkeypatch, 120)
     assert "SALE-1" in text
     assert "… 4 values" in text
 
 
-def test_rows_that_are_too_wide_for_the_console_are_printed_as_records(sales: DuckDBPyConnection) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    show(run(sales, "SELECT * FROM sales_history WHERE sale_id = 'SALE-1'"), console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "row 1\n" in text
-    assert "  tenant_id            carousel-labs\n" in text
+def test_rows_that_are_too_wide_for_the_console_are_printed_as_records(
+    sales: DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(run(sales, "SELECT * FROM sales_history WHERE sale_id = 'SALE-1'"), monkeypatch, 80)
+    assert "tenant_id            carousel-labs\n" in text
 
 
-def test_an_empty_result_names_its_columns(sales: DuckDBPyConnection) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    show(run(sales, "SELECT sale_id, brand FROM sales_history WHERE false"), console)
-    assert console.file.getvalue() == "No rows. Columns: sale_id, brand\n"  # type: ignore[attr-defined]
+def test_an_empty_result_names_its_columns(sales: DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(sales, "SELECT sale_id, brand FROM sales_history WHERE false")
+    assert shown(result, monkeypatch, 80) == "No rows. Columns: sale_id, brand\n"
 
 
-def test_text_that_resembles_markup_is_printed_unchanged() -> None:
-    console = Console(file=io.StringIO(), width=120)
-    show(Result(columns=["[red]name"], rows=iter([("[bold]text[/nothing]",)])), console)
-    assert "[bold]text[/nothing]" in console.file.getvalue()  # type: ignore[attr-defined]
+def test_text_that_resembles_markup_is_printed_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = Result(columns=["[red]name"], rows=iter([("[bold]text[/nothing]",)]))
+    assert "[bold]text[/nothing]" in shown(result, monkeypatch, 120)
+
+
+def test_null_differs_from_the_empty_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert shown(Result(["a", "b"], iter([(None, "")])), monkeypatch, None) == "a\tb\nNULL\t\n"
+    assert printed(monkeypatch, None, lambda: write_csv(Result(["a", "b"], iter([(None, "")])))) == 'a,b\n,""\n'
+
+
+def test_the_table_has_the_name_that_athena_and_spark_use(sales: DuckDBPyConnection) -> None:
+    (row,) = run(sales, "SELECT count(*) FROM pricing_intelligence.sales_history").rows
+    assert row == (11,)
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM sales_history", "SELECT 'x'::INT", ""])

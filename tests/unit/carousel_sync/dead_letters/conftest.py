@@ -20,6 +20,7 @@ BUFFER = "https://sqs/buffer"
 class Deployed:
     """A target that has queues and nothing else."""
 
+    stage = "test"
     flags = "--stage test"
 
     def __init__(self, queues: FakeSQS) -> None:
