@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from lambda_fn.errors import CarouselSyncError, SaleNotCommitted
 from lambda_fn.event import parse_event, parse_message
-from lambda_fn.ports import Delivery
+from lambda_fn.ports import FIRST_SEEN, Delivery, Metric
 from lambda_fn.process_deliveries import Outcome, ProcessDeliveries, Result
-from lambda_fn.redelivery import SQSRedelivery
+from lambda_fn.redelivery import SQSRedelivery, deliveries
 from lambda_fn.runtime.retry import Clock, Deadline
 from lambda_fn.telemetry import PowertoolsTelemetry
 
@@ -26,6 +26,7 @@ DIRECT_DELIVERY_ID: Final = "direct"
 ANSWER_SECONDS: Final = 2.0
 SECONDS_WITHOUT_CONTEXT: Final = 60.0
 
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 # Characters that a message must not contain (Amazon SQS API Reference, SendMessage). JSON escapes control characters.
 _NOT_IN_A_MESSAGE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -48,6 +49,7 @@ class Application:
     redelivery: SQSRedelivery
     telemetry: PowertoolsTelemetry
     clock: Clock
+    max_receive_count: int
 
     def handle(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:
         """Process an SQS batch or one EventBridge event, and return the response.
@@ -73,6 +75,7 @@ class Application:
     def _handle_batch(self, event: Any, request_id: str, deadline: Deadline) -> dict[str, Any]:
         results = self.process.process(deliveries_of_batch(event), request_id, deadline)
         given_back = {message for message, result in results.items() if result.outcome is Outcome.GIVEN_BACK}
+        self.telemetry.measure(Metric.GIVEN_UP, given_up(event["Records"], given_back, self.max_receive_count))
         self.redelivery.schedule(event["Records"], given_back, deadline)
         return batch_response(given_back)
 
@@ -95,6 +98,11 @@ def delivery_of_event(event: object, now: float) -> Delivery:
     return parse_event(DIRECT_DELIVERY_ID, event, _json_text(event), _iso_milliseconds(now))
 
 
+def given_up(records: Sequence[Mapping[str, Any]], given_back: Collection[str], max_receive_count: int) -> int:
+    """Return how many of the messages given back were delivered for the last time: SQS makes them dead letters."""
+    return sum(record["messageId"] in given_back and deliveries(record) >= max_receive_count for record in records)
+
+
 def batch_response(given_back: Collection[str]) -> dict[str, Any]:
     """Return the partial batch response, which lists the messages that have to be delivered again."""
     return {"batchItemFailures": [{"itemIdentifier": delivery_id} for delivery_id in sorted(given_back)]}
@@ -113,6 +121,9 @@ def event_response(result: Result) -> dict[str, Any]:
 
 
 def _first_seen(record: Mapping[str, Any]) -> str:
+    carried_on = ((record.get("messageAttributes") or {}).get(FIRST_SEEN) or {}).get("stringValue")
+    if isinstance(carried_on, str) and _INSTANT.fullmatch(carried_on):
+        return carried_on
     attributes: Mapping[str, str] = record.get("attributes") or {}
     sent_milliseconds = attributes.get("SentTimestamp", "")
     return _iso_milliseconds(int(sent_milliseconds) / 1000) if sent_milliseconds.isdecimal() else ""

@@ -16,6 +16,9 @@ from lambda_fn.sale import FactsDigest, Sale, SaleKey
 NO_SNAPSHOT = -1
 """The pin of a table that has no snapshot yet (Iceberg's own convention for ``current-snapshot-id``)."""
 
+FIRST_SEEN: Final = "firstSeen"
+"""The message attribute that says when an event was first seen: of a dead letter, and of an event sent back from it."""
+
 
 class Reason(StrEnum):
     """Why an event went to the dead-letter queue."""
@@ -332,6 +335,7 @@ class Metric(StrEnum):
     DYNAMODB_THROTTLES = "DynamoDBThrottles"
     FAILED_COMMITS = "FailedCommits"
     GIVEN_BACK = "SalesGivenBack"
+    GIVEN_UP = "SalesGivenUp"
     GROUP_SIZE = "GroupSize"
     METADATA_BYTES = "MetadataBytes"
     SALES_COMMITTED = "SalesCommitted"

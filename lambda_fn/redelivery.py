@@ -65,6 +65,10 @@ class SQSRedelivery:
 
 def wait_seconds(record: Mapping[str, Any]) -> int:
     """Return a message's time-out in seconds, which doubles with each delivery up to ``LONGEST_SECONDS``."""
-    received = record.get("attributes", {}).get("ApproximateReceiveCount", "1")
-    deliveries = int(received) if str(received).isdecimal() else 1
-    return int(min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(max(deliveries - 1, 0), _DOUBLINGS_LIMIT)))
+    return int(min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(max(deliveries(record) - 1, 0), _DOUBLINGS_LIMIT)))
+
+
+def deliveries(record: Mapping[str, Any]) -> int:
+    """Return how often SQS has delivered a message, this time included."""
+    received = (record.get("attributes") or {}).get("ApproximateReceiveCount", "1")
+    return int(received) if str(received).isdecimal() else 1

@@ -13,6 +13,7 @@ from lambda_fn.errors import ConfigurationError
 
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
 READ_TIMEOUT_SECONDS: Final = 4.0
+MAX_RECEIVE_COUNT: Final = 50
 FILE_IO: Final = "lambda_fn.aws.s3_file_io.S3FileIO"
 
 
@@ -32,6 +33,7 @@ _TRUE: Final = ("1", "y", "yes", "t", "true", "on")
 class Settings:
     """Everything that an operator can set. Names carry their units.
 
+    ``max_receive_count`` is the buffer queue's: after so many deliveries, a message becomes a dead letter.
     ``look_up_every_sale`` is for a stage whose guard or projection was lost (docs/repair.md).
 
     The time-outs apply to requests to DynamoDB and SQS; ``catalog`` has those of the catalog and its files. An
@@ -52,6 +54,7 @@ class Settings:
     tracing: bool = False
     look_up_every_sale: bool = False
     group_commit: GroupCommitMode = GroupCommitMode.ADAPTIVE
+    max_receive_count: int = MAX_RECEIVE_COUNT
 
     @property
     def request_seconds(self) -> float:
@@ -86,6 +89,7 @@ class Settings:
             tracing=_is_traced(environment),
             look_up_every_sale=_is_true(environment, "LOOK_UP_EVERY_SALE"),
             group_commit=_group_commit(environment),
+            max_receive_count=_max_receive_count(environment),
         )
 
 
@@ -98,6 +102,15 @@ def _group_commit(environment: Mapping[str, str]) -> GroupCommitMode:
         raise ConfigurationError(
             f"Environment variable GROUP_COMMIT is {name!r}; it has to be one of: {known}."
         ) from None
+
+
+def _max_receive_count(environment: Mapping[str, str]) -> int:
+    text = environment.get("MAX_RECEIVE_COUNT", "").strip() or str(MAX_RECEIVE_COUNT)
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ConfigurationError(
+            f"Environment variable MAX_RECEIVE_COUNT is {text!r}; it has to be the buffer queue's maxReceiveCount."
+        )
+    return int(text)
 
 
 def _is_traced(environment: Mapping[str, str]) -> bool:

@@ -78,6 +78,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Application:
         redelivery=SQSRedelivery(sqs, settings.request_seconds),
         telemetry=telemetry,
         clock=clock,
+        max_receive_count=settings.max_receive_count,
     )
 
 

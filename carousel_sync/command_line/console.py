@@ -18,6 +18,8 @@ from lambda_fn.errors import CarouselSyncError
 
 DEFAULT_STAGE: Final = "dev"
 EXIT_FAILED: Final = 1
+EXIT_DECLINED: Final = 3
+"""Somebody was asked for a confirmation, and did not give it. Nothing was changed."""
 EXIT_NOT_CHECKED: Final = 3
 """A command that checks something could not carry out its check. Typer exits with 2 for invalid arguments."""
 EXIT_INTERRUPTED: Final = 130
@@ -82,6 +84,14 @@ def reporting(left_behind: Callable[[], str]) -> Iterator[None]:
     except Exception:
         stderr.print(left_behind(), soft_wrap=True)
         raise
+
+
+def confirm(question: str, expected: str, yes: bool) -> None:
+    """Ask on standard error, unless ``yes``. Exits with code 3 if the answer is not the expected one."""
+    if yes or typer.prompt(question, err=True, default="", show_default=False) == expected:
+        return
+    stderr.print("Nothing was changed.")
+    raise typer.Exit(EXIT_DECLINED)
 
 
 @contextmanager

@@ -1,9 +1,12 @@
-"""``carousel-sync dlq``: list and show dead letters, and send their events back."""
+"""``carousel-sync dlq``: list and show dead letters, send their events back, and discard them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,10 +16,13 @@ from rich.text import Text
 from carousel_sync.aws.buffer_queue import depth
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
+from carousel_sync.command_line.files import require_writable
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.command_line.text import cell, emphasised
+from carousel_sync.dead_letters.discard import Chosen, Discard, Discarded, choose
 from carousel_sync.dead_letters.formatting import pretty
+from carousel_sync.dead_letters.letters import REASONS, RETRY_HELPS
 from carousel_sync.dead_letters.queue import find, not_found, scanning
 from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
@@ -24,7 +30,7 @@ CHARACTERS_SHOWN: Final = 100
 LETTERS_SHOWN: Final = 50
 UNCHANGED: Final = "Nothing was changed."
 
-app = typer.Typer(no_args_is_help=True, help="List events that could not be processed, and send them back.")
+app = typer.Typer(no_args_is_help=True, help="List, send back and discard events that could not be processed.")
 
 ReasonOption = Annotated[list[str] | None, typer.Option(help="Only letters with this reason. Can be repeated.")]
 
@@ -50,6 +56,7 @@ def list_letters(
         with console.working_on(f"Reading {target.settings.dead_letter_queue_url}"), scanning(target) as scan:
             letters = [letter.summary for batch in scan.batches() for letter in batch]
     reasons = _upper(reason)
+    _refuse_unknown(reasons, {letter["reason"] for letter in letters})
     selected = [letter for letter in letters if not reasons or letter["reason"] in reasons]
     selected.sort(key=itemgetter("first_seen"))
     by_reason = sorted(map_reduce(selected, itemgetter("reason")).items())
@@ -89,8 +96,7 @@ def show(
         with console.working_on(f"Looking for {message_id}"):
             letter = find(target, message_id)
     if as_json:
-        details = {"attributes": dict(letter.attributes), "system": dict(letter.system), "body": letter.body}
-        console.print_json({**letter.summary, **details})
+        console.print_json(letter.document)
         return
     fields = {"id": letter.message_id, "reason": letter.reason, "detail": letter.detail, "firstSeen": letter.first_seen}
     others = {name: text for name, text in letter.attributes.items() if name not in fields}
@@ -112,7 +118,10 @@ def redrive(
     local: console.LocalOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
-    """Send events back to the buffer queue, to be processed again: those with the ids, or with the reasons, or all.
+    """Send events back to the buffer queue, to be processed again.
+
+    Without ids and --reason, these are the events that a retry can store: GAVE_UP, NOT_DELIVERED and FUNCTION_FAILED.
+    Letters that you name are sent whatever they are.
 
     It can be interrupted and repeated at any time: an event is deleted here only after the buffer queue has accepted
     it, and a sale that is already stored is recognised as a duplicate. An event that is rejected again comes back here.
@@ -122,12 +131,15 @@ def redrive(
     with console.readable_errors():
         target = resolve(stage, local)
         hidden = _hidden(target)
-        work = Redrive(target, Selection(_upper(reason), limit, dry_run, frozenset(ids or ())))
+        reasons = _upper(reason)
+        selected = frozenset[str]() if ids else reasons or RETRY_HELPS
+        work = Redrive(target, Selection(selected, limit, dry_run, frozenset(ids or ())))
         with (
             console.reporting(lambda: _left_behind(work.result, dry_run)),
             console.working_on("Sending dead letters back"),
         ):
             result = work.run()
+    _refuse_unknown(reasons, result.sent.keys() | result.kept.keys())
     if as_json:
         document = {
             "dry_run": dry_run,
@@ -143,9 +155,53 @@ def redrive(
         }
         console.print_json(document)
     else:
-        _print_redriven(result, target, dry_run=dry_run)
+        _print_redriven(result, target, dry_run=dry_run, by_default=not reasons)
         _warn_of_hidden(hidden)
     if result.refused or result.not_deleted or result.unknown:
+        raise typer.Exit(console.EXIT_FAILED)
+
+
+@app.command()
+def discard(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Delete the letters with these ids.")
+    ] = None,
+    reason: ReasonOption = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="New file for the copies, as JSON lines. Default: dead-letters-STAGE-TIME.jsonl."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    stage: console.StageOption = console.DEFAULT_STAGE,
+    local: console.LocalOption = False,
+    as_json: console.JsonOption = False,
+) -> None:
+    """Delete letters for good: those with the ids, or with the reasons. Keeps a copy of each in a file.
+
+    A letter is deleted only after its copy is on disk. Letters that arrive after the question stay. Exit code 0: the
+    letters are deleted; 1: one was not found or could not be deleted; 3: the question was declined.
+    """
+    if bool(ids) == bool(reason):
+        raise typer.BadParameter("Give either ids or --reason.", param_hint="ID")
+    reasons = _upper(reason)
+    with console.readable_errors():
+        target = resolve(stage, local)
+        path = keep or Path(f"dead-letters-{target.stage}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
+        require_writable(path, new=True)
+        with console.reporting(lambda: UNCHANGED), console.working_on("Reading the dead-letter queue"):
+            chosen = choose(target, frozenset(ids or ()), reasons)
+        _refuse_unknown(reasons, {*chosen.reasons.values(), *chosen.others})
+        work = Discard(target, frozenset(chosen.reasons), path)
+        if chosen.reasons:
+            _print_chosen(chosen, path)
+            console.confirm("To delete these letters for good, type yes", "yes", yes)
+            with console.reporting(lambda: _copied(work.result, path)), console.working_on("Deleting dead letters"):
+                work.run()
+    if as_json:
+        console.print_json({**vars(work.result), "unknown": chosen.unknown, "copies": str(path)})
+    else:
+        _print_discarded(work.result, chosen, path, target)
+    if chosen.unknown or work.result.not_deleted or work.result.gone:
         raise typer.Exit(console.EXIT_FAILED)
 
 
@@ -171,9 +227,14 @@ def _print_reasons(by_reason: Sequence[tuple[str, Sequence[Summary]]], target: T
         for reason, members in by_reason
     ]
     show_table(columns, rows, console.stdout)
-    for purpose, command in (("To print a letter", "show ID"), ("To send the events back", "redrive")):
-        hint = f"{purpose}: carousel-sync dlq {command} {target.flags}"
-        console.stdout.print(hint, style="dim", soft_wrap=True)
+    hints = {
+        "To list the letters with a reason": console.command_for(target, "dlq", "list", "--reason", by_reason[0][0]),
+        "To print a letter": console.command_for(target, "dlq", "show", arguments=[by_reason[0][1][0]["id"]]),
+    }
+    if any(reason in RETRY_HELPS for reason, _ in by_reason):
+        hints["To send back the events that a retry can store"] = console.command_for(target, "dlq", "redrive")
+    for purpose, command in hints.items():
+        console.stdout.print(f"{purpose}: {command}", style="dim", soft_wrap=True)
 
 
 def _print_letters(letters: Sequence[Summary]) -> None:
@@ -187,17 +248,24 @@ def _print_letters(letters: Sequence[Summary]) -> None:
         console.stdout.print(f"... and {len(letters) - LETTERS_SHOWN:,} more. For all of them, use --json.")
 
 
-def _print_redriven(result: Redriven, target: Target, *, dry_run: bool) -> None:
+def _print_redriven(result: Redriven, target: Target, *, dry_run: bool, by_default: bool) -> None:
     number = result.sent.total()
     verb = "would be sent" if dry_run else "sent"
     reasons = f": {_counted(result.sent)}" if number else ""
     console.stdout.print(f"{number:,} {verb} back to the queue{reasons}")
-    if result.kept:
-        console.stdout.print(f"Not sent, because they have other reasons: {_counted(result.kept)}")
+    if result.kept and by_default:
+        first = min(result.kept)
+        console.stdout.print(
+            f"Not sent, because a retry alone does not mend them: {_counted(result.kept)}. To send those of a reason "
+            f"all the same: {console.command_for(target, 'dlq', 'redrive', '--reason', first)}",
+            soft_wrap=True,
+        )
+    elif result.kept:
+        console.stdout.print(f"Not sent, because they have other reasons: {_counted(result.kept)}", soft_wrap=True)
     if result.newer:
         console.stdout.print(
             f"Not sent, because they arrived meanwhile: {result.newer:,}. Look at them before you send them: "
-            f"carousel-sync dlq list {target.flags}",
+            f"{console.command_for(target, 'dlq', 'list')}",
             soft_wrap=True,
         )
     if result.not_deleted:
@@ -217,6 +285,42 @@ def _print_redriven(result: Redriven, target: Target, *, dry_run: bool) -> None:
         console.stderr.print(not_found(message_id, target), style="red", soft_wrap=True)
 
 
+def _print_chosen(chosen: Chosen, path: Path) -> None:
+    console.stderr.print(f"To be deleted for good: {_counted(Counter(chosen.reasons.values()))}", soft_wrap=True)
+    console.stderr.print(f"Their copies will be in {path}", soft_wrap=True)
+    if not chosen.complete:
+        console.stderr.print("There are more letters than could be read. Run the command again for the others.")
+
+
+def _print_discarded(result: Discarded, chosen: Chosen, path: Path, target: Target) -> None:
+    if result.deleted:
+        console.stdout.print(f"Deleted: {_counted(result.deleted)}. The copies are in {path}", soft_wrap=True)
+    else:
+        console.stdout.print("No letter was deleted.")
+    for message_id in result.not_deleted:
+        left = f"{message_id} could not be deleted, and is still in the queue. Run the command again."
+        console.stderr.print(left, style="red", soft_wrap=True)
+    for message_id in [*chosen.unknown, *result.gone]:
+        console.stderr.print(not_found(message_id, target), style="red", soft_wrap=True)
+
+
+def _copied(result: Discarded, path: Path) -> str:
+    return (
+        f"{result.deleted.total():,} letters were deleted, and possibly up to ten more. Every deleted letter has a "
+        f"copy in {path}. The others are still in the queue."
+    )
+
+
+def _refuse_unknown(reasons: frozenset[str], found: Collection[str]) -> None:
+    """Refuse a reason that neither this version nor any letter has. Another version may have written the letter."""
+    if unknown := sorted(reasons - REASONS - set(found)):
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: neither a reason code nor the reason of a letter. Reason codes: "
+            f"{', '.join(sorted(REASONS))}",
+            param_hint="--reason",
+        )
+
+
 def _warn_of_hidden(hidden: int) -> None:
     if hidden:
         console.stderr.print(
@@ -226,7 +330,7 @@ def _warn_of_hidden(hidden: int) -> None:
         )
 
 
-def _counted(reasons: dict[str, int]) -> str:
+def _counted(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
 
 

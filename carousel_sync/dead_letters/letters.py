@@ -18,11 +18,16 @@ from functools import cached_property
 from typing import Any, Final
 
 from carousel_sync.events.json_text import member_as_written
+from lambda_fn.ports import FIRST_SEEN, Reason
 
 GAVE_UP: Final = "GAVE_UP"
 NOT_DELIVERED: Final = "NOT_DELIVERED"
 FUNCTION_FAILED: Final = "FUNCTION_FAILED"
 NO_REASON: Final = "NO_REASON"
+RETRY_HELPS: Final = frozenset({GAVE_UP, NOT_DELIVERED, FUNCTION_FAILED})
+"""The reasons that are not about the event: sent again, it can be stored."""
+REASONS: Final = frozenset({*Reason, GAVE_UP, NOT_DELIVERED, FUNCTION_FAILED, NO_REASON})
+"""All reasons that this version knows."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +92,24 @@ class Letter:
 
     @property
     def first_seen(self) -> str:
-        """When the event was first seen, in ISO 8601."""
+        """When the event was first seen, in ISO 8601: the instant that a redrive carries on, or when it was sent."""
         sent = datetime.fromtimestamp(self.sent_at, UTC).isoformat(timespec="milliseconds")
-        return self.attributes.get("firstSeen") or sent.replace("+00:00", "Z")
+        return self.attributes.get(FIRST_SEEN) or sent.replace("+00:00", "Z")
 
     @property
     def summary(self) -> dict[str, str]:
         """The letter without its body, for JSON."""
         return {"id": self.message_id, "reason": self.reason, "detail": self.detail, "first_seen": self.first_seen}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The complete letter, for JSON."""
+        return {
+            **self.summary,
+            "attributes": dict(self.attributes),
+            "system": dict(self.system),
+            "body": self.body,
+        }
 
     @property
     def event(self) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from more_itertools import constrained_batches
 
@@ -14,9 +14,14 @@ from carousel_sync.aws.buffer_queue import buffer_queue_url, depth
 from carousel_sync.aws.target import Target
 from carousel_sync.dead_letters.letters import Letter
 from carousel_sync.dead_letters.queue import BATCH_LIMIT, Scan, scanning
+from lambda_fn.ports import FIRST_SEEN
 
 # Amazon SQS Developer Guide, "Message quotas": bytes per request.
 BATCH_LIMIT_BYTES: Final = 1_048_576
+LONGEST_INSTANT: Final = 40
+"""Characters of an instant in ISO 8601, at most."""
+FIRST_SEEN_BYTES: Final = len(FIRST_SEEN) + len("String") + 4 * LONGEST_INSTANT
+"""What the attribute adds to the size of a message, at most: its name, its type and its value."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,10 @@ class Redrive:
 
     def _send(self, url: str, batch: Sequence[tuple[Letter, str]]) -> list[Letter]:
         """Send one batch, and return the letters whose events the buffer queue has accepted."""
-        # The attributes are not sent: if the event is rejected again, their reason may no longer be true.
-        entries = [{"Id": str(number), "MessageBody": event} for number, (_, event) in enumerate(batch)]
+        entries = [
+            {"Id": str(number), "MessageBody": event, **_first_seen(letter, event)}
+            for number, (letter, event) in enumerate(batch)
+        ]
         response = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         for failure in response.get("Failed", []):
             letter = batch[int(failure["Id"])][0]
@@ -151,8 +158,20 @@ def _digest(event: str | None) -> bytes:
     return hashlib.blake2b(_encoded(event or ""), digest_size=16).digest()
 
 
+def _first_seen(letter: Letter, event: str) -> dict[str, Any]:
+    """Return the only attribute that is sent back. The letter's others may no longer be true of the next rejection.
+
+    The function takes it over into the letter of the next rejection, and SQS keeps it when it moves the message itself.
+    An event that fills a message to the last byte is sent without it.
+    """
+    if len(_encoded(event)) + FIRST_SEEN_BYTES > BATCH_LIMIT_BYTES:
+        return {}
+    text = letter.first_seen[:LONGEST_INSTANT]
+    return {"MessageAttributes": {FIRST_SEEN: {"DataType": "String", "StringValue": text}}}
+
+
 def _event_bytes(entry: tuple[Letter, str]) -> int:
-    return len(_encoded(entry[1]))
+    return min(len(_encoded(entry[1])) + FIRST_SEEN_BYTES, BATCH_LIMIT_BYTES)
 
 
 def _encoded(event: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -22,8 +22,6 @@ from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.project import PROJECT_ROOT, TEMPLATE
 from carousel_sync.table.apply import apply_to
 from lambda_fn.errors import ConfigurationError
-
-EXIT_DECLINED: Final = 3
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
@@ -102,7 +100,7 @@ def destroy(
             stdout.print(f"To be deleted: stack {stack} at {target} (rule, function, role, log, alarms, dashboard)")
             stdout.print(f"To be deleted for good, with all data: {stored_data.names_of(deleted)}")
             stdout.print(f"To be kept: {stored_data.names_of(kept)}")
-        _confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
+        console.confirm(f"To delete this, type the name of the stage ({stage})", stage, yes)
         if change_set.stack_status(target) is not None:
             with working_on(f"Deleting stack {stack}"):
                 query_results.delete_results(target)
@@ -128,19 +126,12 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 def _execute(target: Target, planned: ChangeSet, yes: bool) -> None:
     try:
         data_protection.refuse_replacement(planned)
-        _confirm("To execute this change set, type yes", "yes", yes)
+        console.confirm("To execute this change set, type yes", "yes", yes)
     except (ConfigurationError, typer.Exit):
         change_set.delete(target, planned)
         raise
     with working_on("Deploying"):
         change_set.execute(target, planned, stderr.print)
-
-
-def _confirm(question: str, expected: str, yes: bool) -> None:
-    if yes or typer.prompt(question, err=True, default="", show_default=False) == expected:
-        return
-    stderr.print("Nothing was changed.")
-    raise typer.Exit(EXIT_DECLINED)
 
 
 def _show(planned: ChangeSet) -> None:

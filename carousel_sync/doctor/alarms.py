@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, Final
 
 from carousel_sync.doctor.finding import Fault, Result, Status
 from carousel_sync.doctor.stage import Stage
@@ -22,6 +25,14 @@ def dead_letters(stage: Stage) -> Result:
     return [Fault(seen, remedy, Status.WARNING)]
 
 
+def _fault(alarm: Mapping[str, Any], deployed: datetime) -> Fault:
+    name, since = alarm["AlarmName"], alarm["StateUpdatedTimestamp"]
+    before = since < deployed
+    when = " since before the last deployment" if before else ""
+    remedy = f"Follow docs/runbook.md, section {name.rpartition('-')[2]}."
+    return Fault(f"{name} is in ALARM{when}", remedy, before_deployment=before)
+
+
 def alarms(stage: Stage) -> Result:
     """Check that all of the stack's alarms exist, and that none is in ALARM."""
     names = [resource["PhysicalResourceId"] for resource in stage.resources if resource["ResourceType"] in _ALARM_TYPES]
@@ -34,10 +45,10 @@ def alarms(stage: Stage) -> Result:
     missing = sorted(set(names) - {alarm["AlarmName"] for alarm in found})
     if missing:
         return [Fault(f"alarms are missing: {', '.join(missing)}")]
-    active = sorted(alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM")
+    active = sorted((alarm for alarm in found if alarm["StateValue"] == "ALARM"), key=itemgetter("AlarmName"))
     if active:
-        sections = ", ".join(name.rpartition("-")[2] for name in active)
-        return [Fault(f"in ALARM: {', '.join(active)}", f"Follow docs/runbook.md, section {sections}.")]
+        deployed = stage.stack.get("LastUpdatedTime") or stage.stack["CreationTime"]
+        return [_fault(alarm, deployed) for alarm in active]
     silent = [alarm for alarm in found if not (alarm.get("AlarmActions") and alarm.get("ActionsEnabled", True))]
     note = f"; {len(silent)} of them notify nobody (parameter AlarmTopicArn)" if silent else ""
     return [f"{len(found)} alarms, none in ALARM{note}"]

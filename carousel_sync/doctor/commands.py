@@ -13,7 +13,7 @@ from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.command_line.text import cell
 from carousel_sync.doctor.checks import CHECKS, run_checks
-from carousel_sync.doctor.finding import Check, Finding, Status, exit_code
+from carousel_sync.doctor.finding import Check, Finding, Status, exit_code, release_exit_code
 from carousel_sync.doctor.stage import Stage
 
 _STYLES: Final = {Status.OK: "green", Status.NOT_CHECKED: "cyan", Status.WARNING: "yellow", Status.FAILURE: "bold red"}
@@ -28,12 +28,17 @@ def doctor(
     producer: Annotated[
         str | None, typer.Option("--producer", metavar="ARN", help="User or role that puts the events on the bus.")
     ] = None,
+    ci: Annotated[
+        bool,
+        typer.Option("--ci", help="For a release: decide the exit code by what the deployment can have broken."),
+    ] = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """Check a deployed stage, and name a remedy for every fault. Changes nothing.
 
     Exit code 0: everything is in order; 1: there are warnings; 2: there are failures; 3: there are none, but a check
-    could not be carried out.
+    could not be carried out. With --ci, warnings, dead letters, and alarms that went off before the last deployment are
+    reported, and do not count.
     """
     with console.readable_errors(console.EXIT_NOT_CHECKED):
         target = resolve(stage, local)
@@ -48,7 +53,7 @@ def doctor(
                 findings.append(found)
                 progress.advance(task)
             progress.update(task, description="Checked everything")
-    code = exit_code(finding for _, finding in findings)
+    code = (release_exit_code if ci else exit_code)([finding for _, finding in findings])
     if as_json:
         checks = [{"check": check.name, **asdict(finding)} for check, finding in findings]
         console.print_json({"stage": target.stage, "target": str(target), "exit_code": code, "checks": checks})

@@ -34,6 +34,8 @@ class Fault(NamedTuple):
     problem: str
     remedy: str = DEPLOY_AGAIN
     status: Status = Status.FAILURE
+    before_deployment: bool = False
+    """Whether it was so before the last deployment, which therefore did not cause it."""
 
 
 Result = Iterable[Fault | str]
@@ -42,11 +44,15 @@ Result = Iterable[Fault | str]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. ``remedy`` is empty if there is nothing to do."""
+    """The result of one check. ``remedy`` is empty if there is nothing to do.
+
+    ``before_deployment``: the last deployment caused none of its faults.
+    """
 
     status: Status
     seen: str
     remedy: str = ""
+    before_deployment: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,19 @@ def finding_of(result: Result) -> Finding:
         return Finding(Status.OK, "; ".join(map(str, seen)))
     status = _worst(fault.status for fault in faults)
     remedies = dict.fromkeys(fault.remedy for fault in faults)
-    return Finding(status, "; ".join(fault.problem for fault in faults), " ".join(remedies))
+    before = all(fault.before_deployment for fault in faults)
+    return Finding(status, "; ".join(fault.problem for fault in faults), " ".join(remedies), before)
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
     """Return the code of the worst finding: 0 (ok), 1 (warning), 3 (not checked) or 2 (failure)."""
     return _EXIT_CODES[_worst(finding.status for finding in findings)]
+
+
+def release_exit_code(findings: Iterable[Finding]) -> int:
+    """Return the code for a release: only what a deployment can have broken counts, and no warning does."""
+    code = exit_code(finding for finding in findings if not finding.before_deployment)
+    return 0 if code == _EXIT_CODES[Status.WARNING] else code
 
 
 def _worst(statuses: Iterable[Status]) -> Status:

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from more_itertools import constrained_batches
 
 from lambda_fn.aws.batch_requests import REQUEST_SECONDS
-from lambda_fn.ports import DeadLetter
+from lambda_fn.ports import FIRST_SEEN, DeadLetter
 from lambda_fn.runtime.retry import Deadline, Retry
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _message(letter: DeadLetter, request_id: str) -> dict[str, Any]:
     texts = {
         "reason": letter.rejection.reason.value,
         "detail": letter.rejection.detail,
-        "firstSeen": letter.delivery.first_seen,
+        FIRST_SEEN: letter.delivery.first_seen,
         "requestId": request_id,
     }
     message: dict[str, Any] = {

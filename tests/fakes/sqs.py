@@ -52,6 +52,13 @@ class FakeSQS:
     def visible(self, url: str) -> list[str]:
         return [message.message_id for message in self.queues[url] if message.visible_at <= self.now]
 
+    def move(self, source: str, target: str) -> None:
+        """Move all messages as a redrive policy does: attributes and the time when they were sent stay."""
+        for message in self.queues[source]:
+            message.system = {**message.system, "DeadLetterQueueSourceArn": "arn"}
+        self.queues[target] += self.queues[source]
+        self.queues[source] = []
+
     # --- the client ---
 
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:  # noqa: N803
@@ -79,13 +86,14 @@ class FakeSQS:
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         self.before("send")
         assert 1 <= len(Entries) <= BATCH_LIMIT
-        assert sum(len(entry["MessageBody"].encode()) for entry in Entries) <= BATCH_LIMIT_BYTES
+        assert sum(map(_size_bytes, Entries)) <= BATCH_LIMIT_BYTES
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
         for entry in Entries:
             if "REFUSE" in entry["MessageBody"]:
                 answer["Failed"].append({"Id": entry["Id"], "Code": "InvalidMessageContents", "SenderFault": True})
                 continue
-            self.add(QueueUrl, entry["MessageBody"])
+            given = entry.get("MessageAttributes", {})
+            self.add(QueueUrl, entry["MessageBody"], **{name: each["StringValue"] for name, each in given.items()})
             answer["Successful"].append({"Id": entry["Id"]})
         return answer
 
@@ -104,6 +112,12 @@ class FakeSQS:
             if message.receipt_handle in seconds:
                 message.visible_at = self.now + seconds[message.receipt_handle]
         return {"Successful": []}
+
+
+def _size_bytes(entry: dict[str, Any]) -> int:
+    given = entry.get("MessageAttributes", {})
+    texts = [part for name, each in given.items() for part in (name, each["DataType"], each["StringValue"])]
+    return sum(len(text.encode()) for text in [entry["MessageBody"], *texts])
 
 
 def _as_received(message: Message) -> dict[str, Any]:

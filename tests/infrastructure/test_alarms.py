@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lambda_fn.ports import Metric
 from lambda_fn.redelivery import LONGEST_SECONDS
 from lambda_fn.telemetry import NAMESPACE
 from tests.infrastructure.conftest import Emitted
@@ -22,6 +23,7 @@ ALARMS = {
     "DeadLetters",
     "OldestMessageAge",
     "SalesGivenBack",
+    "SalesGivenUp",
     "Takeovers",
     "MetadataSize",
     "WaitingForColumn",
@@ -32,7 +34,7 @@ OF_SERVICES = {
     ("AWS/Lambda", "Errors", ("FunctionName",)),
     ("AWS/Lambda", "Throttles", ("FunctionName",)),
     ("AWS/Lambda", "Duration", ("FunctionName",)),
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)),
+    ("AWS/SQS", "NumberOfMessagesSent", ("QueueName",)),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", ("QueueName",)),
 }
 
@@ -86,6 +88,22 @@ def test_given_back_alarm_sees_a_single_sale_throughout_an_outage(resources: dic
         given_back = {second // period for second in range(offset, offset + 100 * interval, interval)}
         for last in range(evaluated, max(given_back)):
             assert len(given_back & set(range(last - evaluated + 1, last + 1))) >= alarm["DatapointsToAlarm"]
+
+
+def test_dead_letter_alarm_counts_new_letters_and_not_those_that_are_left(resources: dict[str, Any]) -> None:
+    alarm = alarms_of(resources)["DeadLetters"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("NumberOfMessagesSent", "Sum", 1)
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}}]
+    # Metrics of a queue that was idle are up to 15 minutes late.
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 15 * 60
+    assert alarm["DatapointsToAlarm"] == 1
+
+
+def test_letters_that_sqs_moves_have_an_alarm_of_their_own(resources: dict[str, Any]) -> None:
+    alarm = alarms_of(resources)["SalesGivenUp"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == (Metric.GIVEN_UP, "Sum", 1)
+    limit = resources["BufferQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    assert resources["SyncFunction"]["Properties"]["Environment"]["Variables"]["MAX_RECEIVE_COUNT"] == str(limit)
 
 
 def named_by_alarms(resources: dict[str, Any]) -> set[Emitted]:

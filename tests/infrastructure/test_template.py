@@ -92,6 +92,7 @@ def test_environment_matches_the_contract(resources: dict[str, Any]) -> None:
         "POWERTOOLS_TRACE_DISABLED",
         "GROUP_COMMIT",
         "LOOK_UP_EVERY_SALE",
+        "MAX_RECEIVE_COUNT",
     }
 
 

@@ -35,6 +35,11 @@ def test_only_main_is_deployed_after_the_tests(jobs: dict[str, Any]) -> None:
     assert deploy["strategy"]["max-parallel"] == 1
 
 
+def test_what_was_there_before_the_deployment_does_not_fail_it(jobs: dict[str, Any]) -> None:
+    (check,) = (step["run"] for step in jobs["deploy"]["steps"] if "doctor" in step.get("run", ""))
+    assert check == ".venv/bin/carousel-sync doctor --stage ${{ matrix.stage }} --ci"
+
+
 def test_only_the_deployment_job_gets_a_token(jobs: dict[str, Any]) -> None:
     assert [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})] == ["deploy"]
     assert yaml.safe_load(WORKFLOW.read_text())["permissions"] == {"contents": "read"}

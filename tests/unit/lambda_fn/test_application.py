@@ -12,6 +12,7 @@ from lambda_fn.application import (
     deliveries_of_batch,
     delivery_of_event,
     event_response,
+    given_up,
     is_queue_batch,
 )
 from lambda_fn.errors import SaleNotCommitted
@@ -80,6 +81,33 @@ def test_a_message_without_a_timestamp_has_no_first_seen(attributes: object) -> 
     (delivery,) = deliveries_of_batch({"Records": [record("a", body(), attributes=attributes)]})
     assert delivery.first_seen == ""
     assert delivery.content == sale()
+
+
+def attribute(text: object) -> dict[str, Any]:
+    return {"firstSeen": {"stringValue": text, "stringListValues": [], "binaryListValues": [], "dataType": "String"}}
+
+
+@pytest.mark.parametrize("text", ["2025-12-24T18:00:00.000Z", "2025-12-24T18:00:00Z"])
+def test_an_event_from_the_dead_letter_queue_keeps_its_first_instant(text: str) -> None:
+    (delivery,) = deliveries_of_batch({"Records": [record("a", body(), messageAttributes=attribute(text))]})
+    assert delivery.first_seen == text
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", None, 7, "2025-12-24T18:00:00.000Z\x1b[31m", "٢٠٢٥-12-24T18:00:00Z"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_attribute_that_is_no_instant_is_ignored(text: object, whole: bool) -> None:
+    attributes: Any = {"firstSeen": None} if whole else attribute(text)
+    (delivery,) = deliveries_of_batch({"Records": [record("a", body(), messageAttributes=attributes)]})
+    assert delivery.first_seen == "2026-03-15T10:00:01.250Z"
+
+
+def test_messages_given_back_at_their_last_delivery_are_given_up() -> None:
+    def delivered(message_id: str, times: object) -> dict[str, Any]:
+        return record(message_id, body(), attributes={"ApproximateReceiveCount": times})
+
+    records = [delivered("a", "49"), delivered("b", "50"), delivered("c", "51"), delivered("d", "50"), record("e", "")]
+    assert given_up(records, {"a", "b", "c", "e"}, 50) == 2
+    assert given_up([record("a", "", attributes=None)], {"a"}, 1) == 1
 
 
 def test_the_body_of_a_direct_delivery_is_json() -> None:

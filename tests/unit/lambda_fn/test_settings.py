@@ -220,3 +220,10 @@ def test_a_request_takes_as_long_as_both_time_outs() -> None:
 def test_the_file_io_class_exists() -> None:
     module, _, name = FILE_IO.rpartition(".")
     assert issubclass(getattr(importlib.import_module(module), name), FileIO)
+
+
+def test_max_receive_count() -> None:
+    assert settings().max_receive_count == 50
+    assert settings(MAX_RECEIVE_COUNT="7").max_receive_count == 7
+    for text in ("0", "-1", "many", "٥"):
+        assert "MAX_RECEIVE_COUNT" in error(ENVIRONMENT | {"MAX_RECEIVE_COUNT": text})

@@ -25,6 +25,7 @@ from carousel_sync.consistency.compare import Findings, Report
 from carousel_sync.consistency.dedupe import SaleRows
 from carousel_sync.consistency.repair import Repairs
 from carousel_sync.dead_letters import commands as dead_letters
+from carousel_sync.dead_letters.discard import Chosen, Discarded
 from carousel_sync.dead_letters.redrive import Redriven
 from carousel_sync.demo import scenario
 from carousel_sync.deployment import commands as deployment
@@ -111,6 +112,11 @@ SHOWN: dict[str, list[Show]] = {
             Redriven(Counter({HOSTILE: 1}), Counter({HOSTILE: 1}), refused={HOSTILE: HOSTILE}, unknown=[HOSTILE]),
             TARGET,
             dry_run=True,
+            by_default=True,
+        ),
+        lambda: dead_letters._print_chosen(Chosen({HOSTILE: HOSTILE}, Counter(), [], True), Path(HOSTILE)),
+        lambda: dead_letters._print_discarded(
+            Discarded(Counter({HOSTILE: 1}), [HOSTILE]), Chosen({}, Counter(), [HOSTILE], True), Path(HOSTILE), TARGET
         ),
     ],
     "backfill": [show_backfill],
@@ -194,7 +200,7 @@ def test_ids_and_reasons_are_never_cut(monkeypatch: pytest.MonkeyPatch, width: i
         explore._show([item])
 
     text = printed(monkeypatch, width, show)
-    assert text.count(letter_id) == text.count(reason) == 2
+    assert (text.count(letter_id), text.count(reason)) == (3, 3)
     assert sale_id in text
     assert "PROD-LV-12345" in text
     assert "4.83" in text

@@ -14,6 +14,7 @@ from carousel_sync.dead_letters import commands
 from carousel_sync.dead_letters.formatting import pretty
 from carousel_sync.dead_letters.queue import HIDDEN_SECONDS, scanning
 from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
+from lambda_fn.ports import Reason
 from tests.builders import body
 from tests.fakes.sqs import FakeSQS, client_error
 from tests.unit.carousel_sync.dead_letters.conftest import BUFFER, DEAD, failing, run
@@ -85,7 +86,7 @@ def test_redrive_sends_every_event_back_unchanged(target: Target, queues: FakeSQ
     assert done.complete
     assert queues.bodies(DEAD) == []
     assert queues.bodies(BUFFER) == [*bodies, body(saleId="wrapped")]
-    assert all(not message.attributes for message in queues.queues[BUFFER])
+    assert all(message.attributes.keys() == {"firstSeen"} for message in queues.queues[BUFFER])
 
 
 def test_redrive_sends_only_the_selected_reasons(target: Target, queues: FakeSQS) -> None:
@@ -283,12 +284,60 @@ def test_redrive_reports_what_it_sent(target: Target, queues: FakeSQS) -> None:
     code, text = run("redrive", "--reason", "invalid_field")
     assert (code, text.splitlines()[0]) == (0, "1 sent back to the queue: INVALID_FIELD 1")
     assert "NOT_A_SALE 1" in text
-    document = json.loads(run("redrive", "--json")[1])
+    document = json.loads(run("redrive", "--reason", "NOT_A_SALE", "--json")[1])
     assert (document["sent"], document["refused"], document["not_deleted"]) == (1, {}, [])
 
 
+@pytest.mark.parametrize("command", ["list", "redrive", "discard"])
+def test_a_reason_that_nothing_has_is_a_usage_error(target: Target, queues: FakeSQS, command: str) -> None:
+    queues.add(DEAD, "1", reason="OF_ANOTHER_VERSION")
+    code, text = run(command, "--reason", "NOPE")
+    assert code == 2
+    assert "NOPE" in text
+    assert "INVALID_FIELD" in text
+    assert run("list", "--reason", "OF_ANOTHER_VERSION")[0] == 0
+    assert run("list", "--reason", "GAVE_UP")[0] == 0
+    assert queues.bodies(DEAD) == ["1"]
+
+
+def test_redrive_by_default_sends_only_what_a_retry_can_store(target: Target, queues: FakeSQS) -> None:
+    for reason in [*Reason, "OF_ANOTHER_VERSION"]:
+        queues.add(DEAD, reason, reason=reason)
+    queues.add(DEAD, "NO_REASON")
+    queues.add(DEAD, "GAVE_UP", DeadLetterQueueSourceArn="arn")
+    queues.add(DEAD, "NOT_DELIVERED", RULE_ARN="arn")
+    queues.add(DEAD, wrapped('"FUNCTION_FAILED"'))
+    code, text = run("redrive")
+    assert code == 0
+    assert queues.bodies(BUFFER) == ["GAVE_UP", "NOT_DELIVERED", '"FUNCTION_FAILED"']
+    assert queues.bodies(DEAD) == [*Reason, "OF_ANOTHER_VERSION", "NO_REASON"]
+    assert "INVALID_FIELD 1" in text
+    assert "carousel-sync dlq redrive --reason CONFLICTING_DUPLICATE --stage test" in text
+    assert run("redrive", "--reason", "CONFLICTING_DUPLICATE")[0] == 0
+    assert queues.bodies(BUFFER)[-1] == "CONFLICTING_DUPLICATE"
+
+
+def test_the_first_instant_stays_through_any_number_of_redrives(target: Target, queues: FakeSQS) -> None:
+    queues.add(DEAD, body(), reason="INVALID_FIELD", firstSeen="2026-01-01T00:00:00.000Z")
+    queues.add(DEAD, body(), sent_at=1_767_225_600.5, RULE_ARN="arn")
+    for _ in range(3):
+        redriven(target)
+        queues.now += 86_400
+        queues.move(BUFFER, DEAD)
+    with scanning(target) as scan:
+        seen = [letter.first_seen for batch in scan.batches() for letter in batch]
+    assert seen == ["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.500Z"]
+
+
+def test_an_event_that_fills_a_message_is_sent_without_its_first_instant(target: Target, queues: FakeSQS) -> None:
+    text = "x" * 1_048_576
+    queues.add(DEAD, text)
+    assert redriven(target).sent.total() == 1
+    assert queues.bodies(BUFFER) == [text]
+
+
 def test_redrive_fails_when_a_letter_is_refused(target: Target, queues: FakeSQS) -> None:
-    queues.add(DEAD, "REFUSE")
+    queues.add(DEAD, "REFUSE", DeadLetterQueueSourceArn="arn")
     code, text = run("redrive")
     assert code == 1
     assert "was not sent and stays in the dead-letter queue: InvalidMessageContents" in " ".join(text.split())
@@ -296,7 +345,7 @@ def test_redrive_fails_when_a_letter_is_refused(target: Target, queues: FakeSQS)
 
 def test_a_redrive_that_fails_reports_how_many_events_it_sent(target: Target, queues: FakeSQS) -> None:
     for number in range(15):
-        queues.add(DEAD, f"event-{number}")
+        queues.add(DEAD, f"event-{number}", DeadLetterQueueSourceArn="arn")
     sent = 0
 
     def before(request: str) -> None:
@@ -315,7 +364,7 @@ def test_a_redrive_that_fails_reports_how_many_events_it_sent(target: Target, qu
 
 
 def test_an_interrupted_redrive_says_how_to_continue(target: Target, queues: FakeSQS) -> None:
-    queues.add(DEAD, "event")
+    queues.add(DEAD, "event", DeadLetterQueueSourceArn="arn")
     queues.before = failing("send", KeyboardInterrupt)
     code, text = run("redrive")
     assert code == EXIT_INTERRUPTED
@@ -325,4 +374,4 @@ def test_an_interrupted_redrive_says_how_to_continue(target: Target, queues: Fak
 
 def test_the_commands_are_registered() -> None:
     group = typer.main.get_group(commands.app)
-    assert set(group.commands) == {"list", "show", "redrive"}
+    assert set(group.commands) == {"list", "show", "redrive", "discard"}
