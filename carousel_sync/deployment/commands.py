@@ -17,11 +17,15 @@ from carousel_sync.command_line import console
 from carousel_sync.command_line.console import JsonOption, StageOption, readable_errors, stderr, stdout, working_on
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.tables import show_table
+from carousel_sync.command_line.text import emphasised
 from carousel_sync.deployment import artefact_bucket, change_set, data_protection, query_results, stored_data
 from carousel_sync.deployment.change_set import ChangeSet
 from carousel_sync.project import PROJECT_ROOT, TEMPLATE
 from carousel_sync.table.apply import apply_to
-from lambda_fn.errors import ConfigurationError
+from carousel_sync.table.plan import pending_steps, show_plan, step_as_json, steps_of_a_new_table
+from lambda_fn.errors import CarouselSyncError, ConfigurationError
+from schemas.evolution.errors import MigrationError, OperationRefused
+from schemas.evolution.migration import Step
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
@@ -41,7 +45,7 @@ def deploy(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy a stage: show the change set, execute it once it is confirmed, then create or update the Iceberg table.
+    """Deploy a stage: show the change set and the pending migrations, and carry them out once they are confirmed.
 
     Parameters that are not given keep their values. Refuses a change that would replace a store of data, and a first
     deployment if stores of an earlier stack of the stage exist. Exit code 3 when the change set was declined.
@@ -53,10 +57,11 @@ def deploy(
         with working_on(f"Creating a change set at {target}"):
             url = artefact_bucket.upload(target, TEMPLATE, artefact, bucket)
             planned = change_set.create(target, url, TEMPLATE.read_text(), parameters)
+            steps = _pending(target, planned)
         if not as_json:
             _show(planned)
-        if planned.changes:
-            _execute(target, planned, yes)
+            _show_migrations(steps)
+        _execute(target, planned, steps, yes)
         with working_on("Checking the Iceberg table"):
             table = apply_to(target)
     if as_json:
@@ -64,7 +69,9 @@ def deploy(
             {"action": change.action, "logical_id": change.logical_id, "kind": change.type, "replaced": change.replaced}
             for change in planned.changes
         ]
-        console.print_json({"stack": planned.stack, "changes": changes, "table_changed": table.changed})
+        migrations = [step_as_json(step) for step in steps or ()]
+        document = {"stack": planned.stack, "changes": changes, "migrations": migrations}
+        console.print_json({**document, "table_changed": table.changed})
         return
     stdout.print(f"Table {table.table}: {'brought up to date' if table.changed else 'up to date'}")
     stdout.print(f"Stage {stage} is deployed. To check it: carousel-sync doctor --stage {stage}")
@@ -123,15 +130,52 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in given)
 
 
-def _execute(target: Target, planned: ChangeSet, yes: bool) -> None:
+def _pending(target: Target, planned: ChangeSet) -> list[Step] | None:
+    """Return the migrations that are pending; None if the table can't be read before the stack is as it should be.
+
+    Raises ConfigurationError if they can't be applied. The change set is then deleted.
+    """
+    try:
+        return steps_of_a_new_table() if planned.creates_stack else pending_steps(target)
+    except (MigrationError, OperationRefused) as error:
+        _discard(target, planned)
+        raise ConfigurationError(f"{str(error).rstrip('.')}. Nothing was changed.") from error
+    except CarouselSyncError:
+        return None
+
+
+def _execute(target: Target, planned: ChangeSet, steps: Sequence[Step] | None, yes: bool) -> None:
+    """Ask for everything that is planned, and execute the change set. The migrations are applied afterwards."""
+    parts = {"this change set": planned.changes, "these migrations": steps}
+    asked = " and ".join(name for name, content in parts.items() if content)
     try:
         data_protection.refuse_replacement(planned)
-        console.confirm("To execute this change set, type yes", "yes", yes)
+        if asked:
+            console.confirm(f"To carry out {asked}, type yes", "yes", yes)
     except (ConfigurationError, typer.Exit):
-        change_set.delete(target, planned)
+        _discard(target, planned)
         raise
+    if not planned.changes:
+        return
     with working_on("Deploying"):
         change_set.execute(target, planned, stderr.print)
+
+
+def _discard(target: Target, planned: ChangeSet) -> None:
+    if planned.changes:
+        change_set.delete(target, planned)
+
+
+def _show_migrations(steps: Sequence[Step] | None) -> None:
+    if steps is None:
+        stdout.print(
+            "The Iceberg table can't be read yet. Migrations that are pending are applied after the deployment."
+        )
+    elif steps:
+        stdout.print(emphasised("Migrations of the Iceberg table that are pending:"))
+        show_plan(steps)
+    else:
+        stdout.print("No migration of the Iceberg table is pending.")
 
 
 def _show(planned: ChangeSet) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -16,14 +15,13 @@ from carousel_sync.command_line.console import DEFAULT_STAGE, JsonOption, LocalO
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.command_line.text import emphasised
 from carousel_sync.table.apply import apply_to
+from carousel_sync.table.plan import pending_steps, show_plan, step_as_json
 from carousel_sync.table.status import State, TableStatus, find_table, status_of
 from catalog_config.drift import describe
 from catalog_config.provision import ProvisionResult
 from lambda_fn.errors import ConfigurationError
-from schemas.evolution import apply as evolution
 from schemas.evolution.errors import MigrationError, OperationRefused
-from schemas.evolution.migration import Step, initial_definition, load_migrations
-from schemas.evolution.table_definition import definition_of
+from schemas.evolution.migration import Step
 
 EXIT_PENDING: Final = 3
 EXIT_AHEAD_OR_DRIFTED: Final = 4
@@ -68,13 +66,11 @@ def plan(
     with _evolving():
         target = resolve(stage, local)
         with console.working_on(f"Reading the Iceberg table at {target}"):
-            table = find_table(target)
-            before = initial_definition(load_migrations()) if table is None else definition_of(table.metadata)
-            steps = evolution.plan(before, to)
+            steps = pending_steps(target, to)
     if as_json:
-        console.print_json({"steps": [_step_json(step) for step in steps]})
+        console.print_json({"steps": [step_as_json(step) for step in steps]})
     else:
-        _show_plan(steps)
+        show_plan(steps)
     raise typer.Exit(EXIT_PENDING if steps else 0)
 
 
@@ -132,44 +128,6 @@ def _summary(found: TableStatus, target: Target) -> str:
         State.AHEAD: f"{versions}. Columns that this code does not know are written as null.",
         State.DRIFTED: f"{versions}, and the table differs from its version:",
     }.get(found.state, f"{versions}: up to date")
-
-
-def _show_plan(steps: list[Step]) -> None:
-    if not steps:
-        _print("Nothing to do.")
-    shown = 0
-    for step in steps:
-        if step.migration.number != shown:
-            shown = step.migration.number
-            name = f", {step.migration.name}: {step.migration.why}"
-            console.stdout.print(emphasised(f"Version {shown}", name), soft_wrap=True)
-        _print(f"  {step.description}")
-        _print(f"    Readers: {step.operation.readers}")
-        for update in _updates_json(step):
-            _print(f"    {_one_line(update)}", style="dim")
-
-
-def _step_json(step: Step) -> dict[str, Any]:
-    return {
-        "version": step.migration.number,
-        "migration": step.migration.name,
-        "why": step.migration.why,
-        "words": step.description,
-        "readers": step.operation.readers,
-        "updates": _updates_json(step),
-    }
-
-
-def _updates_json(step: Step) -> list[dict[str, Any]]:
-    return [json.loads(update.model_dump_json(by_alias=True)) for update in step.change.updates]
-
-
-def _one_line(update: dict[str, Any]) -> str:
-    """Return an update in one line, with only the id of a schema: the plan already describes what is new in it."""
-    values = {name: value for name, value in update.items() if name not in ("action", "schema")}
-    if "schema" in update:
-        values["schema-id"] = update["schema"]["schema-id"]
-    return f"{update['action']} {json.dumps(values)}"
 
 
 def _show_result(result: ProvisionResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -65,10 +66,22 @@ def load_migrations() -> tuple[Migration, ...]:
         match = _FILE.fullmatch(module)
         if match is None:
             raise MigrationError(f"schemas/migrations/{module}.py has no name such as 0004_what_it_does.py")
-        migration: Migration = importlib.import_module(f"{migration_files.__name__}.{module}").MIGRATION
+        migration = _read(module)
         migrations.append(replace(migration, number=int(match["number"]), name=match["name"]))
     check_sequence(migrations)
     return tuple(migrations)
+
+
+def _read(module: str) -> Migration:
+    try:
+        migration: Migration = importlib.import_module(f"{migration_files.__name__}.{module}").MIGRATION
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        place = f"line {error.lineno if isinstance(error, SyntaxError) else line}"
+        raise MigrationError(
+            f"schemas/migrations/{module}.py can't be read ({place}): {type(error).__name__}: {error}"
+        ) from error
+    return migration
 
 
 def check_sequence(migrations: Sequence[Migration]) -> None:

@@ -20,6 +20,7 @@ from carousel_sync.project import PROJECT_ROOT
 PAGE = (PROJECT_ROOT / "docs" / "schema-evolution.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, block in BLOCKS if not language for line in block.splitlines()]
+CLEANING = COMMANDS.index(".venv/bin/carousel-sync local down")
 MIGRATION, FIELD = [block for language, block in BLOCKS if language == "python"]
 (EVENT,) = [block for language, block in BLOCKS if language == "json"]
 MIGRATION_FILE = "schemas/migrations/0004_sales_channel.py"
@@ -37,6 +38,10 @@ class Checkout:
             shutil.copytree(PROJECT_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("template.yaml", "pyproject.toml"):
             shutil.copy(PROJECT_ROOT / name, folder / name)
+        (folder / ".gitignore").write_text("__pycache__/\nstate/\n")
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        for command in (("init", "--quiet"), ("add", "."), (*identity, "commit", "--quiet", "--message", "All")):
+            subprocess.run(["git", *command], cwd=folder, check=True)
         self._environment = {**os.environ, STATE_DIR_VARIABLE: str(folder / "state"), "PYTHONPATH": str(folder)}
 
     def start(self, command: str) -> subprocess.Popen[str]:
@@ -45,6 +50,7 @@ class Checkout:
         interpreter = {
             ".venv/bin/carousel-sync": [sys.executable, "-c", "from carousel_sync.cli import main; main()"],
             ".venv/bin/python": [sys.executable],
+            "git": ["git"],
         }[program]
         return subprocess.Popen(
             [*interpreter, *arguments],
@@ -97,7 +103,7 @@ def test_a_column_is_added_while_sales_arrive(checkout: Checkout) -> None:
     """Run every command of the page in order, with fewer sales than a person needs to follow it."""
     simulation: subprocess.Popen[str] | None = None
     outputs: dict[str, str] = {}
-    for command in COMMANDS:
+    for command in COMMANDS[:CLEANING]:
         match command.split()[1:]:
             case ["simulate", *_, "&"]:
                 simulation = checkout.start(command.removesuffix(" &").replace("--count 600", f"--count {SALES}"))
@@ -128,3 +134,8 @@ def test_a_column_is_added_while_sales_arrive(checkout: Checkout) -> None:
     channels = {row["sale_id"]: row["sales_channel"] for row in rows}
     assert channels.pop("SALE-CHANNEL") == "shop"
     assert set(channels.values()) == {None}
+    assert checkout.run("git status --porcelain").split() != []
+    for command in COMMANDS[CLEANING:]:
+        checkout.run(command)
+    assert checkout.run("git status --porcelain") == ""
+    assert json.loads(checkout.cli("local status --json", exit_code=1))["up"] is False

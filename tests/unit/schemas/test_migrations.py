@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from pyiceberg.types import (
 )
 
 from lambda_fn.iceberg.rows import EMBEDDING_FIELD_ID, VALUE_OF_FIELD
+from schemas import migrations as migration_files
 from schemas.evolution.apply import plan
 from schemas.evolution.column_operations import (
     AddColumn,
@@ -321,3 +324,25 @@ def test_the_source_of_the_sort_order_cannot_be_deleted(table: TableDefinition) 
 def test_a_malformed_recorded_position_is_reported(table: TableDefinition, properties: dict[str, str]) -> None:
     with pytest.raises(MigrationError, match="do not have values that evolve apply writes"):
         position_of(replace(table, properties=properties))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("MIGRATION = (", r"line 1\): SyntaxError: '\(' was never closed"),
+        ("\nMIGRATION = Migratoin()", r"line 2\): NameError: name 'Migratoin' is not defined"),
+        ("from schemas import nothing_here", r"line 1\): ImportError"),
+        ("MIGRATIONS = 1", "has no attribute 'MIGRATION'"),
+    ],
+)
+def test_a_mistake_in_a_migration_is_named_with_its_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, complaint: str
+) -> None:
+    (tmp_path / "0004_typo.py").write_text(text)
+    monkeypatch.setattr(migration_files, "__path__", [*migration_files.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "schemas.migrations.0004_typo", raising=False)
+    try:
+        with pytest.raises(MigrationError, match=rf"schemas/migrations/0004_typo\.py can't be read.*{complaint}"):
+            load_migrations()
+    finally:
+        sys.modules.pop("schemas.migrations.0004_typo", None)

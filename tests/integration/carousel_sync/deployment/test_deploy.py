@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from carousel_sync.deployment import change_set, commands, stored_data
 from carousel_sync.local_stack.stack import LocalStack
 from carousel_sync.project import PROJECT_ROOT
 from carousel_sync.release.project_zip import package_code
+from schemas import migrations
 
 STAGE = "second"
 STORES = {
@@ -57,10 +61,27 @@ def stacks(run: Run) -> set[str]:
     return {stack["StackName"] for stack in found}
 
 
-def test_the_life_of_a_stage(run: Run, deploy: Run) -> None:
+@contextmanager
+def a_new_migration(folder: Path) -> Iterator[None]:
+    """Add a migration, as somebody who follows docs/schema-evolution.md does."""
+    page = (PROJECT_ROOT / "docs/schema-evolution.md").read_text()
+    name, text = "0004_sales_channel", re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    (folder / f"{name}.py").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "__path__", [*migrations.__path__, str(folder)])
+        try:
+            yield
+        finally:
+            sys.modules.pop(f"{migrations.__name__}.{name}", None)
+
+
+def test_the_life_of_a_stage(run: Run, deploy: Run, tmp_path: Path) -> None:
     declined = deploy(given="no\n")
     assert declined.exit_code == 3
     assert "SyncFunction" in declined.stdout
+    assert "Version 2, currency" in declined.stdout
+    assert "add the column currency" in declined.stdout
+    assert "To carry out this change set and these migrations" in declined.stderr
     assert f"carousel-sync-{STAGE}" not in stacks(run)
 
     first = deploy(given="yes\n")
@@ -72,6 +93,19 @@ def test_the_life_of_a_stage(run: Run, deploy: Run) -> None:
     again = deploy("--yes", "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["table_changed"] is False
+
+    assert "No migration of the Iceberg table is pending." in deploy().stdout
+    with a_new_migration(tmp_path):
+        unwanted = deploy(given="no\n")
+        assert unwanted.exit_code == 3, unwanted.output
+        assert f"Stack carousel-sync-{STAGE} is up to date" in unwanted.stdout
+        assert "add the column sales_channel" in unwanted.stdout
+        assert "To carry out these migrations, type yes" in unwanted.stderr
+        assert run("evolve", "status", "--stage", STAGE).exit_code == 3
+        wanted = deploy("--yes", "--json")
+        document = json.loads(wanted.stdout)
+        assert [step["migration"] for step in document["migrations"]] == ["sales_channel"]
+        assert document["table_changed"] is True
 
     changed = deploy("--yes", "-p", "LogRetentionDays=7")
     assert changed.exit_code == 0, changed.output
