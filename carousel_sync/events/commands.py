@@ -13,6 +13,8 @@ import typer
 from carousel_sync.aws.buffer_queue import QueueDepth
 from carousel_sync.aws.event_bus import EventBus, batches, bus_of
 from carousel_sync.aws.target import Target
+from carousel_sync.aws.event_bus import BusEvent, EventBus, batches, bus_of
+from carousel_sync.aws.listeners import refuse_to_reach_others
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
 from carousel_sync.events.arrival import Arrival, Arrived, keys_of
@@ -22,6 +24,8 @@ from carousel_sync.events.generate import Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 from lambda_fn.sale import SaleKey
+from lambda_fn.event import EVENT_SOURCE
+from lambda_fn.sale import EVENT_TYPE
 
 SEEDS: Final = 2**31
 TENANTS_SHOWN: Final = 5
@@ -31,22 +35,32 @@ BusOption = Annotated[
 ]
 
 
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Send even if other rules on the bus, such as other stages', receive the events."),
+]
+
+
 def send(
     event: Annotated[Path, typer.Argument(help="A file with one EventBridge event: an envelope with its detail.")],
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,
     bus: BusOption = None,
+    force: ForceOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """Put one event from a file on the event bus, and print its event id.
 
     The bus creates a new envelope and keeps the source, detail-type, detail and time of the file's. The detail is sent
-    exactly as it is written, even if it breaks the contract.
+    exactly as it is written, even if it breaks the contract. Without --force, the command refuses to send to a bus on
+    which another rule, such as another stage's, would receive the event, too.
     """
     with console.readable_errors():
         bus_event = read_event(event)
         target = resolve(stage, local)
         bus = bus or bus_of(target)
+        if not force:
+            refuse_to_reach_others(target, bus, bus_event)
         (batch,) = batches([bus_event], lambda event: event.size_bytes)
         (event_id,) = EventBus(target.client("events"), bus).put(batch)
     if as_json:
@@ -82,6 +96,7 @@ def simulate(
         bool, typer.Option("--wait", help="Wait until every sale is stored and the stage's queue is empty.")
     ] = False,
     timeout: Annotated[float, typer.Option(min=0, help="With --wait: the longest time to wait, in seconds.")] = 120.0,
+    force: ForceOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """Put generated sales on the event bus, and print how many were sent.
@@ -90,6 +105,8 @@ def simulate(
 
     With --wait, exit code 0 means that every sale has its row and its look-up item, and 1 that some have not within
     --timeout. With direct delivery, duplicates and invalid events may still be on their way then.
+    The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates. Without --force,
+    the command refuses to send to a bus on which another rule, such as another stage's, would receive them, too.
     """
     if wait and out is not None:
         raise typer.BadParameter("--wait is for events that are sent; --out writes them to a file")
@@ -109,6 +126,9 @@ def simulate(
             bus = bus or bus_of(target)
             arrival = Arrival(target) if wait else None
             counts, keys = _send(recipe, EventBus(target.client("events"), bus), rate)
+            if not force:
+                refuse_to_reach_others(target, bus, BusEvent(EVENT_SOURCE, EVENT_TYPE, "{}"))
+            counts = _send(recipe, EventBus(target.client("events"), bus), rate)
             result = f"sent to event bus {bus} at {target}"
             if arrival:
                 arrived = _wait(arrival, keys, timeout, recipe)

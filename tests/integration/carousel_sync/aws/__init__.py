@@ -1,0 +1,1 @@
+"""Integration tests of carousel_sync/aws."""
