@@ -25,6 +25,8 @@ from lambda_fn.errors import CarouselSyncError, ConfigurationError, StoreUnavail
 BATCH_SIZE: Final = 500
 # A batch has to be stored within the time of one invocation.
 BATCH_SIZE_LIMIT: Final = 10_000
+MOST_PER_SECOND: Final = 100_000
+MOST_LINES: Final = 10**12
 
 NextStep = Callable[[BackfillReport], str]
 """Returns what to do after a backfill that ended early."""
@@ -43,10 +45,16 @@ def backfill(
         int, typer.Option("--batch-size", min=1, max=BATCH_SIZE_LIMIT, help="Sales in one commit.")
     ] = BATCH_SIZE,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.01, help="Average number of sales a second. Default: no limit.")
+        float | None,
+        typer.Option(
+            "--rate", min=0.01, max=MOST_PER_SECOND, help="Average number of sales a second. Default: no limit."
+        ),
     ] = None,
     skip: Annotated[
-        int, typer.Option("--skip", min=0, help="Number of lines or rows to skip at the beginning of the file.")
+        int,
+        typer.Option(
+            "--skip", min=0, max=MOST_LINES, help="Number of lines or rows to skip at the beginning of the file."
+        ),
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every record, and write nothing.")] = False,
     stage: StageOption = console.DEFAULT_STAGE,

@@ -24,6 +24,7 @@ from carousel_sync.command_line.text import PlainColumn, emphasised
 from carousel_sync.local_stack.stack import DeliveryMode, LocalStack
 from carousel_sync.planning.prices import LOOKED_UP, REGION
 from lambda_fn.errors import ConfigurationError
+from lambda_fn.event import EMBEDDING_LIMIT
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -46,9 +47,13 @@ def local(
         int,
         typer.Option(min=1, max=10_000, help="Events per batch in queue mode; a batch is smaller if 6 MB are full."),
     ] = 500,
-    embedding: Annotated[int, typer.Option(help="Values per embedding; 0 for no embedding.")] = 1024,
-    duplicates: Annotated[float, typer.Option(help="Share of events that repeat a sale.")] = 0.0,
-    seed: Annotated[int | None, typer.Option(help="Makes the sales reproducible. Default: random.")] = None,
+    embedding: Annotated[
+        int, typer.Option(min=0, max=EMBEDDING_LIMIT, help="Values per embedding; 0 for no embedding.")
+    ] = 1024,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of events that repeat a sale.")] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=SEEDS, help="Makes the sales reproducible. Default: random.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write the figures and a latency chart to this HTML file.")
     ] = None,

@@ -12,6 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
+from carousel_sync import start
 from carousel_sync.aws.target import Target
 from carousel_sync.command_line.text import PlainColumn, PlainConsole, emphasised, json_text
 from lambda_fn.errors import CarouselSyncError
@@ -22,8 +23,7 @@ EXIT_DECLINED: Final = 3
 """Somebody was asked for a confirmation, and did not give it. Nothing was changed."""
 EXIT_NOT_CHECKED: Final = 3
 """A command that checks something could not carry out its check. Typer exits with 2 for invalid arguments."""
-EXIT_INTERRUPTED: Final = 130
-"""128 plus the number of SIGINT, as shells report it."""
+EXIT_INTERRUPTED: Final = start.EXIT_INTERRUPTED
 
 stdout: Final = PlainConsole()
 """For results: what a pipe or a file should receive."""

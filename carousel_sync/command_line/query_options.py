@@ -15,12 +15,16 @@ TenantOption = Annotated[str | None, typer.Option(help="Parameter: the tenant.",
 MonthOption = Annotated[str | None, typer.Option(help="Parameter: the month, such as 2025-12.", show_default=False)]
 DaysOption = Annotated[
     int | None,
-    typer.Option(help=f"Parameter: a number of days. Default: {DEFAULTS['days']}.", show_default=False),
+    typer.Option(
+        min=1, max=36_500, help=f"Parameter: a number of days. Default: {DEFAULTS['days']}.", show_default=False
+    ),
 ]
 TenantsOption = Annotated[
     int | None,
     typer.Option(
         "--k",
+        min=MIN_TENANTS,
+        max=1_000_000,
         help=f"Parameter: the least number of other tenants, from {MIN_TENANTS}. Default: {DEFAULTS['k']}.",
         show_default=False,
     ),

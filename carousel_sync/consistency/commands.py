@@ -23,6 +23,7 @@ from carousel_sync.consistency.verify import readable_file_errors
 from lambda_fn.sale import SaleKey
 
 LONGEST_VALUE: Final = 60
+MOST_ROWS: Final = 10_000
 
 
 def verify(
@@ -98,7 +99,9 @@ def dedupe(
     sale_id: Annotated[str, typer.Argument(metavar="SALE", help="The sale's id.")],
     keep: Annotated[
         int | None,
-        typer.Option("--keep", min=1, help="Number of the row to keep. Required if the rows have different facts."),
+        typer.Option(
+            "--keep", min=1, max=MOST_ROWS, help="Number of the row to keep. Required if the rows have different facts."
+        ),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove the other rows. Without it, the rows are only shown.")

@@ -28,6 +28,7 @@ from carousel_sync.dead_letters.redrive import Redrive, Redriven, Selection
 
 CHARACTERS_SHOWN: Final = 100
 LETTERS_SHOWN: Final = 50
+MOST_LETTERS: Final = 10**9
 UNCHANGED: Final = "Nothing was changed."
 
 app = typer.Typer(no_args_is_help=True, help="List, send back and discard events that could not be processed.")
@@ -112,7 +113,7 @@ def redrive(
         list[str] | None, typer.Argument(metavar="[ID]...", help="Send only the letters with these ids.")
     ] = None,
     reason: ReasonOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many events.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST_LETTERS, help="Send at most this many events.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the events that would be sent.")] = False,
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,

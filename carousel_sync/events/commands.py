@@ -20,15 +20,17 @@ from carousel_sync.command_line.stage import resolve
 from carousel_sync.events.arrival import Arrival, Arrived, keys_of
 from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.events.event_file import read_event
-from carousel_sync.events.generate import Recipe, Role
+from carousel_sync.events.generate import COUNT_LIMIT, TENANTS_LIMIT, Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
 from lambda_fn.sale import SaleKey
 from lambda_fn.event import EVENT_SOURCE
+from lambda_fn.event import EMBEDDING_LIMIT, EVENT_SOURCE
 from lambda_fn.sale import EVENT_TYPE
 
 SEEDS: Final = 2**31
 TENANTS_SHOWN: Final = 5
+MOST_PER_SECOND: Final = 100_000
 
 BusOption = Annotated[
     str | None, typer.Option(help="Name of the event bus. Default: the bus that the stage receives from.")
@@ -72,19 +74,29 @@ def send(
 
 
 def simulate(
-    count: Annotated[int, typer.Option(help="Number of events, duplicates and invalid ones included.")] = 100,
-    tenants: Annotated[int, typer.Option(help="Number of tenants; the first has the most sales.")] = 3,
-    duplicates: Annotated[float, typer.Option(help="Share of events that repeat a sale.")] = 0.1,
-    invalid: Annotated[float, typer.Option(help="Share of events that must be rejected.")] = 0.02,
-    embedding: Annotated[int, typer.Option(help="Values in each embedding; 0 for none.")] = 1024,
-    seed: Annotated[int | None, typer.Option(help="Makes the sales reproducible. Default: random.")] = None,
+    count: Annotated[
+        int, typer.Option(min=1, max=COUNT_LIMIT, help="Number of events, duplicates and invalid ones included.")
+    ] = 100,
+    tenants: Annotated[
+        int, typer.Option(min=1, max=TENANTS_LIMIT, help="Number of tenants; the first has the most sales.")
+    ] = 3,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of events that repeat a sale.")] = 0.1,
+    invalid: Annotated[float, typer.Option(min=0, max=1, help="Share of events that must be rejected.")] = 0.02,
+    embedding: Annotated[
+        int, typer.Option(min=0, max=EMBEDDING_LIMIT, help="Values in each embedding; 0 for none.")
+    ] = 1024,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=SEEDS, help="Makes the sales reproducible. Default: random.")
+    ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="All sales are before this day. Default: today (UTC)."),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Average number of events per second. Default: as fast as possible."),
+        typer.Option(
+            min=0.01, max=MOST_PER_SECOND, help="Average number of events per second. Default: as fast as possible."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the events to this file, one per line, instead of sending them.")

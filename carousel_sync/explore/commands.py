@@ -37,6 +37,8 @@ from schemas.sales_history import NAMESPACE
 
 SALES_SHOWN: Final = 500
 DEFAULT_DAYS: Final = 30
+MOST_DAYS: Final = 36_500
+"""A hundred years; the projection keeps a sale for two."""
 
 _COLUMNS: Final = {
     "Sold on": "saleDate",
@@ -124,7 +126,10 @@ def sales(
     days: Annotated[
         int | None,
         typer.Option(
-            min=1, help=f"Print the sales of the last DAYS days. Default: {DEFAULT_DAYS}.", show_default=False
+            min=1,
+            max=MOST_DAYS,
+            help=f"Print the sales of the last DAYS days. Default: {DEFAULT_DAYS}.",
+            show_default=False,
         ),
     ] = None,
     shard: Annotated[

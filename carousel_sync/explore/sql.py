@@ -29,13 +29,19 @@ class Result:
 
 
 def run(connection: DuckDBPyConnection, sql: str) -> Result:
-    """Run SQL. Raises QueryFailed, which the iterator of rows may also raise."""
+    """Run SQL. Raises QueryFailed, which the iterator of rows may also raise. Ctrl-C stops the query."""
     try:
         if not connection.extract_statements(sql):
             raise QueryFailed("The SQL contains no statement.")
         reader = connection.execute(sql).to_arrow_reader(ROWS_PER_FETCH)
     except duckdb.Error as error:
         raise QueryFailed(str(error)) from error
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        # DuckDB's answer to Ctrl-C. Its threads still work on the query.
+        connection.interrupt()
+        raise KeyboardInterrupt from error
 
     def rows() -> Iterator[Row]:
         try:

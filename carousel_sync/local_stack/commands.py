@@ -43,8 +43,12 @@ def up(
     """
     with console.readable_errors():
         stack = LocalStack(state_dir, stage)
-        with console.working_on("Starting the emulator and deploying template.yaml"):
-            outcome = stack.up(delivery_mode, port)
+        try:
+            with console.interrupted_by_signals(), console.working_on("Starting the emulator, deploying template.yaml"):
+                outcome = stack.up(delivery_mode, port)
+        except KeyboardInterrupt:
+            console.stderr.print("Interrupted. If this command started an emulator, it was stopped.")
+            raise typer.Exit(console.EXIT_INTERRUPTED) from None
         status = stack.status()
     if as_json:
         console.print_json({"outcome": outcome.value, **asdict(status)})

@@ -75,7 +75,8 @@ class LocalStack:
         """Start the emulator unless it is running, deploy template and code if they changed, and create the table.
 
         ``delivery_mode`` defaults to the deployed one, and to queue for a new stack. Raises ConfigurationError. An
-        emulator that does not start is stopped; one whose deployment fails keeps running.
+        emulator that does not start is stopped; one whose deployment fails keeps running. After KeyboardInterrupt, an
+        emulator that this call started is stopped, and its data is deleted.
         """
         emulator.require_installed()
         with self._locked():
@@ -93,7 +94,12 @@ class LocalStack:
             parameters = {"Stage": self.stage, "DeliveryMode": mode.value, **left_out}
             wanted = deployment.prepare(root, parameters)
             if running.deployed_digest != wanted.digest:
-                self._deploy(running.target(), wanted)
+                try:
+                    self._deploy(running.target(), wanted)
+                except KeyboardInterrupt:
+                    if outcome is UpOutcome.STARTED:
+                        self._remove(running)
+                    raise
                 state.save(self.directory, replace(running, delivery_mode=mode.value, deployed_digest=wanted.digest))
                 outcome = outcome if outcome is UpOutcome.STARTED else UpOutcome.UPDATED
             return outcome
@@ -104,10 +110,13 @@ class LocalStack:
             known = state.load(self.directory)
             if known is None:
                 return False
-            emulator.stop(known.pid)
-            emulator.remove_data(self.directory)
-            state.remove(self.directory)
+            self._remove(known)
             return True
+
+    def _remove(self, known: StackState) -> None:
+        emulator.stop(known.pid)
+        emulator.remove_data(self.directory)
+        state.remove(self.directory)
 
     def target(self) -> Target:
         """Return the stack as a target for commands. Raises ConfigurationError when it is not running."""
@@ -209,8 +218,15 @@ class LocalStack:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Allow one command at a time to change the stack. Others wait."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "lock").open("w") as lock:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = (self.directory / "lock").open("w")
+        except OSError as error:
+            raise ConfigurationError(
+                f"The folder {self.directory} can't hold the stack's state: {error.strerror}. Nothing was changed. "
+                f"Choose another one: --state-dir FOLDER, or {state.STATE_DIR_VARIABLE} in the environment."
+            ) from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -42,7 +42,7 @@ GETS_PER_COMMIT: Final = 1.0
 files."""
 CUSTOM_METRICS: Final = len(Metric) + len(Reason)
 """One time series for each metric, and one for each reason of a rejection."""
-ALARMS: Final = 12
+ALARMS: Final = 13
 """The alarms of template.yaml, each on one metric."""
 MONTHS: Final = (1, PROJECTION_MONTHS)
 """The months that are billed: the first, and the one from which on the projection deletes as much as it stores."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from carousel_sync.aws.event_bus import REQUEST_LIMIT_BYTES
 from carousel_sync.command_line.console import EXIT_FAILED, JsonOption, print_json, readable_errors, stdout
 from carousel_sync.command_line.tables import Column, Kind, Row, show_table
 from carousel_sync.command_line.text import cell, emphasised
@@ -19,6 +20,14 @@ from carousel_sync.planning.bill import A_MILLION, MONTHS, Bill, Workload, cost_
 from carousel_sync.planning.bytes_per_sale import SaleSizes, measure
 from carousel_sync.planning.durations import cpu_milliseconds, lambda_milliseconds, log_bytes
 from carousel_sync.planning.prices import LIST_PRICES, LOOKED_UP, REGION, Prices, of_other_regions, with_overrides
+from lambda_fn.event import EMBEDDING_LIMIT
+
+LONGEST_INVOCATION_MS: Final = 900_000
+"""Lambda ends an invocation after 15 minutes."""
+MOST_EVENTS: Final = 10**12
+"""Sales a month, at most: some 400,000 in each second."""
+MOST_HOURS: Final = 87_600
+"""Ten years."""
 
 
 class Mode(StrEnum):
@@ -34,18 +43,26 @@ RoundOption = Annotated[
     typer.Option(
         "--commit-milliseconds",
         min=1,
+        max=LONGEST_INVOCATION_MS,
         help="Direct delivery: how long a leader takes to read the commit queue and the head, and to commit.",
     ),
 ]
-EmbeddingOption = Annotated[int, typer.Option("--embedding", help="Values in each embedding; 0 for none.")]
+EmbeddingOption = Annotated[
+    int, typer.Option("--embedding", min=0, max=EMBEDDING_LIMIT, help="Values in each embedding; 0 for none.")
+]
 MemoryOption = Annotated[int, typer.Option("--memory", min=128, max=10_240, help="The function's memory in MB.")]
 PartitionsOption = Annotated[
-    float, typer.Option("--partitions", min=1, help="Data files of a commit: tenants times months of sale in a batch.")
+    float,
+    typer.Option(
+        "--partitions", min=1, max=A_MILLION, help="Data files of a commit: tenants times months of sale in a batch."
+    ),
 ]
 
 
 def cost(
-    events_per_month: Annotated[float, typer.Option("--events-per-month", min=1, help="Sales a month.")] = A_MILLION,
+    events_per_month: Annotated[
+        float, typer.Option("--events-per-month", min=1, max=MOST_EVENTS, help="Sales a month.")
+    ] = A_MILLION,
     embedding: EmbeddingOption = 1024,
     mode: ModeOption = Mode.QUEUE,
     sales_per_commit: Annotated[
@@ -53,6 +70,7 @@ def cost(
         typer.Option(
             "--sales-per-commit",
             min=1,
+            max=A_MILLION,
             help="Average number of sales in a commit. Default: 500 with queue delivery, in a batch; with direct "
             "delivery, those that arrive while a commit is made.",
         ),
@@ -65,12 +83,13 @@ def cost(
         typer.Option(
             "--milliseconds-per-batch",
             min=0,
+            max=LONGEST_INVOCATION_MS,
             help="The function's metric Duration (of an invocation). Default: estimated from CPU time measured on "
             "another machine.",
         ),
     ] = None,
     retention_hours: Annotated[
-        float, typer.Option("--retention-hours", min=1, help="How long the table retains snapshots.")
+        float, typer.Option("--retention-hours", min=1, max=MOST_HOURS, help="How long the table retains snapshots.")
     ] = 6,
     price: Annotated[
         list[str] | None,
@@ -113,20 +132,29 @@ def cost(
 
 def size(
     events_per_second: Annotated[
-        float, typer.Option("--events-per-second", min=0.0001, help="Average load; the settings have room for peaks.")
+        float,
+        typer.Option(
+            "--events-per-second", min=0.0001, max=A_MILLION, help="Average load; the settings have room for peaks."
+        ),
     ],
     delay_seconds: Annotated[
-        float, typer.Option("--delay-seconds", min=1, help="Longest time until a sale can be queried.")
+        float, typer.Option("--delay-seconds", min=1, max=86_400, help="Longest time until a sale can be queried.")
     ] = 60,
     embedding: EmbeddingOption = 1024,
     event_bytes: Annotated[
         float | None,
-        typer.Option("--event-bytes", min=100, help="Size of an event as JSON. Default: measured on generated events."),
+        typer.Option(
+            "--event-bytes",
+            min=100,
+            max=REQUEST_LIMIT_BYTES,
+            help="Size of an event as JSON. Default: measured on generated events.",
+        ),
     ] = None,
     memory: MemoryOption = 512,
     partitions: PartitionsOption = 3,
     commits_per_second: Annotated[
-        float, typer.Option("--commits-per-second", min=0.01, help="Most commits that are planned for the table.")
+        float,
+        typer.Option("--commits-per-second", min=0.01, max=1_000, help="Most commits that are planned for the table."),
     ] = capacity.COMMITS_PER_SECOND,
     mode: ModeOption = Mode.QUEUE,
     commit_milliseconds: RoundOption = group_commit.ROUND_MILLISECONDS,

@@ -29,7 +29,7 @@ EXIT_REFUSED: Final = 5
 
 EXIT_CODES: Final = {State.UP_TO_DATE: 0, State.BEHIND: EXIT_PENDING, State.MISSING: EXIT_PENDING}
 app = typer.Typer(no_args_is_help=True, help="Create the Iceberg table, and bring its schema up to date.")
-ToOption = Annotated[int | None, typer.Option("--to", min=1, help="Version to go to. Default: the newest.")]
+ToOption = Annotated[int | None, typer.Option("--to", min=1, max=9999, help="Version to go to. Default: the newest.")]
 
 
 @app.command()

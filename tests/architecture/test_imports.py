@@ -118,7 +118,11 @@ def test_only_the_command_line_imports_typer(subject: str) -> None:
 
 @pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config", "benchmarks", "testbed"])
 def test_no_module_imports_a_command_module(subject: str) -> None:
-    """``carousel_sync.cli`` names the command modules, and imports them when a command runs."""
+    """``carousel_sync.cli`` names the command modules, and imports them when a command runs.
+
+    ``carousel_sync.start`` is the entry point, and imports ``carousel_sync.cli`` alone.
+    """
+    allowed = {"carousel_sync.start": ["carousel_sync.cli"]}
     importing = {
         name: found
         for name in modules_of(subject)
@@ -128,7 +132,7 @@ def test_no_module_imports_a_command_module(subject: str) -> None:
             ]
         )
     }
-    assert importing == {}
+    assert {name: found for name, found in importing.items() if sorted(found) != allowed.get(name)} == {}
 
 
 @pytest.mark.parametrize("subject", [*SUBJECTS, "lambda_fn", "schemas", "catalog_config"])

@@ -300,7 +300,9 @@ def test_simulate_prints_what_it_wrote(tmp_path: Path) -> None:
 
 
 def test_simulate_refuses_shares_out_of_range(tmp_path: Path) -> None:
-    done = run_in(tmp_path, "simulate", "--duplicates", "10", "--out", str(tmp_path / "events.jsonl"))
+    done = run_in(
+        tmp_path, "simulate", "--duplicates", "0.9", "--invalid", "0.9", "--out", str(tmp_path / "events.jsonl")
+    )
     assert "Nothing was generated" in failed(done)
 
 

@@ -146,9 +146,9 @@ def test_cloudwatch() -> None:
     # 2,000 batches of 40,000 bytes.
     assert lines["CloudWatch", "logs taken in"] == pytest.approx(0.57 * 80e6 / GB)
     assert lines["CloudWatch", "logs kept"] == pytest.approx(0.03 * 80e6 / GB)
-    # Each metric, and each reason of a rejection, is a time series at $0.30; twelve alarms are $0.10 each.
+    # Each metric, and each reason of a rejection, is a time series at $0.30; thirteen alarms are $0.10 each.
     assert lines["CloudWatch", "custom metrics"] == pytest.approx((len(Metric) + len(Reason)) * 0.30)
-    assert lines["CloudWatch", "alarms"] == pytest.approx(1.20)
+    assert lines["CloudWatch", "alarms"] == pytest.approx(1.30)
 
 
 def test_the_sums_match_the_lines() -> None:

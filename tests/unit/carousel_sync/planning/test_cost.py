@@ -77,7 +77,7 @@ def test_an_unknown_price_is_refused() -> None:
 
 def test_an_embedding_that_no_event_can_have_is_refused() -> None:
     result = run("cost", "--embedding", "5000")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--embedding" in result.stderr
 
 
