@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
 from carousel_sync.backfill.records import RecordFile
 from carousel_sync.check.events import Checked, checked
 from carousel_sync.command_line import console
 from carousel_sync.command_line.console import stdout
-from carousel_sync.dead_letters.formatting import printable
+from carousel_sync.command_line.tables import Column, Kind, show_table
 from lambda_fn.errors import ConfigurationError
 
 REJECTIONS_SHOWN: Final = 20
@@ -46,16 +44,16 @@ def check(
 
 def _show(found: Checked) -> None:
     if found.rejected:
-        table = Table(
-            Column("Line", justify="right"), Column("Reason", no_wrap=True), Column("Detail", overflow="fold")
-        )
-        for number, rejection in found.rejected[:REJECTIONS_SHOWN]:
-            table.add_row(f"{number:,}", rejection.reason.value, Text(rejection.detail))
-        stdout.print(table)
+        columns = (Column("Line", Kind.NUMBER), "Reason", Column("Detail", Kind.PROSE))
+        rows = [
+            (f"{number:,}", rejection.reason.value, rejection.detail)
+            for number, rejection in found.rejected[:REJECTIONS_SHOWN]
+        ]
+        show_table(columns, rows, stdout)
         if (more := len(found.rejected) - REJECTIONS_SHOWN) > 0:
             stdout.print(f"... and {more:,} more. For all of them, use --json.")
     for name, number in found.unknown_fields.most_common():
         text = f"Ignored, because the contract does not have it: {name} ({number:,} events)"
-        stdout.print(Text(printable(text), style="yellow"), soft_wrap=True)
+        stdout.print(text, style="yellow", soft_wrap=True)
     valid = found.events - len(found.rejected)
     stdout.print(f"{valid:,} of {found.events:,} events are valid.")

@@ -17,6 +17,8 @@ from carousel_sync.analysis.athena import Answer
 from carousel_sync.aws.target import Target
 from carousel_sync.backfill import commands as backfill
 from carousel_sync.backfill.landing import BackfillReport
+from carousel_sync.check import commands as check
+from carousel_sync.check.events import Checked
 from carousel_sync.cli import COMMANDS
 from carousel_sync.command_line import console
 from carousel_sync.consistency import commands as consistency
@@ -42,6 +44,7 @@ from carousel_sync.explore.sql import Result
 from carousel_sync.local_stack import commands as local_stack
 from carousel_sync.local_stack.stack import StackStatus
 from carousel_sync.table import commands as table
+from lambda_fn.ports import Reason, Rejection
 from tests.fakes.sqs import FakeSQS
 from tests.unit.carousel_sync.command_line.screen import HOSTILE, obeyed, printed
 from tests.unit.carousel_sync.dead_letters.conftest import DEAD, Deployed
@@ -91,6 +94,8 @@ def show_counts() -> None:
     events._show(Counts(defects=Counter({HOSTILE: 1}), tenants=Counter({HOSTILE: 1})), RECIPE)
 
 
+CHECKED = Checked(2, [(1, Rejection(Reason.INVALID_FIELD, HOSTILE))], Counter({HOSTILE: 1}))
+
 SHOWN: dict[str, list[Show]] = {
     "query": [
         lambda: results.show(stored_values(), console.stdout),
@@ -105,6 +110,7 @@ SHOWN: dict[str, list[Show]] = {
         lambda: presentation.show_list("", "", presentation.dedupe_commands(report(), TARGET)),
     ],
     "dedupe": [show_rows],
+    "check": [lambda: check._show(CHECKED)],
     "dlq": [
         lambda: dead_letters._print_letters(letters()),
         lambda: dead_letters._print_reasons([(HOSTILE, letters())], TARGET),

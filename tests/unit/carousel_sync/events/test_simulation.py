@@ -46,15 +46,15 @@ def test_events_are_sent_at_the_rate(rate: float | None, seconds: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "code", "message"),
     [
-        (("--count", "1000000000000"), "--count is at most 10,000,000"),
-        (("--tenants", "1000000000"), "--tenants is at most 10,000"),
-        (("--count", "2000000"), "needs about"),
+        (("--count", "1000000000000"), 2, "less than or equal to 10000000"),
+        (("--tenants", "1000000000"), 2, "less than or equal to 10000"),
+        (("--count", "2000000"), 1, "needs about"),
     ],
 )
 def test_more_events_than_the_machine_can_take_are_refused(
-    options: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    options: tuple[str, ...], code: int, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def none_is_generated(_: Recipe) -> Iterator[GeneratedEvent]:
         raise AssertionError
@@ -64,8 +64,8 @@ def test_more_events_than_the_machine_can_take_are_refused(
     path = tmp_path / "events.jsonl"
     path.write_text("before")
     done = CliRunner().invoke(app, ["simulate", *options, "--out", str(path)])
-    assert done.exit_code == 1
-    assert message in " ".join(done.stderr.split())
+    assert done.exit_code == code
+    assert message in " ".join(done.stderr.replace("│", " ").split())
     assert path.read_text() == "before"
 
 
