@@ -27,6 +27,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER_ID
 from pyiceberg.typedef import Record
 
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
@@ -227,6 +228,8 @@ def _data_file(location: str, size_bytes: int, partition: Record, metrics: Mappi
         file_format=FileFormat.PARQUET,
         partition=partition,
         file_size_in_bytes=size_bytes,
+        # Missing means the same (Iceberg specification, "Data File Fields", field 140), but Trino's $entries needs it.
+        sort_order_id=UNSORTED_SORT_ORDER_ID,
         **metrics,
     )
 

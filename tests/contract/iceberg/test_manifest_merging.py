@@ -62,6 +62,7 @@ def entries_of(table: Table) -> dict[str, tuple[Any, ...]]:
             file.lower_bounds,
             file.upper_bounds,
             file.file_size_in_bytes,
+            file.sort_order_id,
         )
 
     entries = [entry for manifest in manifests_of(table) for entry in manifest.fetch_manifest_entry(table.io)]

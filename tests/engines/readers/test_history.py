@@ -56,11 +56,11 @@ def test_each_snapshot_has_its_predecessor_as_parent(spark: Spark, trino: Trino,
     assert [parent for _, parent in found] == [None, *[snapshot_id for snapshot_id, _ in found[:-1]]]
 
 
-def test_a_merge_keeps_the_snapshot_of_each_entry(spark: Spark, written: WrittenTable) -> None:
-    """Trino 476 can't read the entries of files without a sort order id, which the specification allows."""
-    query = "SELECT snapshot_id, data_file.record_count FROM {rows}"
+def test_a_merge_keeps_the_snapshot_of_each_entry(spark: Spark, trino: Trino, written: WrittenTable) -> None:
+    query = """
+        SELECT snapshot_id, data_file.record_count FROM {rows} ORDER BY snapshot_id, data_file.file_path"""
     found: Counter[int] = Counter()
-    for snapshot_id, records in spark.sql(query.replace("{rows}", f"{spark.name_of(written.table)}.entries")):
+    for snapshot_id, records in metadata(spark, trino, written, "entries", query):
         found[snapshot_id] += records
     assert found == dict.fromkeys(written.snapshot_ids, SALES_PER_COMMIT)
 
