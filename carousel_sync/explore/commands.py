@@ -1,4 +1,4 @@
-"""``carousel-sync query`` and ``carousel-sync sales``: SQL over the Iceberg table, and lookups in the projection."""
+"""``carousel-sync query`` and ``carousel-sync sales``: SQL over the Iceberg table, and look-ups of sales."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from more_itertools import peekable
 from carousel_sync.analysis.on_duckdb import run_athena_sql
 from carousel_sync.analysis.parameters import Given
 from carousel_sync.analysis.query_file import prepared, queries
+from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.query_options import (
     AsOfOption,
@@ -29,6 +30,7 @@ from carousel_sync.command_line.tables import Column, Kind, show_table
 from carousel_sync.explore.duckdb_table import VIEW, open_sales
 from carousel_sync.explore.projection_queries import AccessPattern, as_document, by_product, by_shard, by_tenant, read
 from carousel_sync.explore.results import show, write_csv, write_json
+from carousel_sync.explore.similar_sales import nearest_sales
 from carousel_sync.explore.sql import Result, run
 from lambda_fn.aws.batch_requests import Item
 from lambda_fn.event import PRICE_DECIMALS
@@ -39,6 +41,7 @@ SALES_SHOWN: Final = 500
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 36_500
 """A hundred years; the projection keeps a sale for two."""
+DEFAULT_SIMILAR: Final = 10
 
 _COLUMNS: Final = {
     "Sold on": "saleDate",
@@ -139,6 +142,14 @@ def sales(
     sold_on: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="With --shard: the day of the sale.")
     ] = None,
+    similar_to: Annotated[
+        str | None,
+        typer.Option(metavar="SALE", help="Print the sales whose embeddings are nearest to that of this sale."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"With --similar-to: how many. Default: {DEFAULT_SIMILAR}.", show_default=False),
+    ] = None,
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,
     as_json: console.JsonOption = False,
@@ -146,9 +157,21 @@ def sales(
     """Print sales from the projection: by tenant, by product, or by embedding shard.
 
     The newest sale is first. The projection keeps a sale for two years; carousel-sync query finds older ones in the
-    Iceberg table. Indexes follow the table within about a second. Exit code 0: the sales, if any, were printed; 1: they
-    can't be read.
+    Iceberg table. Indexes follow the table within about a second.
+
+    --similar-to compares the embeddings of all sales of the tenant in the Iceberg table, by cosine similarity. The
+    nearest sale is first.
+
+    Exit code 0: the sales, if any, were printed; 1: they can't be read or compared.
     """
+    if limit is not None and similar_to is None:
+        raise typer.BadParameter("--limit needs --similar-to")
+    if similar_to is not None:
+        if [product, days, shard, sold_on] != [None] * 4:
+            raise typer.BadParameter("--similar-to can't be combined with --product, --days, --shard or --date")
+        with console.readable_errors():
+            _print_similar(resolve(stage, local), tenant, similar_to, limit or DEFAULT_SIMILAR, as_json)
+        return
     pattern = _access_pattern(tenant, product, days, shard, sold_on)
     with console.readable_errors():
         target = resolve(stage, local)
@@ -160,6 +183,17 @@ def sales(
         _show(items)
     if not items:
         show_waiting_events(target)
+
+
+def _print_similar(target: Target, tenant: str, sale_id: str, limit: int, as_json: bool) -> None:
+    with console.working_on(f"Opening the Iceberg table at {target}"):
+        connection = open_sales(target)
+    with connection:
+        with console.working_on("Comparing the embeddings"):
+            nearest = nearest_sales(connection, tenant, sale_id, limit)
+        _show_result(nearest.result, as_json, as_csv=False)
+    if nearest.left_out:
+        console.stderr.print(f"Sales left out, because their embeddings have another dimension: {nearest.left_out:,}")
 
 
 def _show_result(result: Result, as_json: bool, as_csv: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,12 +28,15 @@ class Result:
     rows: Iterator[Row]
 
 
-def run(connection: DuckDBPyConnection, sql: str) -> Result:
-    """Run SQL. Raises QueryFailed, which the iterator of rows may also raise. Ctrl-C stops the query."""
+def run(connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+    """Run SQL, with values for its parameters ``$name``. Ctrl-C stops the query.
+
+    Raises QueryFailed, also from the iterator of rows.
+    """
     try:
         if not connection.extract_statements(sql):
             raise QueryFailed("The SQL contains no statement.")
-        reader = connection.execute(sql).to_arrow_reader(ROWS_PER_FETCH)
+        reader = connection.execute(sql, parameters).to_arrow_reader(ROWS_PER_FETCH)
     except duckdb.Error as error:
         raise QueryFailed(str(error)) from error
     except RuntimeError as error:
