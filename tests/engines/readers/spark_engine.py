@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,11 +36,13 @@ class Spark:
 
         Structs and maps are dictionaries, lists are lists, and times have no zone and are in UTC.
         """
-        answer = requests.post(self._url, data=statement.encode(), timeout=_STATEMENT_SECONDS)
-        if answer.status_code != requests.codes.ok:
-            raise StatementFailed(answer.text)
-        rows: list[Row] = pickle.loads(answer.content)  # noqa: S301 (from a process that this one started)
+        rows: list[Row] = self._post("/", statement)
         return rows
+
+    def job(self, file: Path, *arguments: str) -> str:
+        """Run a program with Spark, and return what it prints. Raises StatementFailed, also if it exits."""
+        printed: str = self._post("/jobs", json.dumps([str(file), *arguments]))
+        return printed
 
     def name_of(self, table: TableUnderTest) -> str:
         """Return the table's name in Spark: ``catalog.namespace.table``. Adds the catalog the first time.
@@ -58,6 +61,12 @@ class Spark:
         options: dict[str, Any] = {"start-snapshot-id": start, "end-snapshot-id": end}
         listed = ", ".join(f"'{name}' = '{value}'" for name, value in options.items())
         return comparable(self.sql(statement.replace(SALES, f"{self.name_of(table)} WITH ({listed})")))
+
+    def _post(self, path: str, text: str) -> Any:
+        answer = requests.post(f"{self._url}{path}", data=text.encode(), timeout=_STATEMENT_SECONDS)
+        if answer.status_code != requests.codes.ok:
+            raise StatementFailed(answer.text)
+        return pickle.loads(answer.content)  # noqa: S301 (from a process that this one started)
 
     def _catalog(self, config: CatalogConfig) -> str:
         if config not in self._catalogs:

@@ -1,19 +1,27 @@
-"""A Spark session as an HTTP server: POST a statement, and get its rows, pickled.
+"""A Spark session as an HTTP server: POST a statement to /, and get its rows, pickled.
+
+POST to /jobs runs a program, a JSON list of a file and its arguments, as spark-submit would. Its answer is what the
+program prints, pickled.
 
 It runs in the environment ``.tools/spark``, which has nothing of this project:
 
     python spark_server.py PORT JAR...
 
-GET / returns 200. A statement that fails returns 400 and Spark's message.
+GET / returns 200. A statement or a program that fails returns 400 and the message.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import pickle
+import runpy
 import sys
+from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Row, SparkSession
 
@@ -48,6 +56,26 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, list) else value
 
 
+def rows_of(session: SparkSession, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement and return its rows."""
+    return [tuple(map(plain, row)) for row in session.sql(statement).collect()]
+
+
+def run_job(words: list[str]) -> str:
+    """Run a program in this process, where it finds the session, and return what it prints.
+
+    A program that exits raises SystemExit.
+    """
+    printed, arguments = io.StringIO(), sys.argv
+    sys.argv = words
+    try:
+        with redirect_stdout(printed):
+            runpy.run_path(words[0], run_name="__main__")
+    finally:
+        sys.argv = arguments
+    return printed.getvalue()
+
+
 def serve(session: SparkSession, port: int) -> None:
     """Answer requests, one after the other, until the process ends."""
 
@@ -56,13 +84,13 @@ def serve(session: SparkSession, port: int) -> None:
             self._answer(200, b"")
 
         def do_POST(self) -> None:
-            statement = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
             try:
-                rows = [tuple(map(plain, row)) for row in session.sql(statement).collect()]
-            except PySparkException as error:
+                answer = run_job(json.loads(text)) if self.path == "/jobs" else rows_of(session, text)
+            except (PySparkException, Py4JJavaError, SystemExit) as error:
                 self._answer(400, str(error).encode())
             else:
-                self._answer(200, pickle.dumps(rows))
+                self._answer(200, pickle.dumps(answer))
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

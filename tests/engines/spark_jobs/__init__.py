@@ -1,0 +1,1 @@
+"""The jobs of queries/spark, run on Spark as a user runs them."""
