@@ -139,9 +139,9 @@ class Append(Generic[State, Staged]):
     def _is_stale(self) -> bool:
         """Whether the head has to be read before the next commit.
 
-        A catalog vends credentials for the files with the table, and they expire.
+        A catalog vends credentials for the files with the table, and they expire. An old head may have been removed.
         """
-        return isinstance(self._last, Unknown) or (isinstance(self._last, NotSent) and self._last.access_denied)
+        return isinstance(self._last, Unknown) or (isinstance(self._last, NotSent) and self._last.needs_load)
 
     @property
     def _last_error(self) -> str:

@@ -363,4 +363,4 @@ def _has_current_schema(state: PyIcebergState, schema_id: int, spec_id: int) -> 
 
 
 def _not_sent(error: Exception) -> NotSent:
-    return NotSent(describe(error), is_access_denied(error))
+    return NotSent(describe(error), is_access_denied(error), isinstance(error, FileNotFoundError))

@@ -96,7 +96,7 @@ class IcebergSalesTable(Generic[State, Staged]):
         if isinstance(merge.commit, Committed):
             self.remember(merge.commit.state)
             return ManifestMerge(merge.manifests)
-        if isinstance(merge.commit, Unknown) or merge.commit.access_denied:
+        if isinstance(merge.commit, Unknown) or merge.commit.needs_load:
             self.forget()
         return ManifestMerge(merge.manifests, merge.commit.cause)
 

@@ -44,13 +44,21 @@ class Committed(Generic[State]):
 
 @dataclass(frozen=True)
 class NotSent:
-    """A file could not be uploaded, so no commit was requested.
+    """A file could not be read or uploaded, so no commit was requested.
 
     ``access_denied`` says that the storage refused the credentials. The next ``load`` may bring valid ones.
+    ``file_missing`` says that a file of the head is gone, because its snapshot was removed from the table. Only a new
+    head can be committed on.
     """
 
     cause: str
     access_denied: bool = False
+    file_missing: bool = False
+
+    @property
+    def needs_load(self) -> bool:
+        """Whether another try on the same head would fail as well."""
+        return self.access_denied or self.file_missing
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,13 @@ def test_credentials_that_are_refused_are_loaded_again_with_the_table() -> None:
     assert store.calls[-2:] == ["load, knowing 1", "commit a on 2"]
 
 
+def test_an_attempt_whose_pin_was_removed_with_its_files_gives_up_at_once() -> None:
+    removed = NotSent("FileNotFoundError: snap-1.avro", file_missing=True)
+    store = Store([FIRST, table(77)], [removed])
+    assert append(store) == NotKnownToHaveLanded(GiveUp.HISTORY_EXPIRED, detail=removed.cause)
+    assert store.calls.count("commit a on 1") == 1
+
+
 def test_the_head_that_comes_with_new_credentials_is_judged() -> None:
     store = Store([FIRST, table(1, fencing(2, ATTEMPT))], [NotSent("ExpiredToken", access_denied=True)])
     assert append(store) == NotKnownToHaveLanded(GiveUp.FENCED)
@@ -324,6 +331,7 @@ def test_only_a_process_that_has_just_committed_merges() -> None:
         (MergeResult(7, Committed(table(1, 2, 3))), ManifestMerge(7), False),
         (MergeResult(7, NotSent("storage")), ManifestMerge(7, "storage"), False),
         (MergeResult(7, NotSent("storage", access_denied=True)), ManifestMerge(7, "storage"), True),
+        (MergeResult(7, NotSent("storage", file_missing=True)), ManifestMerge(7, "storage"), True),
         (MergeResult(7, Unknown("409")), ManifestMerge(7, "409"), True),
     ],
 )
