@@ -2,9 +2,10 @@
 
     spark-submit maintenance.py --table sales.pricing_intelligence.sales_history
 
-It compacts small files in the table's sort order, rewrites the manifests, removes old snapshots, and removes files that
-no snapshot references. The function may write meanwhile: each step is a commit that gives way to others. Run it about
-once an hour, and never twice at the same time. README.md has the properties of the catalog.
+It compacts small files in the table's sort order, removes what is left of deleted rows, rewrites the manifests, removes
+old snapshots, and removes files that no snapshot references. The function may write meanwhile: each step is a commit
+that gives way to others. Run it about once an hour, and never twice at the same time. README.md has the properties of
+the catalog.
 
 Not for a table in S3 Tables, which does all of this by itself.
 """
@@ -38,7 +39,7 @@ LEAST_SNAPSHOT_HOURS = (INVOCATION_SECONDS + REDELIVERY_SECONDS + ENTRY_SECONDS)
 LEAST_ORPHAN_HOURS = 24.0
 """Iceberg's own limit. It is far above the time between an upload and its commit, an invocation and ENTRY_SECONDS."""
 
-STEPS = ("compact", "manifests", "snapshots", "orphans")
+STEPS = ("compact", "deletes", "manifests", "snapshots", "orphans")
 _TABLE = re.compile(r"(\w+)\.(\w+\.\w+)")
 
 
@@ -74,12 +75,17 @@ def statement(step: str, options: argparse.Namespace, now: float) -> str:
         settings = {
             "target-file-size-bytes": options.target_mb * 2**20,
             "delete-file-threshold": 1,
-            "remove-dangling-deletes": "true",
             "partial-progress.enabled": "true",
         }
         listed = ", ".join(f"'{name}', '{value}'" for name, value in settings.items())
         procedure = f"{catalog}.system.rewrite_data_files"
         return f"CALL {procedure}(table => '{table}', strategy => 'sort', options => map({listed}))"
+    if step == "deletes":
+        # Removes the delete files whose rows are gone since the compaction.
+        return (
+            f"CALL {catalog}.system.rewrite_position_delete_files(table => '{table}', "
+            "options => map('rewrite-all', 'true'))"
+        )
     if step == "manifests":
         return f"CALL {catalog}.system.rewrite_manifests(table => '{table}')"
     if step == "snapshots":
