@@ -1,0 +1,1 @@
+"""Writers that append while Spark maintains the same table, as in production."""
