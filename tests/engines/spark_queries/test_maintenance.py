@@ -17,7 +17,7 @@ from tests.builders import sale
 from tests.engines.readers.fixtures import ONE_PROCESS
 from tests.engines.readers.reader import StatementFailed
 from tests.engines.readers.spark_engine import Spark
-from tests.engines.spark_jobs.jobs import JOBS
+from tests.engines.spark_queries.jobs import JOBS
 from tests.tables import TableUnderTest, provisioned, s3_tables_config
 
 pytestmark = [pytest.mark.engine, ONE_PROCESS]

@@ -10,7 +10,7 @@ import pytest
 from tests.engines.readers.fixtures import ONE_PROCESS
 from tests.engines.readers.reader import StatementFailed
 from tests.engines.readers.spark_engine import Spark
-from tests.engines.spark_jobs.jobs import JOBS, result_of
+from tests.engines.spark_queries.jobs import JOBS, result_of
 from tests.sales_of_tenants import TENANT, WrittenSales, write_sales
 from tests.sales_with_embeddings import GIVEN, PRECISION, sales_with_embeddings, similarities, write
 from tests.tables import TableUnderTest, provisioned, s3_tables_config
