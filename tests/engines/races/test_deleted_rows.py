@@ -42,7 +42,7 @@ def delete_and_update(spark: Spark, table: TableUnderTest) -> None:
         "older_than => TIMESTAMP '2999-01-01 00:00:00Z', retain_last => 1)"
     )
     ((deletes,),) = spark.sql(f"SELECT count(*) FROM {name}.delete_files")  # noqa: S608
-    assert deletes == 2
+    assert deletes > 0
     assert len(table.load().metadata.snapshots) == 1
 
 

@@ -47,6 +47,16 @@ def test_every_job_is_in_the_readme() -> None:
     assert [job.name for job in JOBS if f"[{job.name}]({job.name})" not in page] == []
 
 
+def test_the_readme_has_the_properties_of_the_analysts_page() -> None:
+    """Tests run those on Spark (tests/engines/queries/test_analysts_page.py)."""
+    properties = re.compile(r"^```properties\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    s3_tables, _glue = properties.findall((FOLDER / "README.md").read_text())
+    of_spark = properties.findall((PROJECT_ROOT / "docs/analysts.md").read_text())[0]
+    extensions, same = s3_tables.split("\n", 1)
+    assert extensions.startswith("spark.sql.extensions=")
+    assert same == of_spark
+
+
 def test_the_maintenance_knows_the_durations_of_the_function(resources: dict[str, Any]) -> None:
     assert constant("INVOCATION_SECONDS") == resources["SyncFunction"]["Properties"]["Timeout"]
     assert constant("REDELIVERY_SECONDS") == resources["BufferQueue"]["Properties"]["VisibilityTimeout"]
