@@ -318,7 +318,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             if name.lower() not in HOP_BY_HOP_HEADERS:
                 self.send_header(name, value)
-        length = answer.headers.get("content-length") if self.command == "HEAD" else None
+        # The answer to HEAD has the size of what it leaves out.
+        named = {name.lower(): value for name, value in answer.headers.items()}
+        length = named.get("content-length") if self.command == "HEAD" else None
         self.send_header("Content-Length", length or str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
