@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 from pyiceberg.conversions import from_bytes
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER_ID
 from pyiceberg.types import StringType
 
 from lambda_fn.errors import StoreUnavailable, TableMissing
@@ -137,14 +136,6 @@ def test_every_column_except_the_embedding_has_statistics(table: TableUnderTest)
     columns = set(range(1, 24)) - {20} | {25}
     assert columns <= file.null_value_counts.keys()
     assert EMBEDDING_ELEMENT_ID not in file.lower_bounds.keys() | file.null_value_counts.keys()
-
-
-def test_every_file_states_that_it_is_not_sorted(table: TableUnderTest) -> None:
-    """Trino 476 fails to read the entries of a file without a sort order id (trinodb/trino, issue 29211)."""
-    table.writer().begin(1, soon()).append([sale(sale_id="a")], (), soon())
-    (task,) = table.load().scan().plan_files()
-    assert task.file.sort_order_id == UNSORTED_SORT_ORDER_ID
-    assert table.load().sort_order().order_id != UNSORTED_SORT_ORDER_ID, "the table itself has a sort order"
 
 
 def test_a_writer_with_an_old_pin_commits_on_the_new_head(table: TableUnderTest) -> None:
