@@ -67,10 +67,10 @@ def test_a_deleted_row_is_not_found_after_the_history_has_expired(spark: Spark, 
 
 
 def test_a_deleted_sale_lands_again_and_the_others_are_duplicates(
-    spark: Spark, emulator_endpoint: str, iceberg_rest_server: IcebergRestServer
+    spark: Spark, emulator_endpoint: str, iceberg_rest_on_emulator: IcebergRestServer
 ) -> None:
     created = StoresUnderTest.create(emulator_endpoint)
-    catalog = rest_config(iceberg_rest_server)
+    catalog = rest_config(iceberg_rest_on_emulator)
     table = provisioned(catalog)
     stores = replace(created, stores=replace(created.stores, catalog=catalog, namespace=table.namespace))
     settings = stores.settings(emulator_endpoint, request_seconds=5.0)

@@ -54,11 +54,11 @@ def s3_tables(emulator_endpoint: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def rest(emulator_endpoint: str, iceberg_rest_server: IcebergRestServer) -> Iterator[Stage]:
+def rest(emulator_endpoint: str, iceberg_rest_on_emulator: IcebergRestServer) -> Iterator[Stage]:
     """Stores whose table is in Apache's REST server. Requests to this catalog pass the proxy."""
-    with FaultProxy(iceberg_rest_server.uri) as proxy:
+    with FaultProxy(iceberg_rest_on_emulator.uri) as proxy:
         created = StoresUnderTest.create(emulator_endpoint)
-        catalog = rest_config(iceberg_rest_server)
+        catalog = rest_config(iceberg_rest_on_emulator)
         table = provisioned(catalog)
         stores = replace(created.stores, catalog=replace(catalog, uri=proxy.url), namespace=table.namespace)
         yield Stage(replace(created, stores=stores), proxy, table)
