@@ -19,7 +19,7 @@ import msgspec
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 
-from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
+from catalog_config.table_properties import BACKFILL, FENCED_ATTEMPTS, LANDED_ATTEMPTS
 
 _HISTORY: Final = "carousel.history"
 
@@ -27,6 +27,7 @@ _HISTORY: Final = "carousel.history"
 class _Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     fenced_attempts: str = msgspec.field(name=FENCED_ATTEMPTS, default="")
     landed_attempts: str = msgspec.field(name=LANDED_ATTEMPTS, default="")
+    backfill: str = msgspec.field(name=BACKFILL, default="")
 
 
 class PastSnapshot(msgspec.Struct, frozen=True, rename="kebab", gc=False, omit_defaults=True):

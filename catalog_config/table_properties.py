@@ -16,6 +16,9 @@ FENCED_ATTEMPTS: Final = "carousel.fenced-attempts"
 LANDED_ATTEMPTS: Final = "carousel.landed-attempts"
 """Summary property of a snapshot: the attempts whose manifests it lists besides that of the attempt with its own id."""
 
+BACKFILL: Final = "carousel.backfill"
+"""Summary property of a snapshot that may have rows of sales without a claim, because their items have expired."""
+
 PROPERTIES: Final[dict[str, str]] = {
     "write.parquet.compression-codec": "zstd",
     # Bounds of 16 characters prune as well as full bounds, except for ids that share a long prefix. A description may

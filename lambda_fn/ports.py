@@ -136,6 +136,7 @@ class GiveUp(StrEnum):
 
     FENCED = "fenced by another attempt"
     EARLIER_ATTEMPT_LANDED = "an earlier attempt landed after all"
+    BACKFILLED = "a backfill has added rows since the sales were looked up"
     HISTORY_EXPIRED = "the table's history no longer reaches back to the pin"
     HEAD_UNREADABLE = "the table's head could not be read"
     STAGING_FAILED = "the files could not be written"

@@ -89,9 +89,7 @@ class RecordFile:
             for number, line in enumerate(file, start=1):
                 if number <= skip or not line.strip():
                     continue
-                # Bytes that are not UTF-8 become \\x escapes, which are invalid in JSON.
-                text = line.strip().decode(errors="backslashreplace")
-                yield self._record(number, text, event_of_line(text, self._event_time))
+                yield self._record(number, *text_and_event_of_line(line, self._event_time))
 
     def _rows(self, skip: int) -> Iterator[Record]:
         number = 0
@@ -107,16 +105,27 @@ class RecordFile:
             raise ConfigurationError(f"{self.path} can't be read beyond row {number}: {error}") from error
 
     def _row(self, number: int, row: Mapping[str, Any]) -> Record:
-        try:
-            text = event_of_row(row, self._event_time)
-        except TypeError as error:
-            text = json.dumps(row, default=str)
-            rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be converted to an event: {error}")
-            return Record(self.path, number, text, Delivery(f"{self.path}:{number}", text, self._first_seen, rejection))
-        return self._record(number, text, text)
+        delivery = delivery_of_row(f"{self.path}:{number}", row, self._event_time, self._first_seen)
+        return Record(self.path, number, delivery.body, delivery)
 
     def _record(self, number: int, text: str, event: str) -> Record:
         return Record(self.path, number, text, parse_message(f"{self.path}:{number}", event, self._first_seen))
+
+
+def text_and_event_of_line(line: bytes, event_time: str | None) -> tuple[str, str]:
+    """Return the text of a line, without white space around it, and the text of its event."""
+    # Bytes that are not UTF-8 become \\x escapes, which are invalid in JSON.
+    text = line.strip().decode(errors="backslashreplace")
+    return text, event_of_line(text, event_time)
+
+
+def delivery_of_row(delivery_id: str, row: Mapping[str, Any], event_time: str | None, first_seen: str) -> Delivery:
+    """Return a row as the delivery of its event, or of its own text if it can't be converted to an event."""
+    try:
+        return parse_message(delivery_id, event_of_row(row, event_time), first_seen)
+    except TypeError as error:
+        rejection = Rejection(Reason.INVALID_FIELD, f"the row can't be converted to an event: {error}")
+        return Delivery(delivery_id, json.dumps(row, default=str), first_seen, rejection)
 
 
 def event_of_line(line: str, event_time: str | None) -> str:

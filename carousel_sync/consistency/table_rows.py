@@ -70,7 +70,7 @@ def read_rows(
                 files = pool.map(lambda task: list(_read(table, task)), group)
             for file in files:
                 for columns in file:
-                    yield from _rows(columns)
+                    yield from rows_of(columns)
                 done += 1
                 file_done(done, len(tasks))
     file_done(done, len(tasks))
@@ -112,7 +112,8 @@ def _with_added_columns(columns: Columns, rows: int) -> Columns:
     return columns | {field_id: pa.nulls(rows) for field_id in _ADDED - columns.keys()}
 
 
-def _rows(columns: Columns) -> Iterator[Row]:
+def rows_of(columns: Columns) -> Iterator[Row]:
+    """Yield the rows of a batch. ``columns`` maps the field id of each field of a sale to its Arrow column."""
     facts = {attribute: columns[field_id].to_pylist() for field_id, attribute in _FACTS.items()}
     derived = {field_id: columns[field_id].to_pylist() for field_id in _DERIVED}
     # Read as numbers: to give each instant a time zone would take longer than the rest of the row.

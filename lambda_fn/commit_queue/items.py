@@ -37,6 +37,7 @@ def entry_item(partition: str, entry: QueueEntry) -> Item:
         "fenced": {"L": [_number(attempt) for attempt in sorted(entry.fenced)]},
         "manifest": {"S": entry.manifest},
         "enlistedAt": _number(entry.enlisted_at),
+        "lookedUp": {"BOOL": entry.looked_up},
         "ttl": _number(int(entry.enlisted_at) + TTL_SECONDS),
     }
 
@@ -50,6 +51,8 @@ def read_entry(item: Item) -> QueueEntry | None:
             fenced=frozenset(int(attempt["N"]) for attempt in item["fenced"]["L"]),
             manifest=item["manifest"]["S"],
             enlisted_at=float(item["enlistedAt"]["N"]),
+            # An entry of an earlier version of the code has no such attribute.
+            looked_up=item.get("lookedUp", {"BOOL": True})["BOOL"],
         )
     except (KeyError, ValueError):
         return None

@@ -32,7 +32,8 @@ class Head(Protocol[State]):
 class Append(Generic[State, Staged]):
     """The sales of one attempt on their way into the table.
 
-    As of ``judged`` the attempt has not landed. The next commit is a compare-and-set on it.
+    As of ``judged`` the attempt has not landed. The next commit is a compare-and-set on it. ``looked_up``: some of the
+    sales were looked up in the table, as of the same snapshot.
     """
 
     def __init__(
@@ -44,11 +45,14 @@ class Append(Generic[State, Staged]):
         fenced: frozenset[int],
         judged: State,
         staged: Staged,
+        *,
+        looked_up: bool = False,
     ) -> None:
         self.attempt_id = attempt_id
         self.fenced = fenced
         self.judged = judged
         self.staged = staged
+        self.looked_up = looked_up
         self.conflicts = 0
         self._head = head
         self._store = store
@@ -117,7 +121,14 @@ class Append(Generic[State, Staged]):
         except StoreUnavailable as error:
             self._head.forget()
             return NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE, self.conflicts, str(error))
-        verdict = judge(self.attempt_id, self.fenced, self.judged.head, state.head, state.snapshots)
+        verdict = judge(
+            self.attempt_id,
+            self.fenced,
+            self.judged.head,
+            state.head,
+            state.snapshots,
+            looked_up=self.looked_up,
+        )
         self.judged = state
         if verdict is None:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
+from catalog_config.table_properties import BACKFILL, FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.ports import NO_SNAPSHOT, GiveUp
 
 _FIRST_SEQUENCE_NUMBER: Final = 1
@@ -16,7 +16,8 @@ _FIRST_SEQUENCE_NUMBER: Final = 1
 class SnapshotNode:
     """A snapshot with its parent, which is None for the table's first, and the attempts that it fences and lands.
 
-    The attempt with the snapshot's own id is not among ``landed``.
+    The attempt with the snapshot's own id is not among ``landed``. ``backfill``: it may have rows of sales whose writer
+    made no claim.
     """
 
     snapshot_id: int
@@ -24,6 +25,7 @@ class SnapshotNode:
     sequence_number: int
     fenced: frozenset[int] = frozenset()
     landed: frozenset[int] = frozenset()
+    backfill: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Ancestry:
         """Return whether a snapshot in the ancestry fences the attempt."""
         return any(attempt_id in node.fenced for node in self.nodes)
 
+    @property
+    def has_backfill(self) -> bool:
+        """Whether a snapshot in the ancestry may have rows of sales whose writer made no claim."""
+        return any(node.backfill for node in self.nodes)
+
 
 def ancestors_since(head: int, older: int, snapshots: Mapping[int, SnapshotNode]) -> Ancestry:
     """Walk from ``head`` back to ``older``, a snapshot id or NO_SNAPSHOT.
@@ -73,10 +80,17 @@ def ancestors_since(head: int, older: int, snapshots: Mapping[int, SnapshotNode]
 
 
 def judge(
-    attempt_id: int, fenced: Collection[int], judged: int, head: int, snapshots: Mapping[int, SnapshotNode]
+    attempt_id: int,
+    fenced: Collection[int],
+    judged: int,
+    head: int,
+    snapshots: Mapping[int, SnapshotNode],
+    *,
+    looked_up: bool = False,
 ) -> int | GiveUp | None:
     """Judge an attempt, which had not landed as of the snapshot ``judged``, from the history up to ``head``.
 
+    ``looked_up``: the attempt has sales that only a look-up in the table, as of ``judged``, has shown to have no row.
     Returns the snapshot that landed it, or why it must not be committed any more. None means that it has not landed
     as of ``head``, and may be committed as a compare-and-set on it.
     """
@@ -88,6 +102,8 @@ def judge(
         return GiveUp.FENCED
     if since_judged.landed(fenced) is not None:
         return GiveUp.EARLIER_ATTEMPT_LANDED
+    if looked_up and since_judged.has_backfill:
+        return GiveUp.BACKFILLED
     return None if since_judged.complete else GiveUp.HISTORY_EXPIRED
 
 
@@ -107,6 +123,7 @@ def snapshot_node(
         sequence_number,
         fenced=_attempts(summary.get(FENCED_ATTEMPTS, "")),
         landed=_attempts(summary.get(LANDED_ATTEMPTS, "")),
+        backfill=bool(summary.get(BACKFILL)),
     )
 
 

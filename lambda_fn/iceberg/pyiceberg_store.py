@@ -14,7 +14,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, Summary
 
 from catalog_config.table_answers import history_in
-from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
+from catalog_config.table_properties import BACKFILL, FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.errors import OutOfTime, StoreUnavailable, TableMissing
 from lambda_fn.iceberg import manifest_merging, row_scan, staging
 from lambda_fn.iceberg.failures import FAILURES, describe, is_access_denied
@@ -71,7 +71,11 @@ class PyIcebergState:
                 each.snapshot_id,
                 each.parent_snapshot_id,
                 each.sequence_number,
-                {FENCED_ATTEMPTS: each.summary.fenced_attempts, LANDED_ATTEMPTS: each.summary.landed_attempts},
+                {
+                    FENCED_ATTEMPTS: each.summary.fenced_attempts,
+                    LANDED_ATTEMPTS: each.summary.landed_attempts,
+                    BACKFILL: each.summary.backfill,
+                },
             )
             for each in past
         }

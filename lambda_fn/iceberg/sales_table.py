@@ -152,6 +152,8 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         self.pin = pinned.head
         # As of this head the attempt has not landed. The next commit is a compare-and-set on it.
         self._judged = pinned
+        # Some of the sales were looked up in the table, as of the same head.
+        self._looked_up = False
         self._staged: tuple[list[SaleKey], Staged] | None = None
 
     def columns_missing(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Collection[str]]:
@@ -180,6 +182,7 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         if not since_pin.complete:
             return GiveUp.HISTORY_EXPIRED
         self._judged = state
+        self._looked_up = bool(unvouched)
         undecided = list(unvouched)
         landed_in: dict[SaleKey, int] = {}
         for claim in taken_over:
@@ -219,7 +222,16 @@ class IcebergAppendAttempt(Generic[State, Staged]):
         that takes effect late.
         """
         staged = self._stage_once(sales)
-        append = Append(self._table, self._store, self.attempt_id, sales, frozenset(fenced), self._judged, staged)
+        append = Append(
+            self._table,
+            self._store,
+            self.attempt_id,
+            sales,
+            frozenset(fenced),
+            self._judged,
+            staged,
+            looked_up=self._looked_up,
+        )
         group = self._table.group_commit
         if group is None:
             return append.commit_alone(self._retry, deadline)

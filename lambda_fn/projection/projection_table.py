@@ -34,9 +34,7 @@ class DynamoDBProjection:
 
     def rejects(self, sale: Sale) -> Rejection | None:
         """Return a rejection if the sale's item would be too large to store."""
-        if _fits_at_a_glance(sale) or item_size_bytes(item_of(sale)) <= ITEM_LIMIT_BYTES:
-            return None
-        return Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
+        return rejection_of(sale)
 
     def find(self, sales: Sequence[Sale], deadline: Deadline) -> Mapping[SaleKey, Sale | Unreadable]:
         """Return those of the sales that are stored, read with strong consistency.
@@ -60,6 +58,13 @@ class DynamoDBProjection:
         """
         stored = self._batches.put([item_of(sale) for sale in sales], deadline)
         return {sale.key for sale in sales if projection_key(sale) in stored}
+
+
+def rejection_of(sale: Sale) -> Rejection | None:
+    """Return a rejection if the sale's item would be too large to store. Sends no request."""
+    if _fits_at_a_glance(sale) or item_size_bytes(item_of(sale)) <= ITEM_LIMIT_BYTES:
+        return None
+    return Rejection(Reason.ITEM_TOO_LARGE, "detail: larger than a DynamoDB item may be (400 KB)")
 
 
 def _fits_at_a_glance(sale: Sale) -> bool:

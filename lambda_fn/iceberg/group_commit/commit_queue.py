@@ -26,6 +26,7 @@ class QueueEntry:
 
     As of ``judged``, a snapshot id or NO_SNAPSHOT, the attempt has not landed. ``manifest`` is its manifest as text
     (:mod:`lambda_fn.iceberg.group_commit.member_manifest`). ``enlisted_at`` is in seconds since the Unix epoch.
+    ``looked_up``: some of its sales were looked up in the table, as of ``judged``.
     """
 
     attempt_id: int
@@ -33,6 +34,7 @@ class QueueEntry:
     fenced: frozenset[int]
     manifest: str
     enlisted_at: float
+    looked_up: bool = False
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ class GroupCommit(Generic[State, Staged]):
             fenced=append.fenced,
             manifest=self._store.manifest_of(append.staged),
             enlisted_at=self._clock.now(),
+            looked_up=append.looked_up,
         )
         self._queue.enlist(entry, deadline)
         return True
@@ -248,7 +249,9 @@ def judge_entries(
         if entry.attempt_id == leader:
             group.own.append(leader)
             continue
-        verdict = judge(entry.attempt_id, entry.fenced, entry.judged, state.head, state.snapshots)
+        verdict = judge(
+            entry.attempt_id, entry.fenced, entry.judged, state.head, state.snapshots, looked_up=entry.looked_up
+        )
         if isinstance(verdict, GiveUp):
             group.hopeless.append(entry.attempt_id)
         elif verdict is not None:

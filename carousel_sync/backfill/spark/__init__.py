@@ -1,0 +1,1 @@
+"""Stores past sales through Spark, with the function's own rules, guard and projection."""
