@@ -17,7 +17,7 @@ from lambda_fn.commit_queue.queue_table import DynamoDBCommitQueue
 from lambda_fn.guard.guard_table import guard_table
 from lambda_fn.iceberg.group_commit.commit_queue import Lease
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
-from lambda_fn.ports import AppendResult, SalesTable
+from lambda_fn.ports import AppendResult, Resolution, SalesTable
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.builders import sale
@@ -33,11 +33,15 @@ LEASE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt to append sales, which fences earlier attempts. Its sales are in tenants and partitions of its own."""
+    """An attempt to append sales, which fences earlier attempts. Its sales are in tenants and partitions of its own.
+
+    ``looked_up``: it first looks its sales up in the table.
+    """
 
     attempt_id: int
     fenced: tuple[int, ...] = ()
     sales_count: int = 1
+    looked_up: bool = False
 
     @property
     def tenant_id(self) -> str:
@@ -99,6 +103,8 @@ class GroupWriters:
 
     def _append(self, writer: SalesTable, attempt: Attempt) -> AppendResult:
         pinned = writer.begin(attempt.attempt_id, self.soon())
+        if attempt.looked_up:
+            assert pinned.resolve([], attempt.sales, self.soon()) == Resolution()
         pinned.prepare(attempt.sales, self.soon())
         return pinned.append(attempt.sales, attempt.fenced, self.soon())
 

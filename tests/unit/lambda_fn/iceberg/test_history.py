@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog_config.table_properties import FENCED_ATTEMPTS, LANDED_ATTEMPTS
+from catalog_config.table_properties import BACKFILL, FENCED_ATTEMPTS, LANDED_ATTEMPTS
 from lambda_fn.iceberg.history import (
     Ancestry,
     SnapshotNode,
@@ -191,3 +191,18 @@ def test_the_sequence_number_identifies_the_first_snapshot(sequence_number: int)
     first = replace(FIRST, sequence_number=sequence_number)
     assert ancestors_since(10, NO_SNAPSHOT, table(first)).complete
     assert not ancestors_since(10, NO_SNAPSHOT, table(replace(FIRST, sequence_number=2))).complete
+
+
+@pytest.mark.parametrize(
+    ("judged", "looked_up", "verdict"), [(20, True, GiveUp.BACKFILLED), (20, False, None), (30, True, None)]
+)
+def test_only_a_look_up_before_a_backfill_makes_an_attempt_give_up(
+    judged: int, looked_up: bool, verdict: GiveUp | None
+) -> None:
+    history = table(FIRST, SECOND, snapshot_node(30, 20, 3, {BACKFILL: "true"}))
+    assert judge(40, (), judged, 30, history, looked_up=looked_up) is verdict
+
+
+def test_an_attempt_that_landed_before_a_backfill_has_landed() -> None:
+    history = table(FIRST, SECOND, snapshot_node(30, 20, 3, {BACKFILL: "true"}))
+    assert judge(20, (), 10, 30, history, looked_up=True) == 20
