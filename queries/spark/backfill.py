@@ -29,7 +29,9 @@ def main() -> int:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     try:
-        report = Backfill(spark, Settings.from_environment(os.environ), options, lambda text: print(text, flush=True)).run()
+        report = Backfill(
+            spark, Settings.from_environment(os.environ), options, lambda text: print(text, flush=True)
+        ).run()
     except CarouselSyncError as error:
         print(error, file=sys.stderr)
         return 2

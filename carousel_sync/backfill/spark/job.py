@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from carousel_sync.backfill.spark.land import KEY, Landing, Table
-from carousel_sync.backfill.spark.merge import Chunk, Month, chunks_of
+from carousel_sync.backfill.spark.merge import Chunk, Month, chunks_of, in_months
 from carousel_sync.backfill.spark.staging import BLOCK, FILE, INDEX, LINE, RECORD_TYPES, Stage
 from catalog_config.connect import connect
 from lambda_fn.errors import ConfigurationError
 from lambda_fn.iceberg.arrow_schema import arrow_schema
-from lambda_fn.ports import Reason
 from lambda_fn.process_deliveries import CONFLICT
 from lambda_fn.settings import Settings
 
@@ -37,12 +36,18 @@ SESSION_OPTIONS: Final = {
 _LEAST_SPARK: Final = (4, 0)
 _LEAST_ICEBERG: Final = (1, 11)
 _SALE, _DUPLICATE, _CONFLICT, _REJECTED = "sale", "duplicate", "conflict", "rejected"
-_PARTITIONS: Final = ("_verdict", "year", "month")
+_GROUPS: Final = ("_verdict", "year", "month")
 _RANKED: Final = f"""
-SELECT *, CASE WHEN _reason IS NOT NULL THEN '{_REJECTED}' WHEN _rank = 1 THEN '{_SALE}'
-               WHEN _facts = _first_facts THEN '{_DUPLICATE}' ELSE '{_CONFLICT}' END AS _verdict
+SELECT * EXCEPT (_rank, _first_facts),
+       CASE WHEN _reason IS NOT NULL THEN '{_REJECTED}' WHEN _rank = 1 THEN '{_SALE}'
+            WHEN _facts = _first_facts THEN '{_DUPLICATE}' ELSE '{_CONFLICT}' END AS _verdict
 FROM (SELECT *, row_number() OVER sale AS _rank, first_value(_facts) OVER sale AS _first_facts FROM {{records}}
       WINDOW sale AS (PARTITION BY _identity ORDER BY {FILE}, {BLOCK}, {INDEX}))
+"""
+# A sale that has a row in another month than its own: its id was used for another sale.
+_ELSEWHERE: Final = """
+SELECT DISTINCT s.tenant_id, s.sale_id FROM {sales} s JOIN {table} t USING (tenant_id, sale_id)
+WHERE s.year <> t.year OR s.month <> t.month
 """
 
 
@@ -82,8 +87,7 @@ class Report:
     rejected: Counter[str] = field(default_factory=Counter)
     not_stored: int = 0
     causes: Counter[str] = field(default_factory=Counter)
-    stage_seconds: float = 0.0
-    land_seconds: float = 0.0
+    seconds: Counter[str] = field(default_factory=Counter)
 
     @property
     def complete(self) -> bool:
@@ -92,7 +96,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for JSON."""
-        counters = {"rejected": dict(self.rejected), "causes": dict(self.causes)}
+        counters = {name: dict(getattr(self, name)) for name in ("rejected", "causes", "seconds")}
         return {**vars(self), **counters}
 
 
@@ -116,10 +120,9 @@ class Backfill:
         self._delete(self._options.staged)
         self._delete(self._options.rejected)
         sales = self._stage(table, report)
-        report.stage_seconds = round(time.monotonic() - started, 1)
-        self._show(f"{report.records:,} records staged in {report.stage_seconds} s: {sum(sales.values()):,} sales")
+        report.seconds["stage"] = round(time.monotonic() - started, 1)  # type: ignore[assignment]
+        self._show(f"{report.records:,} records staged in {report.seconds['stage']} s: {sum(sales.values()):,} sales")
         self._land(table, list(chunks_of(sales.items(), self._options.sales_per_chunk)), report)
-        report.land_seconds = round(time.monotonic() - started - report.stage_seconds, 1)
         report.duplicates = report.records - report.landed - report.rejected.total() - report.not_stored
         self._delete(self._options.staged)
         return report
@@ -133,8 +136,8 @@ class Backfill:
             return catalog.load_table(self._settings.table_identifier)
 
         loaded = load()
-        java = self._spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001
-        found = java.loadIcebergTable(self._spark._jsparkSession, name).uuid().toString()  # noqa: SLF001
+        java = self._spark._jvm.org.apache.iceberg.spark.Spark3Util
+        found = java.loadIcebergTable(self._spark._jsparkSession, name).uuid().toString()
         if found != str(loaded.metadata.table_uuid):
             raise ConfigurationError(
                 f"{name} in Spark is not the table that the function writes, "
@@ -166,17 +169,18 @@ class Backfill:
         columns |= {part.name: part.dataType.simpleString() for part in self._spark.table(table.name).schema.fields}
         ddl = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
         self._source().mapInArrow(stage, ddl).createOrReplaceTempView("carousel_backfill_records")
-        ranked = self._spark.sql(_RANKED.format(records="carousel_backfill_records")).drop("_rank", "_first_facts")
-        ranked.write.partitionBy(*_PARTITIONS).parquet(self._options.staged)
+        ranked = self._spark.sql(_RANKED.format(records="carousel_backfill_records"))
+        # Sorted, so that reading a chunk skips the pages of the others.
+        ranked.sortWithinPartitions(*_GROUPS).write.parquet(self._options.staged)
         self._ddl = f"{ddl}, `_verdict` string"
 
         sales: dict[Month, int] = {}
-        for row in self._staged().groupBy(*_PARTITIONS, "_reason").count().collect():
+        for row in self._staged().groupBy(*_GROUPS, "_reason").count().collect():
             report.records += row["count"]
             if row["_verdict"] == _SALE:
                 sales[Month(row["year"], row["month"])] = row["count"]
             elif row["_verdict"] != _DUPLICATE:
-                report.rejected[row["_reason"] or Reason.CONFLICTING_DUPLICATE.value] += row["count"]
+                report.rejected[row["_reason"] or CONFLICT.reason.value] += row["count"]
         if report.rejected:
             reason = f"coalesce(_reason, '{CONFLICT.reason}') AS _reason"
             detail = f"coalesce(_detail, '{CONFLICT.detail}') AS _detail"
@@ -194,40 +198,49 @@ class Backfill:
             self._reject(chunk.name, rejected)
 
         landing = Landing(self._spark, table, self._settings, self._options.lease_seconds, reject)
-        elsewhere = self._elsewhere(table).persist()
-        elsewhere.count()
         rejected: dict[Chunk, int] = {}
+        elsewhere = self._reject_reused_ids(table, report)
         pending = list(chunks)
         for number in range(PASSES):
             held: list[Chunk] = []
             report.not_stored, report.causes, lease_until = 0, Counter(), 0.0
             for chunk in pending:
                 started = time.monotonic()
-                done = landing.land(chunk, self._sales_of(chunk), elsewhere)
+                done = landing.land(chunk, self._sales_of(chunk, elsewhere))
                 report.landed += done.landed
                 report.not_stored += done.held
                 report.causes += done.causes
+                report.seconds += done.seconds
                 rejected[chunk] = done.conflicts
                 lease_until = max(lease_until, done.lease_until)
                 held += [chunk] if done.held else []
                 seconds = time.monotonic() - started
-                self._show(f"{chunk.name}: {chunk.sales:,} sales, {done.landed:,} landed, {done.held:,} held, {seconds:.1f} s")
+                self._show(
+                    f"{chunk.name}: {chunk.sales:,} sales, {done.landed:,} landed, {done.held:,} held, {seconds:.1f} s"
+                )
             pending = held
             if not pending or number + 1 == PASSES:
                 break
             time.sleep(max(1.0, lease_until - time.time()))
         if conflicts := sum(rejected.values()):
-            report.rejected[Reason.CONFLICTING_DUPLICATE.value] += conflicts
+            report.rejected[CONFLICT.reason.value] += conflicts
 
-    def _sales_of(self, chunk: Chunk) -> Any:
-        months = ", ".join(f"({year}, {month})" for year, month in chunk.months)
-        return self._staged().where(f"_verdict = '{_SALE}' AND (year, month) IN ({months})").drop("_verdict")
+    def _reject_reused_ids(self, table: Table, report: Report) -> Any | None:
+        """Reject the sales whose id has a row in another month. Returns their keys, or None if there are none."""
+        self._staged().where(f"_verdict = '{_SALE}'").createOrReplaceTempView("carousel_backfill_sales")
+        found = self._spark.sql(_ELSEWHERE.format(sales="carousel_backfill_sales", table=table.name)).collect()
+        if not found:
+            return None
+        keys = self._spark.createDataFrame(found, "tenant_id string, sale_id string")
+        rejected = self._spark.table("carousel_backfill_sales").join(keys, KEY, "left_semi")
+        report.rejected[CONFLICT.reason.value] += rejected.count()
+        literals = [f"'{CONFLICT.reason}' AS _reason", f"'{CONFLICT.detail}' AS _detail"]
+        self._reject("reused-ids", rejected.selectExpr(FILE, *literals, "_text"))
+        return keys
 
-    def _elsewhere(self, table: Table) -> Any:
-        """Return the keys of the sales that have a row in another month than their own: a reused sale id."""
-        rows = self._spark.table(table.name).selectExpr(*KEY, "year AS _row_year", "month AS _row_month")
-        sales = self._staged().where(f"_verdict = '{_SALE}'").select(*KEY, "year", "month")
-        return sales.join(rows, KEY).where("(year, month) <> (_row_year, _row_month)").select(KEY).distinct()
+    def _sales_of(self, chunk: Chunk, elsewhere: Any | None) -> Any:
+        sales = self._staged().where(f"_verdict = '{_SALE}' AND {in_months(chunk.months)}").drop("_verdict")
+        return sales if elsewhere is None else sales.join(elsewhere, KEY, "left_anti")
 
     def _reject(self, name: str, rejected: Any) -> None:
         """Write rejected records, given as file, reason, detail and text, as JSON lines."""
@@ -235,13 +248,13 @@ class Backfill:
         renamed.write.mode("overwrite").json(f"{self._options.rejected}/{name}")
 
     def _delete(self, folder: str) -> None:
-        path = self._spark._jvm.org.apache.hadoop.fs.Path(folder)  # noqa: SLF001
-        path.getFileSystem(self._spark._jsc.hadoopConfiguration()).delete(path, True)  # noqa: SLF001
+        path = self._spark._jvm.org.apache.hadoop.fs.Path(folder)
+        path.getFileSystem(self._spark._jsc.hadoopConfiguration()).delete(path, True)
 
 
 def check_versions(spark: Any) -> None:
     """Raise ConfigurationError if Spark or Iceberg is too old to give a MERGE's snapshot its properties."""
-    iceberg = str(spark._jvm.org.apache.iceberg.IcebergBuild.version())  # noqa: SLF001
+    iceberg = str(spark._jvm.org.apache.iceberg.IcebergBuild.version())
     for name, version, least in (("Spark", spark.version, _LEAST_SPARK), ("Iceberg", iceberg, _LEAST_ICEBERG)):
         numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
         if numbers < least:

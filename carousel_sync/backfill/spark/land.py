@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from carousel_sync.backfill.spark.merge import Chunk, in_months, is_conflict, session_settings, statement
+from carousel_sync.backfill.spark.merge import Chunk, Month, in_months, is_conflict, session_settings, statement
 from carousel_sync.backfill.spark.stores import DECISION_DDL, Claim, Finish, Outcome
 from catalog_config.table_properties import FENCED_ATTEMPTS
-from lambda_fn.errors import StoreUnavailable
 from lambda_fn.fields import BASE_FACTS, FACTS
 from lambda_fn.iceberg.history import snapshot_node
 from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.process_deliveries import CONFLICT
+from lambda_fn.sale import PROJECTION_YEARS
 from lambda_fn.settings import Settings
 from lambda_fn.wiring import new_attempt_id
 
@@ -67,21 +69,35 @@ class Table:
 
 @dataclass
 class ChunkReport:
-    """What became of the sales of a chunk. ``lease_until`` is the end of the last lease of others, or 0."""
+    """What became of the sales of a chunk. ``lease_until`` is the end of the last lease of others, or 0.
+
+    ``seconds`` is how long its parts took.
+    """
 
     landed: int = 0
     conflicts: int = 0
     held: int = 0
     lease_until: float = 0.0
     causes: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
 
-    def hold(self, decisions: Any) -> None:
-        """Add the HELD sales of a DataFrame of decisions."""
-        held = decisions.where(f"outcome = '{Outcome.HELD}'")
-        for row in held.groupBy("cause").agg({"lease_until": "max", "*": "count"}).collect():
-            self.held += row["count(1)"]
-            self.causes[row["cause"]] += row["count(1)"]
-            self.lease_until = max(self.lease_until, row["max(lease_until)"])
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time that a part of the work takes."""
+        started = time.monotonic()
+        yield
+        self.seconds[part] += round(time.monotonic() - started, 1)  # type: ignore[assignment]
+
+    def add(self, decisions: Any) -> Counter[str]:
+        """Add the HELD sales of a DataFrame of decisions, and return the number of each outcome."""
+        outcomes: Counter[str] = Counter()
+        for row in decisions.groupBy("outcome", "cause").agg({"lease_until": "max", "*": "count"}).collect():
+            outcomes[row["outcome"]] += row["count(1)"]
+            if row["outcome"] == Outcome.HELD:
+                self.held += row["count(1)"]
+                self.causes[row["cause"]] += row["count(1)"]
+                self.lease_until = max(self.lease_until, row["max(lease_until)"])
+        return outcomes
 
 
 @dataclass(frozen=True)
@@ -94,54 +110,63 @@ class Landing:
     lease_seconds: float
     reject: Callable[[Chunk, Any], None]
 
-    def land(self, chunk: Chunk, staged: Any, elsewhere: Any) -> ChunkReport:
-        """Land a chunk. ``staged`` are its sales, ``elsewhere`` the keys of sales that have a row in other months.
+    def land(self, chunk: Chunk, staged: Any) -> ChunkReport:
+        """Land the sales of a chunk.
 
         Raises StoreUnavailable, and Spark's errors. Sales may be claimed or landed then; a repeat goes on from there.
         """
         report = ChunkReport()
         attempt_id, pin = new_attempt_id(), self.table.head()
         expired = time.time() - UNCLAIMED_AFTER_SECONDS
-        here = staged.join(elsewhere, KEY, "left_anti").selectExpr("*", f"_expires_at > {expired} AS _young")
+        sales = staged.selectExpr("*", f"_expires_at > {expired} AS _young")
+        conflicts = []
+        if any(_may_be_young(month, expired) for month in chunk.months):
+            claim = Claim(self.settings, self.table.field_ids, attempt_id, pin, self.lease_seconds)
+            decisions = sales.where("_young").select(self.table.columns).mapInArrow(claim, DECISION_DDL).persist()
+            with report.timed("claim"):
+                outcomes = report.add(decisions)
+            fenced = [row.attempt for row in decisions.selectExpr("explode(earlier) AS attempt").distinct().collect()]
+            if outcomes[Outcome.CONFLICT]:
+                keys = decisions.where(f"outcome = '{Outcome.CONFLICT}'").select(KEY)
+                conflicts.append(sales.join(keys, KEY, "left_semi"))
+            sales = sales.join(decisions.where(f"outcome <> '{Outcome.CLAIMED}'").select(KEY), KEY, "left_anti")
+        else:
+            fenced = []
 
-        claim = Claim(self.settings, self.table.field_ids, attempt_id, pin, self.lease_seconds)
-        decisions = here.where("_young").select(self.table.columns).mapInArrow(claim, DECISION_DDL).persist()
-        report.hold(decisions)
-        fenced = decisions.selectExpr("explode(earlier) AS attempt").distinct().collect()
-        unclaimed = decisions.where(f"outcome <> '{Outcome.CLAIMED}'").select(KEY)
-        claimed = here.join(unclaimed, KEY, "left_anti")
-        conflicts = [staged.join(elsewhere, KEY, "left_semi"), self._conflicting(here, decisions)]
-
-        keys = self._rows(chunk).select(KEY).distinct().selectExpr(*KEY, "true AS _present")
-        looked_up = claimed.join(keys, KEY, "left").persist()
-        absent = looked_up.where("_present IS NULL")
-        absent_count = absent.count()
+        keys = self._rows(chunk.months).select(KEY).distinct().selectExpr(*KEY, "true AS _present")
+        sales = sales.join(keys, KEY, "left").persist()
+        absent = sales.where("_present IS NULL")
+        with report.timed("look up"):
+            absent_count = absent.count()
         if absent_count:
-            merged = self._merge(chunk, absent, attempt_id, [row.attempt for row in fenced])
+            with report.timed("merge"):
+                merged = self._merge(chunk, absent, attempt_id, fenced)
             report.landed = self.table.rows_landed_by(attempt_id)
             if not merged:
                 report.held += absent_count
                 report.causes[f"other writers changed the table during {MERGE_TRIES} tries to merge"] += absent_count
 
         # The rows decide. Those that this attempt has just landed are known to be equal.
-        wanted = "_young OR _present" if report.landed == absent_count else "true"
-        compared = self._compared(chunk, looked_up.where(wanted)).persist()
-        finish = Finish(self.settings, self.table.field_ids, self.lease_seconds)
-        rows = compared.where("_young").select([f"row.{name}" for name in self.table.columns])
-        finished = rows.mapInArrow(finish, DECISION_DDL).persist()
-        report.hold(finished)
-        conflicts.append(compared.where("NOT _same"))
-        report.conflicts = self._reject(chunk, conflicts)
-        for frame in (decisions, looked_up, compared, finished):
-            frame.unpersist()
+        compared = self._compared(sales.where("_young OR _present" if report.landed == absent_count else "true"))
+        with report.timed("project"):
+            if compared is not None:
+                conflicts += self._finish(compared, report)
+        if conflicts:
+            report.conflicts = self._reject(chunk, conflicts)
+        self.spark.catalog.clearCache()
         return report
 
-    def _rows(self, chunk: Chunk) -> Any:
-        return self.spark.table(self.table.name).where(in_months(chunk.months))
+    def _finish(self, compared: Any, report: ChunkReport) -> list[Any]:
+        """Fill the projection from the rows of young sales, complete their claims, and return the conflicting sales."""
+        compared = compared.persist()
+        finish = Finish(self.settings, self.table.field_ids, self.lease_seconds)
+        rows = compared.where("_young").select([f"row.{name}" for name in self.table.columns])
+        report.add(rows.mapInArrow(finish, DECISION_DDL))
+        conflicting = compared.where("NOT _same")
+        return [] if conflicting.isEmpty() else [conflicting]
 
-    def _conflicting(self, sales: Any, decisions: Any) -> Any:
-        keys = decisions.where(f"outcome = '{Outcome.CONFLICT}'").select(KEY)
-        return sales.join(keys, KEY, "left_semi")
+    def _rows(self, months: Sequence[Month]) -> Any:
+        return self.spark.table(self.table.name).where(in_months(months))
 
     def _merge(self, chunk: Chunk, absent: Any, attempt_id: int, fenced: Sequence[int]) -> bool:
         """Insert the sales that have no row. Returns whether all of them have one now."""
@@ -160,12 +185,15 @@ class Landing:
             time.sleep(min(LONGEST_PAUSE_SECONDS, 0.5 * 2**number))
         return False
 
-    def _compared(self, chunk: Chunk, sales: Any) -> Any:
-        """Return the sales with their ``row`` in the table, and whether both have the same facts.
+    def _compared(self, sales: Any) -> Any | None:
+        """Return the sales with their ``row`` in the table, and whether both have the same facts. None without sales.
 
         A fact that was added to the schema later is compared only if the row has it: the row does not show whether its
         writer knew the fact (``Sale.stored_facts``).
         """
+        months = [Month(row.year, row.month) for row in sales.select("year", "month").distinct().collect()]
+        if not months:
+            return None
         name_of = {field_id: name for name, field_id in self.table.field_ids.items()}
         same = []
         for fact in FACTS:
@@ -173,7 +201,7 @@ class Landing:
             if name is not None:
                 unknown = "" if fact in BASE_FACTS else f"row.`{name}` IS NULL OR "
                 same.append(f"({unknown}row.`{name}` <=> `{name}`)")
-        rows = self._rows(chunk).selectExpr(*KEY, "struct(*) AS row")
+        rows = self._rows(months).selectExpr(*KEY, "struct(*) AS row")
         found = sales.join(rows, KEY)
         return found.selectExpr("*", f"{' AND '.join(same)} AS _same")
 
@@ -183,17 +211,14 @@ class Landing:
         for other in others:
             rejected = rejected.unionAll(other)
         rejected = rejected.dropDuplicates(KEY).persist()
+        literals = [f"'{CONFLICT.reason}' AS _reason", f"'{CONFLICT.detail}' AS _detail"]
+        self.reject(chunk, rejected.selectExpr("_file", *literals, "_text"))
         count: int = rejected.count()
-        if count:
-            literals = [f"'{CONFLICT.reason}' AS _reason", f"'{CONFLICT.detail}' AS _detail"]
-            self.reject(chunk, rejected.selectExpr("_file", *literals, "_text"))
-        rejected.unpersist()
         return count
 
 
-def missing_row(found: int, expected: int, chunk: Chunk) -> StoreUnavailable:
-    """Return the error for sales that have no row although the MERGE succeeded."""
-    return StoreUnavailable(
-        f"After the MERGE of {chunk.name}, {expected - found:,} of {expected:,} sales have no row. Their claims stay "
-        "open. Something else deletes rows of the table, or reads of the catalog are stale; repeat the command."
-    )
+def _may_be_young(month: Month, expired: float) -> bool:
+    """Return whether the item of a sale in this month may expire after this time."""
+    next_month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    expiry = datetime(next_month.year + PROJECTION_YEARS, next_month.month, 2, tzinfo=UTC)
+    return expiry.timestamp() > expired

@@ -98,5 +98,5 @@ def session_settings(attempt_id: int, fenced: Collection[int]) -> dict[str, str]
 
 
 def is_conflict(error: Exception) -> bool:
-    """Return whether a MERGE failed because of other writers, or without an answer: the next one decides by its scan."""
+    """Return whether a MERGE failed because of other writers, or without an answer. The next scan decides then."""
     return any(name in str(error) for name in _CONFLICTS)

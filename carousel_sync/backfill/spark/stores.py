@@ -105,7 +105,9 @@ class Claim:
         results = stores.guard.claim(sales, self.attempt_id, self.pin, self.lease_seconds, deadline)
         claimed = [result.sale for result in results.values() if isinstance(result, Claimed)]
         stored = stores.projection.find(claimed, deadline)
-        completions = [Completion(key, item.stored_facts, None) for key, item in stored.items() if isinstance(item, Sale)]
+        completions = [
+            Completion(key, item.stored_facts, None) for key, item in stored.items() if isinstance(item, Sale)
+        ]
         completed = stores.guard.complete(completions, deadline)
         decisions = []
         for sale in sales:
@@ -148,7 +150,9 @@ class Finish:
         completed = stores.guard.complete(completions, deadline)
         cause = "the projection item or the guard could not be written in time"
         return [
-            Decision(sale.key, Outcome.STORED) if sale.key in completed else Decision(sale.key, Outcome.HELD, cause=cause)
+            Decision(sale.key, Outcome.STORED)
+            if sale.key in completed
+            else Decision(sale.key, Outcome.HELD, cause=cause)
             for sale in sales
         ]
 

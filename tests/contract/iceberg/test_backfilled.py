@@ -1,4 +1,4 @@
-"""A backfill lands old sales without claims: an attempt that has looked up such a sale must not commit over its rows."""
+"""A backfill lands old sales without claims: an attempt that has looked one up must not commit over its rows."""
 
 from __future__ import annotations
 

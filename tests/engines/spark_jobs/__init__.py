@@ -1,0 +1,1 @@
+"""Jobs that Spark runs on the stores of a deployment: the backfill."""
