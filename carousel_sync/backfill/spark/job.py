@@ -43,7 +43,7 @@ SELECT * EXCEPT (_rank, _first_facts),
             WHEN _facts = _first_facts THEN '{_DUPLICATE}' ELSE '{_CONFLICT}' END AS _verdict
 FROM (SELECT *, row_number() OVER sale AS _rank, first_value(_facts) OVER sale AS _first_facts FROM {{records}}
       WINDOW sale AS (PARTITION BY _identity ORDER BY {FILE}, {BLOCK}, {INDEX}))
-"""
+"""  # noqa: S608 (constants)
 # A sale that has a row in another month than its own: its id was used for another sale.
 _ELSEWHERE: Final = """
 SELECT DISTINCT s.tenant_id, s.sale_id FROM {sales} s JOIN {table} t USING (tenant_id, sale_id)

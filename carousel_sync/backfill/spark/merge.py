@@ -80,7 +80,7 @@ def statement(table: str, source: str, columns: Sequence[str], months: Sequence[
     names = ", ".join(f"`{name}`" for name in columns)
     values = ", ".join(f"s.`{name}`" for name in columns)
     return (
-        f"MERGE INTO {table} t USING {source} s "
+        f"MERGE INTO {table} t USING {source} s "  # noqa: S608 (names and numbers)
         f"ON {in_months(months, 't')} AND t.tenant_id = s.tenant_id AND t.sale_id = s.sale_id "
         "WHEN MATCHED AND false THEN UPDATE SET sale_id = t.sale_id "
         f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"

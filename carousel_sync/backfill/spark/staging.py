@@ -47,16 +47,16 @@ other record. ``_facts`` is the payload hash, ``_expires_at`` the end of the pro
 class _Record(NamedTuple):
     file: str
     block: int
-    index: int
+    number: int
     text: str
     content: Sale | Rejection
 
     def values(self) -> tuple[Any, ...]:
         """Return the values of RECORD_TYPES."""
-        place = self.file, self.block, self.index, self.text
+        place = self.file, self.block, self.number, self.text
         if isinstance(self.content, Rejection):
             # No key of a sale has two '#'.
-            identity = f"##{self.file}#{self.block}#{self.index}"
+            identity = f"##{self.file}#{self.block}#{self.number}"
             return *place, self.content.reason.value, self.content.detail, identity, None, None
         identity = "#".join(self.content.key)
         return *place, None, None, identity, self.content.payload_hash, self.content.projection_expires_at

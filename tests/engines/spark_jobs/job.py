@@ -50,10 +50,10 @@ class Wheel:
         """Build the wheel of this checkout, and install it without its dependencies, which .tools/spark has."""
         uv = shutil.which("uv") or str(PROJECT_ROOT / ".tools" / "uv" / "bin" / "uv")
         built, installed = folder / "built", folder / "installed"
-        subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", built], cwd=PROJECT_ROOT, check=True)
+        subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(built)], cwd=PROJECT_ROOT, check=True)
         (wheel,) = built.glob("*.whl")
-        options = ["--quiet", "--no-deps", "--python", tool("spark", "bin/python"), "--target", installed]
-        subprocess.run([uv, "pip", "install", *options, wheel], check=True)
+        options = ["--quiet", "--no-deps", "--python", tool("spark", "bin/python"), "--target", str(installed)]
+        subprocess.run([uv, "pip", "install", *options, str(wheel)], check=True)
         return cls(installed)
 
 

@@ -1,4 +1,4 @@
-"""The job is killed between any two of its steps: its repeat, and events that arrive first, end with one row and item."""
+"""The job is killed between two of its steps. Its repeat, and events that arrive first, end with one row and item."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ EVENTS = [
     *(young(f"young-{number:02}") for number in range(YOUNG_SALES)),
     *(old(f"old-{number}") for number in range(5)),
 ]
+DELIVERED_FIRST = [EVENTS[0], EVENTS[YOUNG_SALES - 1], EVENTS[-1]]
 SALE_IDS = sorted(event["detail"]["saleId"] for event in EVENTS)
 
 
