@@ -88,6 +88,7 @@ NOT_AN_ENTRY: list[Item] = [
     {"fenced": {"L": [{"S": "4"}]}},
     {"fenced": {"S": "4"}},
     {"enlistedAt": {"NULL": True}},
+    {"lookedUp": {"S": "yes"}},
 ]
 NOT_A_LEASE: list[Item] = [
     {},

@@ -72,9 +72,9 @@ class Job:
         """The folder of the job's output."""
         return self.folder / "output"
 
-    def run(self, *arguments: object, exit_code: int = 0) -> dict[str, Any]:
+    def run(self, source: Path, *arguments: object, exit_code: int = 0) -> dict[str, Any]:
         """Run the job to its end, and return its report. Raises JobFailed."""
-        with self.started(*arguments) as process:
+        with self.started(source, *arguments) as process:
             out, _ = process.communicate(timeout=_JOB_SECONDS)
         if process.returncode != exit_code:
             raise JobFailed(f"exit code {process.returncode}: {out}\n{self._log.read_text()[-4000:]}")
@@ -82,11 +82,11 @@ class Job:
         return report
 
     @contextmanager
-    def started(self, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    def started(self, source: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         """Start the job. What still runs at the end is killed."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                self._command(arguments),
+                self._command(["--source", source, *arguments]),
                 env=self._environment(),
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -88,7 +88,7 @@ def test_rows_in_parquet_become_the_same_rows(job: Job, emulator_endpoint: str, 
     path = tmp_path / "export.parquet"
     pq.write_table(exported.load_table().scan().to_arrow(), path)
 
-    assert job.run(path, "--parquet")["landed"] == len(events)
+    assert job.run(path, "--format", "parquet")["landed"] == len(events)
 
     found = Contents(job.stores)
     assert (found.rows(), found.items()) == (exported.rows(), exported.items())
