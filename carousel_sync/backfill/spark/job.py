@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,6 +23,8 @@ PASSES: Final = 4
 """How often a chunk is tried while other attempts hold some of its sales."""
 SALES_PER_CHUNK: Final = 100_000
 LEASE_SECONDS: Final = 300.0
+LONGEST_LEASE_SECONDS: Final = 960.0
+"""No invocation of the function holds a claim for longer."""
 RECORDS_PER_BATCH: Final = 1000
 
 SESSION_OPTIONS: Final = {
@@ -33,6 +35,7 @@ SESSION_OPTIONS: Final = {
     "spark.sql.iceberg.distribution-mode": "hash",
 }
 
+_ISOLATION, _SERIALIZABLE = "write.merge.isolation-level", "serializable"
 _LEAST_SPARK: Final = (4, 0)
 _LEAST_ICEBERG: Final = (1, 11)
 _SALE, _DUPLICATE, _CONFLICT, _REJECTED = "sale", "duplicate", "conflict", "rejected"
@@ -144,6 +147,7 @@ class Backfill:
                 f"{'.'.join(self._settings.table_identifier)} in {self._settings.catalog.warehouse}. Nothing was "
                 "written. Check --table and the properties of Spark's catalog."
             )
+        check_isolation(loaded.properties)
         return Table(name, {column.name: column.field_id for column in loaded.schema().fields}, load)
 
     def _source(self) -> Any:
@@ -221,7 +225,7 @@ class Backfill:
             pending = held
             if not pending or number + 1 == PASSES:
                 break
-            time.sleep(max(1.0, lease_until - time.time()))
+            time.sleep(min(LONGEST_LEASE_SECONDS, max(1.0, lease_until - time.time())))
         if conflicts := sum(rejected.values()):
             report.rejected[CONFLICT.reason.value] += conflicts
 
@@ -263,3 +267,13 @@ def check_versions(spark: Any) -> None:
                 "write the properties of a MERGE's snapshot, without which the function could double a sale. Nothing "
                 "was written."
             )
+
+
+def check_isolation(properties: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if the table's properties let a MERGE ignore the rows of concurrent writers."""
+    isolation = properties.get(_ISOLATION, _SERIALIZABLE)
+    if isolation != _SERIALIZABLE:
+        raise ConfigurationError(
+            f"The table's property {_ISOLATION} is {isolation}. With it, Iceberg does not check what other writers "
+            f"have added during a MERGE. Nothing was written. Remove the property, or set it to {_SERIALIZABLE}."
+        )

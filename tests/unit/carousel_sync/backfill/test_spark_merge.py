@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carousel_sync.backfill.spark.job import check_versions
+from carousel_sync.backfill.spark.job import check_isolation, check_versions
 from carousel_sync.backfill.spark.merge import (
     Month,
     chunks_of,
@@ -93,3 +93,10 @@ def test_versions_that_do_not_write_the_properties_of_a_merge_are_refused(
             check_versions(session)
     else:
         check_versions(session)
+
+
+def test_a_table_whose_merges_are_not_serializable_is_refused() -> None:
+    check_isolation({})
+    check_isolation({"write.merge.isolation-level": "serializable"})
+    with pytest.raises(ConfigurationError, match="isolation-level is snapshot"):
+        check_isolation({"write.merge.isolation-level": "snapshot"})
