@@ -97,7 +97,7 @@ class Job:
                 yield process
             finally:
                 kill(process)
-                process.wait()
+                process.communicate()
 
     def rejected(self) -> list[dict[str, str]]:
         """Return the rejected records of the last run, without their file, sorted."""

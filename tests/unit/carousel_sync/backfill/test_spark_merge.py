@@ -57,7 +57,7 @@ def test_the_snapshot_lands_the_attempt_fences_earlier_ones_and_is_marked() -> N
     summary = {name.removeprefix(prefix): value for name, value in settings.items()}
     assert all(name.startswith(prefix) for name in settings)
     node = snapshot_node(1, None, 1, summary)
-    assert (node.landed, node.fenced, node.backfill) == ({7}, {8, 9}, True)
+    assert (node.landed, node.fenced, node.backfill) == (frozenset({7}), frozenset({8, 9}), True)
 
 
 @pytest.mark.parametrize(
