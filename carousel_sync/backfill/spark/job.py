@@ -99,8 +99,8 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for JSON."""
-        counters = {name: dict(getattr(self, name)) for name in ("rejected", "causes", "seconds")}
-        return {**vars(self), **counters}
+        seconds = {part: round(taken, 1) for part, taken in self.seconds.items()}
+        return {**vars(self), "rejected": dict(self.rejected), "causes": dict(self.causes), "seconds": seconds}
 
 
 class Backfill:
