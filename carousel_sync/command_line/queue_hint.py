@@ -25,7 +25,6 @@ def show_waiting_events(target: Target) -> None:
             f"Events are still in the queue of stage {target.stage}: about {found.waiting} are waiting, and "
             f"{found.in_flight} are being processed or will be delivered again. Their sales may be missing here. Run "
             "the command again when the queue is empty.",
-            markup=False,
             soft_wrap=True,
             style="yellow",
         )

@@ -11,22 +11,19 @@ from typing import Annotated, Final
 import typer
 
 from carousel_sync.aws.buffer_queue import QueueDepth
-from carousel_sync.aws.event_bus import EventBus, batches, bus_of
-from carousel_sync.aws.target import Target
 from carousel_sync.aws.event_bus import BusEvent, EventBus, batches, bus_of
 from carousel_sync.aws.listeners import refuse_to_reach_others
+from carousel_sync.aws.target import Target
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
-from carousel_sync.events.arrival import Arrival, Arrived, keys_of
 from carousel_sync.command_line.tables import Column, Kind, show_table
+from carousel_sync.events.arrival import Arrival, Arrived, keys_of
 from carousel_sync.events.event_file import read_event
 from carousel_sync.events.generate import COUNT_LIMIT, TENANTS_LIMIT, Recipe, Role
 from carousel_sync.events.simulation import Counts, send_all, write_all
 from lambda_fn.errors import CarouselSyncError, StoreUnavailable
-from lambda_fn.sale import SaleKey
-from lambda_fn.event import EVENT_SOURCE
 from lambda_fn.event import EMBEDDING_LIMIT, EVENT_SOURCE
-from lambda_fn.sale import EVENT_TYPE
+from lambda_fn.sale import EVENT_TYPE, SaleKey
 
 SEEDS: Final = 2**31
 TENANTS_SHOWN: Final = 5
@@ -107,18 +104,19 @@ def simulate(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until every sale is stored and the stage's queue is empty.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="With --wait: the longest time to wait, in seconds.")] = 120.0,
+    timeout: Annotated[
+        float, typer.Option(min=0, max=86_400, help="With --wait: the longest time to wait, in seconds.")
+    ] = 120.0,
     force: ForceOption = False,
     as_json: console.JsonOption = False,
 ) -> None:
     """Put generated sales on the event bus, and print how many were sent.
 
-    The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates.
+    The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates. Without --force,
+    the command refuses to send to a bus on which another rule, such as another stage's, would receive them, too.
 
     With --wait, exit code 0 means that every sale has its row and its look-up item, and 1 that some have not within
     --timeout. With direct delivery, duplicates and invalid events may still be on their way then.
-    The same --seed and --until generate the same sales. Sent again, they are recognised as duplicates. Without --force,
-    the command refuses to send to a bus on which another rule, such as another stage's, would receive them, too.
     """
     if wait and out is not None:
         raise typer.BadParameter("--wait is for events that are sent; --out writes them to a file")
@@ -136,11 +134,10 @@ def simulate(
         if out is None:
             target = resolve(stage, local)
             bus = bus or bus_of(target)
-            arrival = Arrival(target) if wait else None
-            counts, keys = _send(recipe, EventBus(target.client("events"), bus), rate)
             if not force:
                 refuse_to_reach_others(target, bus, BusEvent(EVENT_SOURCE, EVENT_TYPE, "{}"))
-            counts = _send(recipe, EventBus(target.client("events"), bus), rate)
+            arrival = Arrival(target) if wait else None
+            counts, keys = _send(recipe, EventBus(target.client("events"), bus), rate)
             result = f"sent to event bus {bus} at {target}"
             if arrival:
                 arrived = _wait(arrival, keys, timeout, recipe)
