@@ -92,7 +92,6 @@ class Append(Generic[State, Staged]):
         result = self._store.commit(self.judged, self.staged, members, self.fenced | fenced, deadline)
         if isinstance(result, Committed):
             self._head.committed(result.state)
-            self._last = None
         else:
             self._last = result
             self.conflicts += isinstance(result, Unknown)

@@ -128,4 +128,4 @@ def snapshot_node(
 
 
 def _attempts(text: str) -> frozenset[int]:
-    return frozenset([int(attempt) for attempt in text.split(",") if attempt]) if text else frozenset()
+    return frozenset(int(attempt) for attempt in text.split(",") if attempt)

@@ -11,6 +11,7 @@ from lambda_fn.iceberg.group_commit.commit_queue import CommitQueue
 from lambda_fn.iceberg.history import SnapshotNode
 from lambda_fn.iceberg.sales_table import IcebergSalesTable
 from lambda_fn.iceberg.store import CommitResult, MergeResult, NotSent, Scan, Unknown
+from lambda_fn.ports import NO_SNAPSHOT
 from lambda_fn.runtime.retry import Deadline, Retry
 from lambda_fn.sale import Sale
 from tests.builders import sale
@@ -20,6 +21,8 @@ ATTEMPT = 1000
 ANOTHER = 2000
 LOST = Unknown("no response")
 REQUEST_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.01
+"""Between two tries, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ class Staged:
 
 @dataclass
 class Store:
-    """Gives these results in turn, and the last state again and again; records what it was asked."""
+    """Gives these results in turn, and the last state again and again; records what it was asked.
+
+    ``staged_by`` are the attempts that files were made for. A request after its deadline is an error.
+    """
 
     states: list[State | StoreUnavailable]
     commits: list[CommitResult[State]] = field(default_factory=list)
@@ -76,6 +82,7 @@ class Store:
     unreadable: Collection[str] = ()
     calls: list[str] = field(default_factory=list)
     fenced: list[Collection[int]] = field(default_factory=list)
+    staged_by: list[int] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
     not_shared: NotSent | None = None
     fails: Exception | None = None
@@ -93,16 +100,19 @@ class Store:
 
     def stage(self, state: State, sales: Sequence[Sale], attempt_id: int) -> Staged:
         self.calls.append(f"stage {ids_of(sales)} on {state.head}")
+        self.staged_by.append(attempt_id)
         return Staged(ids_of(sales), state.schema)
 
     def fits(self, state: State, staged: Staged) -> bool:
         return state.schema == staged.schema
 
     def upload(self, state: State, staged: Staged, deadline: Deadline) -> None:
+        assert deadline.allows(0.0)
         self.calls.append(f"upload {staged.sale_ids} on {state.head}")
 
     def share(self, state: State, staged: Staged, deadline: Deadline) -> NotSent | None:
-        self.calls.append(f"share {staged.sale_ids}")
+        assert deadline.allows(0.0)
+        self.calls.append(f"share {staged.sale_ids} on {state.head}")
         return self.not_shared
 
     def manifest_of(self, staged: Staged) -> str:
@@ -119,6 +129,7 @@ class Store:
         fenced: Collection[int],
         deadline: Deadline,
     ) -> CommitResult[State]:
+        assert deadline.allows(0.0)
         assert state.schema == staged.schema
         beside = "".join(f" with {attempt}" for attempt, _ in members)
         self.calls.append(f"commit {staged.sale_ids}{beside} on {state.head}")
@@ -127,14 +138,16 @@ class Store:
         return self.commits.pop(0) if len(self.commits) > 1 else self.commits[0]
 
     def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
+        assert deadline.allows(0.0)
         self.calls.append(f"scan {ids_of(sales)} on {state.head}")
         undecided = {each.key: "unreadable" for each in sales if each.sale_id in self.unreadable}
         return Scan({each.key for each in sales if each.sale_id in self.rows}, undecided)
 
     def merge_is_due(self, state: State) -> bool:
-        return self.merge is not None
+        return self.merge is not None and state.head != NO_SNAPSHOT
 
     def merge_manifests(self, state: State, deadline: Deadline) -> MergeResult[State] | None:
+        assert deadline.allows(0.0)
         self.calls.append(f"merge on {state.head}")
         if self.fails is not None:
             raise self.fails
@@ -142,7 +155,7 @@ class Store:
 
     @property
     def retry(self) -> Retry:
-        return Retry(self.clock, random.Random(1), first_seconds=0.001, longest_seconds=0.01)
+        return Retry(self.clock, random.Random(1), FIRST_PAUSE, LONGEST_PAUSE)
 
     def table(
         self, queue: CommitQueue | None = None, *, always_in_groups: bool = False
@@ -152,7 +165,7 @@ class Store:
             self.retry,
             queue,
             always_in_groups=always_in_groups,
-            report_queue_failure=lambda _: self.calls.append("report a failure of the queue"),
+            report_queue_failure=lambda cause: self.calls.append(f"report: {cause}"),
         )
 
     def soon(self, seconds: float = 60.0) -> Deadline:

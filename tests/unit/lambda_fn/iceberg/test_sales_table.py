@@ -51,7 +51,7 @@ def test_a_head_that_can_be_loaded_in_the_third_try_is_pinned() -> None:
 
 def test_no_head_is_loaded_without_time() -> None:
     store = Store([FIRST])
-    with pytest.raises(OutOfTime):
+    with pytest.raises(OutOfTime, match=r"^No time is left to read the table's head; the sales stay in the queue\.$"):
         store.table().begin(ATTEMPT, store.soon(REQUEST_SECONDS - 0.01))
     assert store.calls == []
 
@@ -119,7 +119,9 @@ def test_nothing_is_scanned_without_time() -> None:
     store = Store([FIRST])
     attempt = store.table().begin(ATTEMPT, store.soon())
     store.load_takes = REQUEST_SECONDS
-    with pytest.raises(OutOfTime, match="look the sales up"):
+    with pytest.raises(
+        OutOfTime, match=r"^No time is left to look the sales up in the table; they stay in the queue\.$"
+    ):
         attempt.resolve([], [a_sale()], store.soon(1.9 * REQUEST_SECONDS))
     assert "scan" not in store.calls[-1]
 
@@ -160,6 +162,7 @@ def test_a_confirmed_commit_has_landed_and_its_head_is_pinned_next() -> None:
     assert sales.begin(ATTEMPT, store.soon()).append([a_sale()], {7, 8}, store.soon()) == Landed(ATTEMPT)
     assert sales.begin(ANOTHER, store.soon()).pin == ATTEMPT
     assert store.calls == ["load, knowing None", "stage a on 1", "commit a on 1"]
+    assert store.staged_by == [ATTEMPT]
     assert store.fenced == [{7, 8}]
 
 
@@ -209,6 +212,7 @@ def test_files_of_an_old_schema_are_staged_again() -> None:
     store = Store([FIRST, changed], [LOST, Committed(table(1, 2, ATTEMPT))])
     assert append(store) == Landed(ATTEMPT, conflicts=1)
     assert store.calls[-2:] == ["stage a on 2", "commit a on 2"]
+    assert store.staged_by == [ATTEMPT, ATTEMPT]
 
 
 def test_a_commit_that_was_not_sent_is_no_conflict_and_needs_no_judgement() -> None:
@@ -322,6 +326,15 @@ def test_only_a_process_that_has_just_committed_merges() -> None:
     sales.begin(ANOTHER, store.soon())
     assert sales.merge_manifests(store.soon()) is None
     assert not any(call.startswith("merge") for call in store.calls)
+
+
+def test_a_process_merges_once_after_its_commit() -> None:
+    store = Store([FIRST], [Committed(SECOND)])
+    sales = store.table()
+    sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    for _ in range(2):
+        assert sales.merge_manifests(store.soon()) is None
+    assert store.calls.count("merge on 2") == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from lambda_fn.errors import ColumnsMissing
 from lambda_fn.iceberg.group_commit.commit_queue import Lease
 from lambda_fn.iceberg.group_commit.group import BUSY_SECONDS, CLOCK_SKEW_SECONDS
-from lambda_fn.iceberg.sales_table import CONTENTION_SECONDS, MAX_PIN_SECONDS
+from lambda_fn.iceberg.sales_table import CONTENTION_SECONDS, MAX_PIN_SECONDS, IcebergSalesTable
 from lambda_fn.iceberg.store import Committed
 from lambda_fn.ports import Landed
 from lambda_fn.sale import Sale
@@ -52,6 +52,11 @@ def test_without_contention_an_attempt_commits_alone_and_asks_no_queue() -> None
     assert queue.calls == []
 
 
+def test_groups_are_formed_only_under_contention_unless_told_otherwise() -> None:
+    store = Store([FIRST])
+    assert not IcebergSalesTable(store, store.retry, queue_of(store)).is_contended
+
+
 def test_a_lost_race_leads_into_the_queue() -> None:
     store = Store([FIRST, SECOND], [LOST, Committed(table(1, 2, ATTEMPT))])
     queue = queue_of(store, waiting(store, 11))
@@ -88,7 +93,7 @@ def test_contention_is_remembered_for_some_seconds(later: float, in_groups: bool
     store.clock.advance(later)
     attempt = sales.begin(ATTEMPT, store.soon())
     attempt.prepare([a_sale()], store.soon())
-    assert store.calls[-1] == ("share a" if in_groups else "upload a on 1")
+    assert store.calls[-1] == ("share a on 1" if in_groups else "upload a on 1")
     attempt.append([a_sale()], (), store.soon())
     assert queue.calls == (LEADS if in_groups else [])
 
@@ -126,8 +131,11 @@ def test_a_new_process_commits_alone_if_the_queue_is_down() -> None:
     store = Store([FIRST], [LANDED_ALONE])
     queue = queue_of(store)
     queue.down = {"lease"}
-    assert store.table(queue).begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon()) == Landed(ATTEMPT)
-    assert "report a failure of the queue" in store.calls
+    sales = store.table(queue)
+    assert sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon()) == Landed(ATTEMPT)
+    assert not sales.is_contended
+    assert queue.calls == ["lease"]
+    assert "report: The commit queue is down." in store.calls
 
 
 def test_a_group_of_more_than_one_is_contention() -> None:
@@ -175,6 +183,7 @@ def test_without_a_queue_nobody_commits_in_groups() -> None:
 def test_a_pin_under_contention_is_at_most_a_minute_old(contended: bool, age: float, pin: int) -> None:
     """A member does not see the head that landed it, so that nothing else renews its pin."""
     store = Store([FIRST, SECOND])
+    store.clock.advance(100.0)
     sales = store.table(queue_of(store), always_in_groups=contended)
     sales.begin(ATTEMPT, store.soon())
     store.clock.advance(MAX_PIN_SECONDS + age)

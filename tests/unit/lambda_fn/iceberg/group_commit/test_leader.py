@@ -39,6 +39,7 @@ from tests.unit.lambda_fn.iceberg.table_store import (
 
 def test_a_leader_lands_everybody_who_waits() -> None:
     store = Store([FIRST], [Committed(table(1, landing(ATTEMPT, 11, 12)))])
+    store.clock.advance(100.0)
     queue = queue_of(store, waiting(store, 11, 7), waiting(store, 12, 8))
     assert append(store, queue, 8, 9) == Landed(ATTEMPT, group_size=3)
     assert commits(store) == ["commit a with 11 with 12 on 1"]
@@ -72,6 +73,15 @@ def test_a_leader_waits_a_little_for_those_whom_the_last_group_released() -> Non
     before = store.clock.monotonic()
     append(store, queue)
     assert store.clock.monotonic() - before == pytest.approx(REQUEST_SECONDS + 0.5 * GATHER_SHARE)
+
+
+@pytest.mark.parametrize("landed", [{}, {11: ANOTHER}])
+def test_a_leader_waits_for_nobody_if_the_last_group_was_small(landed: dict[int, int]) -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    queue.current = Lease(1, ANOTHER, 0.0, 0.0, 0.5, landed)
+    append(store, queue)
+    assert store.clock.monotonic() == REQUEST_SECONDS
 
 
 def test_a_leader_tells_what_others_have_landed_and_removes_what_is_hopeless() -> None:
@@ -135,7 +145,16 @@ def test_a_leader_that_can_not_read_the_queue_frees_the_lease_and_commits_alone(
     assert commits(store) == ["commit a on 1"]
     assert queue.calls == ["lease", "take", "entries", "finish"]
     assert queue.current.until == 0.0
-    assert "report a failure of the queue" in store.calls
+    assert "report: The commit queue is down." in store.calls
+
+
+def test_a_leader_that_need_not_merge_changes_the_lease_once() -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    sales = store.table(queue, always_in_groups=True)
+    sales.begin(ATTEMPT, store.soon()).append([a_sale()], (), store.soon())
+    sales.merge_manifests(store.soon())
+    assert queue.calls == LEADS
 
 
 def test_a_merge_that_fails_unexpectedly_frees_the_lease() -> None:

@@ -10,6 +10,7 @@ from lambda_fn.iceberg.group_commit.commit_queue import Lease
 from lambda_fn.iceberg.group_commit.group import HISTORY_SECONDS, LEASE_SECONDS
 from lambda_fn.iceberg.store import NotSent
 from lambda_fn.ports import AppendResult, GiveUp, Landed, NotKnownToHaveLanded
+from tests.fakes.clock import FakeClock
 from tests.unit.lambda_fn.iceberg.group_commit.group_runs import (
     COMMIT_AND_JUDGE,
     LANDED_ALONE,
@@ -26,6 +27,8 @@ from tests.unit.lambda_fn.iceberg.table_store import (
     ANOTHER,
     ATTEMPT,
     FIRST,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
     SECOND,
     State,
     Store,
@@ -34,6 +37,8 @@ from tests.unit.lambda_fn.iceberg.table_store import (
     landing,
     table,
 )
+
+LOOKS_PER_ROUND = 12
 
 # --- the members ------------------------------------------------------------------------------------------------------
 
@@ -47,7 +52,7 @@ def test_a_member_is_told_that_it_has_landed() -> None:
     assert append(store, queue, 7) == Landed(ANOTHER, group_size=0)
     assert queue.calls == ["lease", "enlist", "lease", "lease"]
     assert queue.stored[ATTEMPT] == entry
-    assert store.calls == ["load, knowing None", "stage a on 1", "share a"]
+    assert store.calls == ["load, knowing None", "stage a on 1", "share a on 1"]
 
 
 def test_a_member_whose_leader_dies_finds_itself_in_the_history() -> None:
@@ -123,11 +128,54 @@ def test_a_waiting_attempt_with_an_old_schema_stages_again_and_enlists_again() -
     assert store.calls[:6] == [
         "load, knowing None",
         "stage a on 1",
-        "share a",
+        "share a on 1",
         "load, knowing 1",
         "stage a on 2",
-        "share a",
+        "share a on 2",
     ]
+
+
+class Pauses(FakeClock):
+    """A clock that knows how long each pause was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Advance both clocks."""
+        self.pauses.append(seconds)
+        super().sleep(seconds)
+
+
+def pauses_of_a_member(round_seconds: float, since: float) -> list[float]:
+    """Return the pauses between the looks at a lease that was taken some seconds ago."""
+    clock = Pauses()
+    store = Store([FIRST], clock=clock)
+    queue = queue_of(store)
+    now = clock.now()
+    queue.current = Lease(1, ANOTHER, now - since, now + 1000.0, round_seconds)
+    append(store, queue, seconds=COMMIT_AND_JUDGE + 3.0)
+    return clock.pauses
+
+
+@pytest.mark.parametrize("since", [0.0, 0.2])
+def test_a_member_first_waits_until_its_group_should_have_landed(since: float) -> None:
+    first, second, *_ = pauses_of_a_member(0.6, since)
+    assert 0.6 - since < first < 0.6 - since + 0.6 / LOOKS_PER_ROUND
+    assert second <= LONGEST_PAUSE
+
+
+def test_a_member_looks_at_the_history_before_a_long_round_ends() -> None:
+    assert pauses_of_a_member(30.0, 0.0)[0] == HISTORY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("round_seconds", "since"), [(0.0, 0.0), (0.6, 0.6), (0.6, 5.0), (0.6, -1.0)], ids=["first", "due", "late", "skew"]
+)
+def test_a_member_whose_group_is_due_looks_often(round_seconds: float, since: float) -> None:
+    first, *_ = pauses_of_a_member(round_seconds, since)
+    assert min(LONGEST_PAUSE, max(FIRST_PAUSE, round_seconds / LOOKS_PER_ROUND)) / 2 <= first <= LONGEST_PAUSE
 
 
 def test_looks_become_rarer_while_an_attempt_waits() -> None:
@@ -147,7 +195,7 @@ def test_an_attempt_without_files_stays_out_of_the_queue() -> None:
     assert isinstance(result, NotKnownToHaveLanded)
     assert result.detail == "storage"
     assert "enlist" not in queue.calls
-    assert store.calls.count("share a") > 1, "it tries again at each look"
+    assert store.calls.count("share a on 1") > 1, "it tries again at each look"
 
 
 def test_an_attempt_enlists_once_its_files_are_uploaded() -> None:
