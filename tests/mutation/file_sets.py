@@ -86,16 +86,16 @@ FILE_SETS: Final = (
     ),
     FileSet(
         "judge",
-        ("lambda_fn/iceberg/history.py", "lambda_fn/iceberg/sales_table.py"),
-        ("tests/unit/lambda_fn/iceberg/test_history.py", "tests/unit/lambda_fn/iceberg/test_sales_table.py"),
+        ("lambda_fn/iceberg/history.py",),
+        ("tests/unit/lambda_fn/iceberg/test_history.py",),
     ),
     FileSet(
         "groups",
         (
             "lambda_fn/iceberg/append.py",
-            "lambda_fn/iceberg/group_commit/commit_queue.py",
             "lambda_fn/iceberg/group_commit/group.py",
             "lambda_fn/iceberg/group_commit/member_manifest.py",
+            "lambda_fn/iceberg/sales_table.py",
         ),
         (
             "tests/unit/lambda_fn/iceberg/group_commit",
@@ -104,7 +104,11 @@ FILE_SETS: Final = (
     ),
     FileSet(
         "commit-queue",
-        ("lambda_fn/commit_queue/items.py", "lambda_fn/commit_queue/queue_table.py"),
+        (
+            "lambda_fn/commit_queue/items.py",
+            "lambda_fn/commit_queue/queue_table.py",
+            "lambda_fn/iceberg/group_commit/commit_queue.py",
+        ),
         (
             "tests/contract/dynamodb/test_commit_queue.py",
             "tests/contract/dynamodb/test_commit_queue_answers.py",
@@ -115,7 +119,9 @@ FILE_SETS: Final = (
         ("lambda_fn/aws/batch_requests.py",),
         (
             "tests/contract/dynamodb/test_batches.py",
+            "tests/contract/dynamodb/test_commit_queue_answers.py",
             "tests/contract/dynamodb/test_guard_answers.py",
+            "tests/contract/dynamodb/test_queries_and_deletes.py",
             "tests/unit/lambda_fn/aws/test_throttling.py",
         ),
     ),
@@ -125,10 +131,11 @@ FILE_SETS: Final = (
         (
             "tests/unit/lambda_fn/iceberg/test_failures.py",
             "tests/contract/iceberg/test_append_failures.py",
+            "tests/contract/iceberg/test_group_commit.py",
             "tests/contract/iceberg/test_manifest_merging.py",
             "tests/contract/iceberg/test_sales_table.py",
             "tests/contract/iceberg/test_schema_versions.py",
         ),
-        ("test_the_manifest_list_does_not_grow_with_the_commits",),
+        ("test_the_manifest_list_does_not_grow_with_the_commits", "test_merging_manifests_leaves_every_file_of_a_group"),
     ),
 )
