@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from carousel_sync.project import PROJECT_ROOT
 from tests.mutation.file_sets import FILE_SETS, FileSet
@@ -59,7 +59,7 @@ def main() -> int:
     sets = [list(_run(chosen, arguments.workers, console)) for chosen in _chosen(arguments.files)]
     if not sets:
         parser.error("tests/mutation/file_sets.py has none of these files")
-    table = Table("file", "mutants", "killed", "timed out", "left")
+    table = Table(Column("file", overflow="fold"), "mutants", "killed", "timed out", "left")
     for each in chain.from_iterable(sets):
         table.add_row(each.file, str(each.mutants), str(each.killed), str(each.timed_out), str(each.left))
     console.print(table)

@@ -136,6 +136,9 @@ FILE_SETS: Final = (
             "tests/contract/iceberg/test_sales_table.py",
             "tests/contract/iceberg/test_schema_versions.py",
         ),
-        ("test_the_manifest_list_does_not_grow_with_the_commits", "test_merging_manifests_leaves_every_file_of_a_group"),
+        (
+            "test_the_manifest_list_does_not_grow_with_the_commits",
+            "test_merging_manifests_leaves_every_file_of_a_group",
+        ),
     ),
 )

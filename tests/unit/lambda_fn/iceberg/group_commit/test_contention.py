@@ -45,10 +45,12 @@ from tests.unit.lambda_fn.iceberg.table_store import (
 def test_without_contention_an_attempt_commits_alone_and_asks_no_queue() -> None:
     store = Store([FIRST], [LANDED_ALONE])
     queue = queue_of(store)
-    attempt = warm_table(store, queue).begin(ATTEMPT, store.soon())
+    sales = warm_table(store, queue)
+    attempt = sales.begin(ATTEMPT, store.soon())
     attempt.prepare([a_sale()], store.soon())
     assert attempt.append([a_sale()], {7}, store.soon()) == Landed(ATTEMPT)
-    assert store.calls == ["load, knowing None", "stage a on 1", "upload a on 1", "commit a on 1"]
+    assert sales.merge_manifests(store.soon()) is None
+    assert store.calls == ["load, knowing None", "stage a on 1", "upload a on 1", "commit a on 1", "merge on 1000"]
     assert queue.calls == []
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from lambda_fn.iceberg.group_commit.commit_queue import Lease
-from lambda_fn.iceberg.group_commit.group import HISTORY_SECONDS, LEASE_SECONDS
+from lambda_fn.iceberg.group_commit.group import CLOCK_SKEW_SECONDS, HISTORY_SECONDS, LEASE_SECONDS
 from lambda_fn.iceberg.store import NotSent
 from lambda_fn.ports import AppendResult, GiveUp, Landed, NotKnownToHaveLanded
 from tests.fakes.clock import FakeClock
+from tests.fakes.commit_queue import InMemoryCommitQueue
 from tests.unit.lambda_fn.iceberg.group_commit.group_runs import (
     COMMIT_AND_JUDGE,
     LANDED_ALONE,
@@ -98,6 +99,18 @@ def test_the_lease_that_an_attempt_took_without_an_answer_is_its_own() -> None:
     assert queue.calls == LEADS
 
 
+@pytest.mark.parametrize(
+    ("ahead", "calls"), [(CLOCK_SKEW_SECONDS, ["lease", "enlist"]), (CLOCK_SKEW_SECONDS + 0.1, LEADS)]
+)
+def test_a_lease_from_a_clock_that_is_wrong_counts_as_free(ahead: float, calls: list[str]) -> None:
+    store = Store([FIRST], [LANDED_ALONE])
+    queue = queue_of(store)
+    now = store.clock.now()
+    queue.current = Lease(1, ANOTHER, now + ahead, now + 1000.0)
+    append(store, queue, seconds=COMMIT_AND_JUDGE)
+    assert queue.calls == calls
+
+
 def test_an_attempt_that_does_not_get_the_lease_enlists() -> None:
     store = Store([FIRST])
     queue = queue_of(store)
@@ -153,10 +166,15 @@ def pauses_of_a_member(round_seconds: float, since: float) -> list[float]:
     clock = Pauses()
     store = Store([FIRST], clock=clock)
     queue = queue_of(store)
-    now = clock.now()
-    queue.current = Lease(1, ANOTHER, now - since, now + 1000.0, round_seconds)
+    leads(queue, store, round_seconds, since)
     append(store, queue, seconds=COMMIT_AND_JUDGE + 3.0)
     return clock.pauses
+
+
+def leads(queue: InMemoryCommitQueue, store: Store, round_seconds: float, since: float = 0.0) -> None:
+    """Another attempt has led for some seconds, and goes on."""
+    now = store.clock.now()
+    queue.current = Lease(queue.current.number + 1, ANOTHER, now - since, now + 1000.0, round_seconds)
 
 
 @pytest.mark.parametrize("since", [0.0, 0.2])
@@ -166,8 +184,43 @@ def test_a_member_first_waits_until_its_group_should_have_landed(since: float) -
     assert second <= LONGEST_PAUSE
 
 
+def test_a_member_waits_for_the_next_leader_as_for_the_first() -> None:
+    clock = Pauses()
+    store = Store([FIRST], clock=clock)
+    queue = queue_of(store)
+    leads(queue, store, 0.6)
+    queue.before["lease"] = [nothing, nothing, lambda: leads(queue, store, 0.6)]
+    append(store, queue, seconds=COMMIT_AND_JUDGE + 3.0)
+    first, second, third, *_ = clock.pauses
+    assert second <= LONGEST_PAUSE < 0.6 < min(first, third)
+
+
 def test_a_member_looks_at_the_history_before_a_long_round_ends() -> None:
-    assert pauses_of_a_member(30.0, 0.0)[0] == HISTORY_SECONDS
+    clock = Pauses()
+    store = Store([FIRST, table(1, landing(ANOTHER, ATTEMPT))], clock=clock)
+    queue = queue_of(store)
+    leads(queue, store, 30.0)
+    assert append(store, queue) == Landed(ANOTHER, group_size=0)
+    assert clock.pauses == [HISTORY_SECONDS]
+
+
+def test_a_pause_is_half_again_as_long_as_the_one_before() -> None:
+    first, *others = pauses_of_a_member(0.0, 0.0)
+    assert FIRST_PAUSE / 2 <= first <= FIRST_PAUSE
+    longest = [min(LONGEST_PAUSE, FIRST_PAUSE * 1.5**number) for number, _ in enumerate(others, start=1)]
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(others[:-1], longest, strict=False))
+
+
+@pytest.mark.parametrize("left", [0.3, 0.0, -1.0])
+def test_a_pause_ends_at_the_deadline(left: float) -> None:
+    """However long the requests before it took."""
+    store = Store([FIRST])
+    queue = queue_of(store)
+    leads(queue, store, 30.0)
+    seconds = COMMIT_AND_JUDGE + 1.0
+    queue.before["enlist"] = [lambda: store.clock.advance(seconds - left)]
+    assert append(store, queue, seconds=seconds) == NotKnownToHaveLanded(GiveUp.HEAD_UNREADABLE)
+    assert store.clock.monotonic() == pytest.approx(max(seconds, seconds - left))
 
 
 @pytest.mark.parametrize(

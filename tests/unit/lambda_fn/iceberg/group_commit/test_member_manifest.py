@@ -132,6 +132,14 @@ def test_members_files_rows_and_bytes_are_added() -> None:
     assert OWN["added-records"] == "10", "the leader's own counts are left as they are"
 
 
+def test_a_member_may_have_no_files() -> None:
+    assert with_members(OWN, [member(files=0, rows=0, size_bytes=0)]) == {
+        "added-data-files": "1",
+        "added-records": "10",
+        "added-files-size": "700",
+    }
+
+
 def test_the_leader_may_have_counted_nothing() -> None:
     assert with_members({}, [member()]) == {
         "added-data-files": "2",
