@@ -121,11 +121,11 @@ def snapshot_node(
         snapshot_id,
         parent_id,
         sequence_number,
-        fenced=_attempts(summary.get(FENCED_ATTEMPTS, "")),
-        landed=_attempts(summary.get(LANDED_ATTEMPTS, "")),
+        fenced=_attempts(summary.get(FENCED_ATTEMPTS)),
+        landed=_attempts(summary.get(LANDED_ATTEMPTS)),
         backfill=bool(summary.get(BACKFILL)),
     )
 
 
-def _attempts(text: str) -> frozenset[int]:
-    return frozenset(int(attempt) for attempt in text.split(",") if attempt)
+def _attempts(text: str | None) -> frozenset[int]:
+    return frozenset([int(attempt) for attempt in text.split(",") if attempt]) if text else frozenset()

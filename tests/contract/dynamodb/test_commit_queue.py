@@ -199,6 +199,6 @@ def test_a_leader_that_was_overtaken_does_not_free_the_lease_of_the_next_one(que
     queues.queue.enlist(entry(queues), queues.soon())
     late = queues.take(Lease(), 1)
     next_one = queues.take(queues.lease(), 2)
-    queues.queue.finish(late, Round({7: 1}, [7], 9.0), queues.soon())
+    assert queues.queue.finish(late, Round({7: 1}, [7], 9.0), queues.soon()) is None
     assert queues.lease() == next_one
     assert queues.attempts() == [], "what has landed is settled, whoever finds it out"

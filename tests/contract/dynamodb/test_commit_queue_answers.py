@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tests.fakes.faulty_dynamodb import (
     QUERY,
     WRITE,
     Fault,
+    Request,
+    Send,
     answer_lost,
     refused,
     request_lost,
@@ -76,6 +79,11 @@ def test_every_item_expires(queue: Queue) -> None:
 
 def expiry(world: World) -> Item:
     return {"N": str(int(world.clock.now()) + TTL_SECONDS)}
+
+
+def test_times_are_stored_in_milliseconds(queue: Queue) -> None:
+    queue.enlist(replace(entry(queue), enlisted_at=1_790_000_000.12345), queue.world.deadline())
+    assert queue.item(f"{ENTRY_PREFIX}7")["enlistedAt"] == {"N": "1790000000.123"}
 
 
 # --- items that something else has changed ---------------------------------------------------------------------------
@@ -171,7 +179,8 @@ def test_an_entry_without_an_answer_is_enlisted_again(queue: Queue, fault: Fault
 
 def test_an_entry_that_is_not_known_to_be_stored_is_an_error(queue: Queue) -> None:
     queue.world.client.always(WRITE, unprocessed(0.0))
-    with pytest.raises(OutOfTime):
+    text = r"^The attempt could not be added to the commit queue in time; its sales stay in the queue\.$"
+    with pytest.raises(OutOfTime, match=text):
         queue.enlist(entry(queue), queue.world.deadline(12))
 
 
@@ -185,6 +194,22 @@ def test_settled_entries_that_are_left_do_no_harm(queue: Queue) -> None:
     queue.finish(taken, Round({8: 7}, [7, 8]), world.deadline(12))
     assert queue.lease(world.deadline()).landed == {8: 7}
     assert {each.attempt_id for each in queue.entries(world.deadline())} == {7, 8}
+
+
+def test_a_leader_spends_no_more_than_two_requests_on_removing_entries(queue: Queue) -> None:
+    """It has landed by then, and its sales still have to be projected."""
+    world = queue.world
+    queue.enlist(entry(queue), world.deadline())
+    taken = queue.take_free(7)
+    deadline = world.deadline(60)
+
+    def hangs(request: Request, send: Send) -> dict[str, Any]:
+        world.clock.advance(world.guard_batches.request_seconds)
+        return request_lost(request, send)
+
+    world.client.always(WRITE, hangs)
+    queue.finish(taken, Round({8: 7}, [7, 8]), deadline)
+    assert deadline.remaining_seconds() >= 60 - 2 * world.guard_batches.request_seconds
 
 
 @pytest.mark.parametrize("action", [GET, EXECUTE, WRITE, QUERY])
