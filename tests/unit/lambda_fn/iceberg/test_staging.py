@@ -12,8 +12,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.avro.file import AvroFile
-from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.io import load_file_io
 from pyiceberg.manifest import (
     UNASSIGNED_SEQ,
     DataFileContent,
@@ -23,12 +21,10 @@ from pyiceberg.manifest import (
     ManifestFile,
     read_manifest_list,
 )
-from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import NestedField, StringType
@@ -46,36 +42,19 @@ from lambda_fn.iceberg.staging import (
     summary,
 )
 from schemas.evolution.migration import current_schema
-from schemas.sales_history import PARTITION_SPEC
 from tests.builders import sale
+from tests.unit.lambda_fn.iceberg.one_table import SCHEMA_ID, SPEC_ID, OneTable
 
 ATTEMPT = 77
 SALES = [sale(sale_id="a"), sale(sale_id="b", tenant_id="other"), sale(sale_id="c")]
 EMBEDDING = "embedding_vector.list.element"
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-SCHEMA_ID, SPEC_ID = 4, 3
 SOLD_DATE_FIELD, UNKNOWN_FIELD = 11, 900
-
-
-def table_in(folder: Path, schema: Schema | None = None, spec: PartitionSpec = PARTITION_SPEC) -> Table:
-    """Return a table without a catalog. Its files are in a folder."""
-    location = f"file://{folder}"
-    given = Schema(*(schema or current_schema()).fields, schema_id=SCHEMA_ID)
-    made = new_table_metadata(given, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, location)
-    # A new table gets new field ids.
-    changes = {
-        "schemas": [given],
-        "current_schema_id": SCHEMA_ID,
-        "partition_specs": [PartitionSpec(*spec.fields, spec_id=SPEC_ID)],
-        "default_spec_id": SPEC_ID,
-    }
-    metadata = made.model_copy(update=changes)
-    return Table(("n", "t"), metadata, f"{location}/metadata/v1.json", load_file_io({}, location), NoopCatalog("none"))
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
-    return table_in(tmp_path)
+    return OneTable(tmp_path).table
 
 
 def with_head(table: Table, head: int | None, last_number: int, totals: dict[str, str] | None = None) -> Table:
@@ -171,7 +150,7 @@ def test_sales_are_grouped_by_the_transformed_values(tmp_path: Path) -> None:
     )
     days = [1, 2, 1]
     sales = [sale(sale_id=str(number), sold_date=date(1970, 1, day)) for number, day in enumerate(days)]
-    created = table_in(tmp_path, schema, spec)
+    created = OneTable(tmp_path, schema, spec).table
     staged = stage(created, sales, ATTEMPT)
     assert [tuple(file.partition[position] for position in range(2)) for file in staged.data_files] == [
         (0, None),
