@@ -122,6 +122,7 @@ FILE_SETS: Final = (
             "tests/contract/dynamodb/test_commit_queue_answers.py",
             "tests/contract/dynamodb/test_guard_answers.py",
             "tests/contract/dynamodb/test_queries_and_deletes.py",
+            "tests/unit/lambda_fn/aws/test_batch_requests.py",
             "tests/unit/lambda_fn/aws/test_throttling.py",
         ),
     ),

@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NotConnectedError
 
-from lambda_fn.aws.batch_requests import Batches, ItemKey, KeyedTable, StatementAnswer, is_transient
+from lambda_fn.aws.batch_requests import ItemKey, is_transient
 from lambda_fn.errors import OutOfTime, StoreUnavailable
 from lambda_fn.runtime.parallel import Threads
 from testbed.dynamodb.memory import client_error
@@ -360,14 +360,3 @@ def test_network_and_server_errors_are_transient(error: BotoCoreError | ClientEr
 )
 def test_errors_in_the_request_are_not_transient(error: BotoCoreError | ClientError) -> None:
     assert not is_transient(error)
-
-
-def test_a_statement_error_without_a_code_is_an_error() -> None:
-    class Client:
-        def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
-            return {"Responses": [{"Error": {"Message": "?"}}]}
-
-    client: Any = Client()
-    world = World(Store(client, "g", "p"), InTurn())
-    batches = Batches(client, KeyedTable("g", "pk", "sk"), world.retry, InTurn())
-    assert batches.execute([("INSERT", [])], world.deadline()) == [StatementAnswer("Unknown", "?")]
