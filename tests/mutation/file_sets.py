@@ -129,7 +129,10 @@ FILE_SETS: Final = (
     FileSet(
         "staging",
         ("lambda_fn/iceberg/staging.py",),
-        ("tests/unit/lambda_fn/iceberg/test_staging.py",),
+        (
+            "tests/unit/lambda_fn/iceberg/test_staging.py",
+            "tests/contract/iceberg/test_append_failures.py::test_data_files_have_the_codec_of_the_table",
+        ),
     ),
     FileSet(
         "store",

@@ -121,11 +121,11 @@ def test_the_entries_of_a_manifest_inherit_what_only_its_leader_knows(table: Tab
     staged = stage(table, SALES, ATTEMPT)
     entries = entries_of(table, staged)
     assert [entry.status for entry in entries] == [ManifestEntryStatus.ADDED] * 2
-    upload_header = header_of(table, staged.manifest.manifest_path)
-    assert upload_header["format-version"] == "2"
-    assert upload_header["avro.codec"] == "deflate"
+    header = header_of(table, staged.manifest.manifest_path)
+    assert (header["format-version"], header["avro.codec"]) == ("2", "deflate")
     with AvroFile[Record](table.io.new_input(staged.manifest.manifest_path)) as file:
         assert [tuple(record[position] for position in (1, 2, 3)) for record in file] == [(None, None, None)] * 2
+    assert staged.manifest.added_snapshot_id == ATTEMPT
     assert (staged.manifest.sequence_number, staged.manifest.min_sequence_number) == (UNASSIGNED_SEQ, UNASSIGNED_SEQ)
 
 
@@ -236,6 +236,7 @@ def test_only_the_last_manifest_list_is_uploaded_and_none_is_shared() -> None:
         staged.replace_manifest_list(each)
         assert staged.manifest_list is each
         assert list(staged.pending) == ["data", "manifest", each.file.location]
+        assert staged.pending[each.file.location] is each.file
         assert [file.location for file in staged.files_to_share()] == ["data", "manifest"]
     del staged.pending["list 2"]
     staged.replace_manifest_list(None)
