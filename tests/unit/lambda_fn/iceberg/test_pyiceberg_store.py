@@ -241,19 +241,6 @@ def test_a_snapshot_names_its_members_and_the_attempts_that_it_fences(world: Wor
     assert world.sale_ids() == ["a", "b"]
 
 
-def test_a_commit_after_one_that_failed_lists_no_members(world: World) -> None:
-    """A member that is listed without being named would land twice."""
-    state = world.store.load()
-    member = world.store.stage(state, [sale(sale_id="b")], 12)
-    world.store.share(state, member, world.soon())
-    staged = world.store.stage(state, SALES, 11)
-    beside = [(12, world.store.manifest_of(member))]
-    world.files.failing = 1
-    assert world.store.commit(state, staged, beside, (), world.soon()) == NotSent(REFUSED)
-    assert isinstance(world.store.commit(state, staged, (), (), world.soon()), Committed)
-    assert world.sale_ids() == ["a"]
-
-
 def test_a_manifest_can_be_listed_in_its_own_table_with_its_schema_and_spec(world: World, tmp_path: Path) -> None:
     state = world.store.load()
     manifest = world.store.manifest_of(world.store.stage(state, SALES, 11))
