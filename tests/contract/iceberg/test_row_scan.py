@@ -142,6 +142,7 @@ def test_a_file_that_can_not_be_read_leaves_only_its_partition_undecided(sqlite_
     [
         pytest.param(8, 4, id="the commit takes three requests, and its judgement one"),
         pytest.param(2, 1, id="no time for a commit, but an invocation always gets ahead by one partition"),
+        pytest.param(1, 1, id="the first partition takes one request"),
     ],
 )
 def test_the_deadline_is_checked_between_partitions(sqlite_table: TableUnderTest, requests: int, read: int) -> None:
