@@ -133,10 +133,6 @@ def test_manifests_are_read_once(world: World) -> None:
     assert paths(state.known_manifests) == paths(state.read_manifests())
 
 
-def test_a_table_without_a_snapshot_has_no_manifests(world: World) -> None:
-    assert world.store.load().read_manifests() == ()
-
-
 # --- an append -------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +175,15 @@ def test_an_upload_before_the_commit_may_fail(world: World) -> None:
     world.store.upload(state, staged, world.soon())
     assert isinstance(world.store.commit(state, staged, (), (), world.soon()), Committed)
     assert world.sale_ids() == ["a"]
+
+
+def test_a_file_whose_upload_had_no_answer_is_uploaded_again(world: World) -> None:
+    state = world.store.load()
+    staged = world.store.stage(state, SALES, 11)
+    arrived = dict(staged.pending)
+    world.store.upload(state, staged, world.soon())
+    staged.pending.update(arrived)
+    assert world.store.share(state, staged, world.soon()) is None
 
 
 def test_a_commit_whose_upload_fails_is_not_sent(world: World) -> None:
