@@ -182,7 +182,7 @@ def _write_report(target: Target, until: date) -> None:
         period = period_of(None, f"{first:%Y-%m}", f"{last:%Y-%m}")
         page = html(produce(target, Wanted(period, Rules()), progress))
         write_page(REPORT, page)
-    stdout.print(f"Open it in a browser: {REPORT.resolve()}", markup=False, soft_wrap=True)
+    stdout.print(f"Open it in a browser: {REPORT.resolve()}", soft_wrap=True)
 
 
 def _heading(number: int, title: str, explanation: str) -> None:

@@ -148,7 +148,12 @@ def sales(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help=f"With --similar-to: how many. Default: {DEFAULT_SIMILAR}.", show_default=False),
+        typer.Option(
+            min=1,
+            max=SALES_SHOWN,
+            help=f"With --similar-to: how many. Default: {DEFAULT_SIMILAR}.",
+            show_default=False,
+        ),
     ] = None,
     stage: console.StageOption = console.DEFAULT_STAGE,
     local: console.LocalOption = False,

@@ -10,12 +10,13 @@ import typer
 from carousel_sync.analysis.parameters import Given
 from carousel_sync.command_line import console
 from carousel_sync.command_line.stage import resolve
-from carousel_sync.report.disclosure import DEFAULT_SHARE, DEFAULT_TENANTS, Rules
+from carousel_sync.report.disclosure import DEFAULT_SHARE, DEFAULT_TENANTS, LEAST_TENANTS, Rules
 from carousel_sync.report.page import html
 from carousel_sync.report.period import period_of
 from carousel_sync.report.produce import Wanted, produce, write_page
 
 DEFAULT_PAGE: Final = Path("report.html")
+MOST_TENANTS: Final = 1_000
 
 
 def report(
@@ -29,9 +30,12 @@ def report(
     name_tenants: Annotated[
         bool, typer.Option("--name-tenants", help="Add a table of the tenants by name, for the operator only.")
     ] = False,
-    k: Annotated[int, typer.Option("--k", help="Withhold figures of fewer tenants than this.")] = DEFAULT_TENANTS,
+    k: Annotated[
+        int,
+        typer.Option("--k", min=LEAST_TENANTS, max=MOST_TENANTS, help="Withhold figures of fewer tenants than this."),
+    ] = DEFAULT_TENANTS,
     max_share: Annotated[
-        int, typer.Option(help="Withhold figures if one tenant has more than this percentage.")
+        int, typer.Option(min=1, max=99, help="Withhold figures if one tenant has more than this percentage.")
     ] = DEFAULT_SHARE,
     out: Annotated[
         Path | None, typer.Option(help=f"Where to write the page. Default: {DEFAULT_PAGE}.", show_default=False)
@@ -60,4 +64,4 @@ def report(
         if as_json:
             console.print_json(made.as_json())
         if path is not None:
-            console.stderr.print(f"The report of {made.period} is in {path}", markup=False, soft_wrap=True)
+            console.stderr.print(f"The report of {made.period} is in {path}", soft_wrap=True)

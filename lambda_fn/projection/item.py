@@ -75,6 +75,8 @@ def item_size_bytes(item: Item) -> int:
 def _value_size_bytes(value: Item) -> int:
     if "S" in value:
         return len(value["S"].encode())
+    if "BOOL" in value:
+        return 1
     if "M" in value:
         return _COLLECTION_BYTES + len(value["M"]) + item_size_bytes(value["M"])
     if "L" in value:

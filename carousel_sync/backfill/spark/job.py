@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from carousel_sync.backfill.spark.land import KEY, Landing, Table
+from carousel_sync.backfill.spark.land import KEY, Landing, TargetTable
 from carousel_sync.backfill.spark.merge import Chunk, Month, chunks_of, in_months
 from carousel_sync.backfill.spark.staging import BLOCK, FILE, INDEX, LINE, RECORD_TYPES, Stage
 from catalog_config.connect import connect
@@ -130,7 +130,7 @@ class Backfill:
         self._delete(self._options.staged)
         return report
 
-    def _table(self) -> Table:
+    def _table(self) -> TargetTable:
         """Return the table. Raises ConfigurationError if Spark's is not the function's."""
         name = self._options.table
         catalog = connect(self._settings.catalog)
@@ -148,7 +148,7 @@ class Backfill:
                 "written. Check --table and the properties of Spark's catalog."
             )
         check_isolation(loaded.properties)
-        return Table(name, {column.name: column.field_id for column in loaded.schema().fields}, load)
+        return TargetTable(name, {column.name: column.field_id for column in loaded.schema().fields}, load)
 
     def _source(self) -> Any:
         read = self._spark.read
@@ -165,7 +165,7 @@ class Backfill:
         place = [f"_metadata.file_path AS {FILE}", f"_metadata.file_block_start AS {BLOCK}"]
         return lines.selectExpr(*place, f"CAST(value AS BINARY) AS {LINE}")
 
-    def _stage(self, table: Table, report: Report) -> dict[Month, int]:
+    def _stage(self, table: TargetTable, report: Report) -> dict[Month, int]:
         """Write all records as rows, and return the number of distinct sales of each month."""
         loaded = table.load()
         stage = Stage(arrow_schema(loaded.schema()), self._options.event_time, datetime.now(UTC).isoformat())
@@ -195,7 +195,7 @@ class Backfill:
     def _staged(self) -> Any:
         return self._spark.read.schema(self._ddl).parquet(self._options.staged)
 
-    def _land(self, table: Table, chunks: Sequence[Chunk], report: Report) -> None:
+    def _land(self, table: TargetTable, chunks: Sequence[Chunk], report: Report) -> None:
         """Land the chunks, and try again those of which other attempts hold sales."""
 
         def reject(chunk: Chunk, rejected: Any) -> None:
@@ -229,7 +229,7 @@ class Backfill:
         if conflicts := sum(rejected.values()):
             report.rejected[CONFLICT.reason.value] += conflicts
 
-    def _reject_reused_ids(self, table: Table, report: Report) -> Any | None:
+    def _reject_reused_ids(self, table: TargetTable, report: Report) -> Any | None:
         """Reject the sales whose id has a row in another month. Returns their keys, or None if there are none."""
         self._staged().where(f"_verdict = '{_SALE}'").createOrReplaceTempView("carousel_backfill_sales")
         found = self._spark.sql(_ELSEWHERE.format(sales="carousel_backfill_sales", table=table.name)).collect()

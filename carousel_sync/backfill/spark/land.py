@@ -38,7 +38,7 @@ _SOURCE: Final = "carousel_backfill_source"
 
 
 @dataclass(frozen=True)
-class Table:
+class TargetTable:
     """The Iceberg table: its name in Spark, its columns with their field ids, and how to load it with pyiceberg."""
 
     name: str
@@ -105,7 +105,7 @@ class Landing:
     """Lands chunks of staged sales. ``reject`` stores a DataFrame of conflicting sales for a chunk."""
 
     spark: Any
-    table: Table
+    table: TargetTable
     settings: Settings
     lease_seconds: float
     reject: Callable[[Chunk, Any], None]

@@ -17,7 +17,7 @@ from carousel_sync.project import PROJECT_ROOT
 from testbed.stores import Stores
 from tests.engines import java_engine
 from tests.engines.readers.catalog_properties import spark_properties
-from tests.engines.readers.reader import tool
+from tests.engines.tools import tool
 
 SCRIPT: Final = PROJECT_ROOT / "queries" / "spark" / "backfill.py"
 CATALOG: Final = "lake"

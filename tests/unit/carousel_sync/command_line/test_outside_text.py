@@ -135,6 +135,7 @@ SHOWN: dict[str, list[Show]] = {
     "evolve": [lambda: table._print(HOSTILE)],
     "simulate": [show_counts],
     "local": [lambda: local_stack._show(StackStatus(True, endpoint=HOSTILE, stage=HOSTILE))],
+    "report": [lambda: console.stderr.print(f"The report of 2025-12 is in {HOSTILE}", soft_wrap=True)],
     "demo": [lambda: scenario._heading(1, HOSTILE, HOSTILE)],
     "send": [show_refusal, lambda: console.print_json({HOSTILE: HOSTILE})],
 }

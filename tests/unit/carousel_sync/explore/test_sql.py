@@ -18,7 +18,7 @@ class Interrupted:
     def extract_statements(self, sql: str) -> list[str]:
         return [sql]
 
-    def execute(self, _: str) -> Any:
+    def execute(self, *_: Any) -> Any:
         raise RuntimeError("Query interrupted") from KeyboardInterrupt()
 
     def interrupt(self) -> None:
@@ -34,6 +34,6 @@ def test_an_interruption_stops_the_query_and_is_no_defect() -> None:
 
 def test_another_error_of_the_runtime_is_a_defect() -> None:
     connection: Any = Interrupted()
-    connection.execute = lambda _: (_ for _ in ()).throw(RuntimeError("defect"))
+    connection.execute = lambda *_: (_ for _ in ()).throw(RuntimeError("defect"))
     with pytest.raises(RuntimeError, match="defect"):
         run(connection, "SELECT 1")
