@@ -6,15 +6,19 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from lambda_fn.guard.items import Status, guard_key, read_item
 from tests.simulation.process import Process
-from tests.simulation.scheduler import GO, WORLD_EVENTS, Budget, Scheduler, Violation
+from tests.simulation.scheduler import GO, OLD_SALES_ARE_BACKFILLED, WORLD_EVENTS, Budget, Scheduler, Violation
 from tests.simulation.world import GUARD, World, sale
 from tests.simulation.writers import ProtocolWriter, Writer, WriterOf
 
 RECOVERY_ROUNDS = 12
 STEPS_LIMIT = 2000
+
+ANY_SALE: Final = tuple(event for event in WORLD_EVENTS if event != OLD_SALES_ARE_BACKFILLED)
+"""The events that matter for sales of any age."""
 
 Choose = Callable[[Scheduler, list[str]], str]
 Check = Callable[[World], list[str]]
@@ -33,7 +37,7 @@ class Scenario:
     old: bool = False
     losses: int = 0
     version_before: frozenset[str] = frozenset()
-    events: Sequence[str] = tuple(WORLD_EVENTS)
+    events: Sequence[str] = ANY_SALE
 
     @property
     def sales(self) -> list[int]:
@@ -232,11 +236,13 @@ def random_scenario(seed: int) -> Scenario:
         [sorted(rng.sample(numbers, rng.randint(1, len(numbers)))) for _ in range(rng.choice((1, 1, 2)))]
         for _ in range(rng.randint(2, 4))
     ]
+    faults, maintenance, old = rng.randint(1, 5), rng.randint(0, 3), rng.random() < 0.15
     return Scenario(
         deliveries,
-        faults=rng.randint(1, 5),
-        maintenance=rng.randint(0, 3),
-        old=rng.random() < 0.15,
+        faults=faults,
+        maintenance=maintenance,
+        old=old,
+        events=(*ANY_SALE, OLD_SALES_ARE_BACKFILLED) if old else ANY_SALE,
         losses=int(rng.random() < 0.15),
         version_before=frozenset(name for name in _MAY_RUN_THE_VERSION_BEFORE if rng.random() < 0.2),
     )
@@ -246,7 +252,7 @@ def random_group_scenario(seed: int) -> Scenario:
     """Return a scenario of three or four processes that meet in the commit queue while leases lapse."""
     rng = random.Random(f"group scenario {seed}")
     deliveries = [[rng.choice(([1], [1], [2], [1, 2]))] for _ in range(rng.choice((3, 3, 4)))]
-    events = ["leases_lapse", *rng.sample(sorted(WORLD_EVENTS), rng.randint(0, 2))]
+    events = ["leases_lapse", *rng.sample(sorted(ANY_SALE), rng.randint(0, 2))]
     return Scenario(deliveries, faults=rng.randint(0, 2), maintenance=rng.randint(1, 4), events=events)
 
 

@@ -162,6 +162,7 @@ class Scheduler:
         return hash((self.world.digest(), tuple(late.text for late in self.in_flight), histories))
 
 
+OLD_SALES_ARE_BACKFILLED = "old_sales_are_backfilled"
 WORLD_EVENTS: dict[str, Callable[[World], None]] = {
     "a_compaction_replaces_the_head": World.compact,
     "snapshots_expire": World.expire_snapshots,
@@ -169,6 +170,7 @@ WORLD_EVENTS: dict[str, Callable[[World], None]] = {
     "leases_lapse": World.let_leases_lapse,
     "a_day_passes": World.let_a_day_pass,
     "a_month_passes": World.let_a_month_pass,
+    OLD_SALES_ARE_BACKFILLED: World.backfill_old_sales,
 }
 
 

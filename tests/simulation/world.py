@@ -123,6 +123,8 @@ class World:
         sales: Sequence[SaleKey],
         fenced: Collection[int] = (),
         landed: Collection[int] = (),
+        *,
+        backfill: bool = False,
     ) -> bool:
         """Compare and set the head. Return whether the commit took effect.
 
@@ -132,7 +134,9 @@ class World:
         if parent != self.head:
             return False
         parent_id = None if parent == NO_SNAPSHOT else parent
-        node = SnapshotNode(snapshot_id, parent_id, len(self.history) + 1, frozenset(fenced), frozenset(landed))
+        node = SnapshotNode(
+            snapshot_id, parent_id, len(self.history) + 1, frozenset(fenced), frozenset(landed), backfill
+        )
         self.history[snapshot_id] = Snapshot(node, frozenset(sales))
         self.rows.update(sales)
         self.head = snapshot_id
@@ -142,6 +146,17 @@ class World:
         """Commit a snapshot with the same rows, as a compaction does."""
         self.maintenance += 1
         self.commit(self.head, 1_000_000 + self.maintenance, ())
+
+    def backfill_old_sales(self) -> None:
+        """Land the sales whose items have expired and that have no row, without claims, as a backfill does."""
+        missing = [
+            key
+            for key, known in self.sales.items()
+            if not self.rows[key] and known.projection_expires_at <= self.wall - DAY_SECONDS
+        ]
+        if missing:
+            self.maintenance += 1
+            self.commit(self.head, 1_000_000 + self.maintenance, missing, backfill=True)
 
     def change_the_schema(self) -> None:
         """Add a column that no sale has."""
@@ -195,7 +210,8 @@ class World:
             for items in self.dynamodb.tables.values()
         )
         history = tuple(
-            (key, it.node.parent_id, it.sales, it.node.fenced, it.node.landed) for key, it in self.history.items()
+            (key, it.node.parent_id, it.sales, it.node.fenced, it.node.landed, it.node.backfill)
+            for key, it in self.history.items()
         )
         return hash(
             (tables, history, frozenset(self.expired), self.head, self.wall, frozenset(self.acknowledged), self.schema)

@@ -233,6 +233,20 @@ class NoGiveUpWhenHistoryHasExpired(ProtocolWriter):
         return _HidesExpiry(self.world, self.process, self.clock)
 
 
+class _HidesBackfills(SimulatedTableStore):
+    def load(self, known: State | None = None) -> State:
+        state = super().load()
+        shown = {key: replace(node, backfill=False) for key, node in state.snapshots.items()}
+        return replace(state, snapshots=shown)
+
+
+class BackfillsNotLookedFor(ProtocolWriter):
+    """An attempt that has looked sales up commits over the rows that a backfill has added since."""
+
+    def store(self) -> SimulatedTableStore:
+        return _HidesBackfills(self.world, self.process, self.clock)
+
+
 class _FindsNoRow(SimulatedTableStore):
     def scan(self, state: State, sales: Sequence[Sale], deadline: Deadline) -> Scan:
         return Scan(())
@@ -328,6 +342,7 @@ WITHOUT_ONE_RULE: Final[Sequence[type[ProtocolWriter]]] = (
     FencedAttemptsNotLookedFor,
     OnlyLastAttemptKept,
     NoGiveUpWhenHistoryHasExpired,
+    BackfillsNotLookedFor,
     NoScan,
     NoProjectionLookUp,
     NoLookUpAfterALoss,
