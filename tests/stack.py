@@ -29,6 +29,7 @@ def direct_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStac
     yield from _deployed(tmp_path_factory, DeliveryMode.DIRECT)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist adds the groups to the names of the tests.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that use the same stack, so that it is deployed once and not in each process."""
     for item in items:

@@ -119,14 +119,17 @@ def test_a_report_is_written_or_printed(run: Run, tmp_path: Path) -> None:
         ((), "Give --month"),
         (("--month", "2025-12", "--from", "2025-11"), "Give --month"),
         (("--from", "2025-12", "--to", "2025-11"), "a period of 1 to 120 months"),
-        (("--month", "2025-12", "--k", "2"), "--k 2: the least is 3"),
-        (("--month", "2025-12", "--max-share", "100"), "--max-share 100"),
         (("--month", "2025-12", "--tenant", "a", "--name-tenants"), "exclude each other"),
         (("--month", "2025-12", "--tenant", "a#b"), "a tenant has 1 to 128 characters"),
     ],
 )
 def test_a_report_that_can_not_be_made_is_refused(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
     assert expected in failed(run_in(tmp_path, "report", *options))
+
+
+@pytest.mark.parametrize("options", [("--k", "2"), ("--max-share", "100")])
+def test_a_report_that_would_protect_nobody_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert options[0] in failed(run_in(tmp_path, "report", "--month", "2025-12", *options), exit_code=2)
 
 
 def test_everything_that_was_sent_is_stored_once(run: Run) -> None:
