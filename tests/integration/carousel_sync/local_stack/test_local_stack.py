@@ -105,6 +105,7 @@ def test_env_prints_the_deployed_environment(up: dict[str, Any], run: Run) -> No
         "DEAD_LETTER_QUEUE_URL": environment["DEAD_LETTER_QUEUE_URL"],
         "GROUP_COMMIT": "adaptive",
         "LOOK_UP_EVERY_SALE": "false",
+        "MAX_RECEIVE_COUNT": "50",
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
     assert environment["DEAD_LETTER_QUEUE_URL"].endswith("/carousel-sync-dlq-dev")
