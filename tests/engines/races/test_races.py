@@ -76,6 +76,7 @@ def run_race(stage: Stage, spark: Spark, subject: Subject, *, expires: bool) -> 
     return figures, rounds
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("where", "expires"), [("s3_tables", False), ("rest", True)])
 def test_writers_and_spark(where: str, expires: bool, spark: Spark, request: pytest.FixtureRequest) -> None:
     stage: Stage = request.getfixturevalue(where)
@@ -88,6 +89,7 @@ def test_writers_and_spark(where: str, expires: bool, spark: Spark, request: pyt
     assert stage.stores.rows(VICTIMS) == {victims()[-1]: 1}
 
 
+@pytest.mark.timeout(900)
 def test_plain_writers_and_spark(s3_tables: Stage, spark: Spark) -> None:
     figures, _ = run_race(s3_tables, spark, plain_pyiceberg, expires=False)
     assert figures.doubled > 0
