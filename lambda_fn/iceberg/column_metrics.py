@@ -17,13 +17,11 @@ from typing import Any, Final, NamedTuple
 import pyarrow.parquet as pq
 from pyiceberg.conversions import to_bytes
 from pyiceberg.schema import Schema
-from pyiceberg.types import DecimalType, ListType, PrimitiveType, StringType
-from pyiceberg.utils.decimal import unscaled_to_decimal
+from pyiceberg.types import ListType, PrimitiveType, StringType
 from pyiceberg.utils.truncate import truncate_upper_bound_text_string
 
 _DEFAULT_MODE: Final = "write.metadata.metrics.default"
 _MODE_OF_COLUMN: Final = "write.metadata.metrics.column."
-_WIDE_DECIMAL: Final = "FIXED_LEN_BYTE_ARRAY"
 _MODE: Final = re.compile(r"(none|counts|full)|truncate\(([1-9][0-9]*)\)")
 
 
@@ -121,17 +119,8 @@ def _metrics_of_column(column: MeasuredColumn, chunk: pq.ColumnChunkMetaData) ->
     if statistics.has_null_count:
         yield "null_value_counts", statistics.null_count
     if column.mode.bounds and statistics.has_min_max:
-        smallest, largest = _extremes(column, statistics)
-        yield "lower_bounds", column.lower_bound(smallest)
-        yield "upper_bounds", column.upper_bound(largest)
-
-
-def _extremes(column: MeasuredColumn, statistics: pq.Statistics) -> tuple[Any, Any]:
-    # The file stores a decimal of at most 18 digits as an integer, and pyarrow returns it without its scale.
-    if isinstance(column.column_type, DecimalType) and statistics.physical_type != _WIDE_DECIMAL:
-        scale = column.column_type.scale
-        return unscaled_to_decimal(statistics.min_raw, scale), unscaled_to_decimal(statistics.max_raw, scale)
-    return statistics.min, statistics.max
+        yield "lower_bounds", column.lower_bound(statistics.min)
+        yield "upper_bounds", column.upper_bound(statistics.max)
 
 
 def _first_offset(chunk: pq.ColumnChunkMetaData) -> int:

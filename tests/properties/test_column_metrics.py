@@ -47,11 +47,12 @@ from pyiceberg.types import (
 from catalog_config.table_properties import PROPERTIES
 from lambda_fn.errors import StoreUnavailable
 from lambda_fn.iceberg.arrow_schema import arrow_schema, field_id_of
-from lambda_fn.iceberg.column_metrics import Mode, measured_columns, metrics_of
+from lambda_fn.iceberg.column_metrics import MeasuredColumn, Mode, measured_columns, metrics_of
 from lambda_fn.iceberg.rows import arrow_table
 from lambda_fn.iceberg.staging import parquet_file
 from lambda_fn.sale import Sale
 from schemas.evolution.migration import current_schema
+from schemas.sales_history import EMBEDDING_ELEMENT_ID
 from tests.builders import embedding, sale
 
 PRIMITIVES: list[PrimitiveType] = [
@@ -215,7 +216,8 @@ def test_the_arrow_schema_of_the_table_has_the_field_ids() -> None:
 
 def test_an_error_names_a_type_of_a_later_format_version() -> None:
     schema = Schema(NestedField(1, "at", TimestampNanoType(), required=False))
-    with pytest.raises(StoreUnavailable, match=r"timestamp_ns.*Remove the column"):
+    text = r"timestamp_ns.* The function writes no other version\. The sales stay in the queue\. Remove the column\.$"
+    with pytest.raises(StoreUnavailable, match=text):
         arrow_schema(schema)
 
 
@@ -224,3 +226,18 @@ def test_dates_are_compared_as_days() -> None:
     day = date(2026, 3, 14)
     later = _comparable(day + timedelta(days=1), DateType())
     assert later > _comparable(day, DateType())
+
+
+def test_a_table_without_properties_has_truncated_bounds_of_all_but_elements() -> None:
+    columns = measured_columns(current_schema(), {})
+    assert columns["brand"].mode == Mode(counts=True, bounds=True, length=16)
+    element = MeasuredColumn(EMBEDDING_ELEMENT_ID, FloatType(), Mode(counts=True, bounds=False, length=16))
+    assert columns["embedding_vector.list.element"] == element
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_row_group_begins_with_its_dictionary_or_its_first_page(dictionary: bool) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"a": ["x"]}), sink, use_dictionary=dictionary)
+    footer = pq.read_metadata(pa.BufferReader(sink.getvalue()))
+    assert metrics_of(footer, {})["split_offsets"] == [len(b"PAR1")]

@@ -99,6 +99,7 @@ def test_files_of_every_partition_spec_are_read(sqlite_table: TableUnderTest) ->
     land(sqlite_table, 2, old("b", month=2))
     with sqlite_table.load().update_spec() as update:
         update.remove_field("tenant_id").add_field("brand", IdentityTransform(), "brand")
+        update.add_field("tenant_id", BucketTransform(4), "tenant_bucket")
     land(sqlite_table, 3, old("c"))
     found = looked_up(sqlite_table, old("a"), old("b", month=2), old("c"), old("b"), old("absent"))
     assert found.landed.keys() == {old(sale_id).key for sale_id in "abc"} - {old("b").key} | {old("b", month=2).key}

@@ -34,11 +34,13 @@ class Client:
     def __init__(self, *answers: Any, seconds: float = 0.0) -> None:
         self.clock = FakeClock()
         self.throttled: list[int] = []
+        self.requests: list[Any] = []
         self._answers = list(answers)
         self._seconds = seconds
 
     def _answer(self, **request: Any) -> Any:
         self.clock.advance(self._seconds)
+        self.requests.append(request)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -122,6 +124,21 @@ def test_an_item_that_can_not_be_read_is_named_with_the_command_that_repairs_it(
         f"DynamoDB table guard: the item with key {KEY} can't be read; something other than the function has changed "
         "it. The affected sale stays in the queue. See: carousel-sync verify --repair"
     )
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_read_without_a_usable_answer_is_repeated() -> None:
+    item = {"pk": {"S": "p"}, "sk": {"S": "s"}}
+    client = Client({"ResponseMetadata": {"HTTPStatusCode": 200}}, {"Responses": {"guard": [item]}})
+    assert client.batches.get([KEY], client.soon()) == {KEY: item}
+
+
+def test_a_read_asks_for_at_most_a_hundred_items() -> None:
+    client = Client({"Responses": {}})
+    assert client.batches.get([ItemKey("p", str(number)) for number in range(250)], client.soon()) == {}
+    assert [len(request["RequestItems"]["guard"]["Keys"]) for request in client.requests] == [100, 100, 50]
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
